@@ -1,0 +1,167 @@
+/** Bytes from a file or from memory, behind one interface, and a reader that never reads past its end. Parsers take these, never paths. */
+import {closeSync, constants, fstatSync, openSync, readSync} from 'node:fs';
+import {GpdError} from './error.js';
+
+/** Random access to bytes. `name` is for messages. */
+export interface ByteSource {
+  readonly name: string;
+  readonly size: number;
+  /** Fills `target` from `offset`. Throws CHECKPOINT_TRUNCATED where the source ends first. */
+  readInto(offset: number, target: Uint8Array): void;
+  /** A fresh copy of [offset, offset + length). The length is checked against the size before anything is allocated. */
+  read(offset: number, length: number): Uint8Array;
+  close(): void;
+}
+
+const MAX_READ = 1 << 30; // one readSync may not exceed 2 GiB - 1
+
+function checkRange(name: string, size: number, offset: number, length: number) {
+  if (!(offset >= 0 && length >= 0 && offset + length <= size)) {
+    throw new GpdError(
+      'CHECKPOINT_TRUNCATED',
+      `${name}: bytes ${offset} to ${offset + length} are needed, the file has ${size}`,
+      {
+        at: `${name}@${offset}`,
+        hint: 'the file is incomplete or damaged: download or copy it again',
+      },
+    );
+  }
+}
+
+export function bufferSource(bytes: Uint8Array, name = 'buffer'): ByteSource {
+  const readInto = (offset: number, target: Uint8Array) => {
+    checkRange(name, bytes.length, offset, target.length);
+    target.set(bytes.subarray(offset, offset + target.length));
+  };
+  return {
+    name,
+    size: bytes.length,
+    readInto,
+    read(offset, length) {
+      checkRange(name, bytes.length, offset, length);
+      return bytes.slice(offset, offset + length);
+    },
+    close() {},
+  };
+}
+
+const openFailures: Record<string, [problem: string, hint: string]> = {
+  ENOENT: ['no such file', 'check the path'],
+  EACCES: ['permission denied', 'make the file readable, for example with chmod u+r'],
+  EISDIR: ['is a directory', 'name a file inside it'],
+  ENOTDIR: ['a part of the path is not a directory', 'check the path'],
+  EMFILE: ['too many open files', 'close some or raise ulimit -n'],
+};
+
+/** A regular file. Directories, FIFOs, sockets and devices are refused: their size says nothing about what they would deliver. */
+export function fileSource(path: string): ByteSource {
+  const fail = (problem: string, hint: string, cause?: unknown) =>
+    new GpdError('FILE_UNREADABLE', `${path}: ${problem}`, {at: path, hint, cause});
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // NONBLOCK: opening a FIFO must not wait for a writer
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    const [problem, hint] = openFailures[code] ?? [`cannot be opened (${code || String(error)})`, 'check the path'];
+    throw fail(problem, hint, error);
+  }
+  const stat = fstatSync(fd);
+  if (!stat.isFile()) {
+    closeSync(fd);
+    throw stat.isDirectory()
+      ? fail('is a directory', 'name a file inside it')
+      : fail('is not a regular file', 'copy it into a file first');
+  }
+  const size = stat.size;
+  const readInto = (offset: number, target: Uint8Array) => {
+    checkRange(path, size, offset, target.length);
+    for (let done = 0; done < target.length; ) {
+      const got = readSync(fd, target, done, Math.min(target.length - done, MAX_READ), offset + done);
+      if (got === 0) {
+        throw new GpdError('FILE_CHANGED', `${path}: became shorter while it was being read`, {
+          at: `${path}@${offset + done}`,
+          hint: 'wait until whatever writes it has finished',
+        });
+      }
+      done += got;
+    }
+  };
+  return {
+    name: path,
+    size,
+    readInto,
+    read(offset, length) {
+      checkRange(path, size, offset, length);
+      const target = new Uint8Array(length);
+      readInto(offset, target);
+      return target;
+    },
+    close: () => closeSync(fd),
+  };
+}
+
+/** A part of another source, with offsets of its own. */
+export function sliceSource(source: ByteSource, start: number, size: number, name = source.name): ByteSource {
+  checkRange(source.name, source.size, start, size);
+  return {
+    name,
+    size,
+    readInto(offset, target) {
+      checkRange(name, size, offset, target.length);
+      source.readInto(start + offset, target);
+    },
+    read(offset, length) {
+      checkRange(name, size, offset, length);
+      return source.read(start + offset, length);
+    },
+    close() {},
+  };
+}
+
+/** Little-endian cursor over bytes in memory; every step is checked. */
+export class ByteReader {
+  offset = 0;
+  private readonly view: DataView;
+
+  constructor(
+    readonly bytes: Uint8Array,
+    readonly name: string,
+  ) {
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get remaining(): number {
+    return this.bytes.length - this.offset;
+  }
+
+  private advance(length: number): number {
+    checkRange(this.name, this.bytes.length, this.offset, length);
+    const at = this.offset;
+    this.offset += length;
+    return at;
+  }
+
+  u8(): number {
+    return this.view.getUint8(this.advance(1));
+  }
+  u16(): number {
+    return this.view.getUint16(this.advance(2), true);
+  }
+  i32(): number {
+    return this.view.getInt32(this.advance(4), true);
+  }
+  u32(): number {
+    return this.view.getUint32(this.advance(4), true);
+  }
+  u64(): bigint {
+    return this.view.getBigUint64(this.advance(8), true);
+  }
+  f64BigEndian(): number {
+    return this.view.getFloat64(this.advance(8), false);
+  }
+  /** A view of the next bytes, not a copy. */
+  take(length: number): Uint8Array {
+    const at = this.advance(length);
+    return this.bytes.subarray(at, at + length);
+  }
+}

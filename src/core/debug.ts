@@ -1,0 +1,39 @@
+/**
+ * Every debug switch, declared once. `GPD_DEBUG=graph,match` turns topics on; output goes to stderr, dumps to numbered files
+ * under `GPD_DEBUG_DIR` (default: the current folder's gpd-debug). A misspelt topic is an error, not silence.
+ */
+import {mkdirSync, writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+
+export const debugTopics = {
+  graph: 'text of the graph after each pass that changed it, as numbered files',
+  match: 'per rewrite rule: attempts, hits, and the nearest miss with its reason',
+  pickle: 'every pickle opcode with its offset',
+  time: 'nested timings of a run',
+} as const;
+export type DebugTopic = keyof typeof debugTopics;
+
+const active = new Set<DebugTopic>();
+for (const topic of (process.env['GPD_DEBUG'] ?? '').split(',').filter(Boolean)) {
+  if (!(topic in debugTopics)) {
+    throw new Error(`GPD_DEBUG: unknown topic '${topic}'; known are ${Object.keys(debugTopics).join(', ')}`);
+  }
+  active.add(topic as DebugTopic);
+}
+
+export const debugging = (topic: DebugTopic): boolean => active.has(topic);
+
+export function trace(topic: DebugTopic, line: () => string): void {
+  if (active.has(topic)) process.stderr.write(`${topic}: ${line()}\n`);
+}
+
+let dumped = 0;
+/** Writes `NNN-name` into the debug folder and says so on stderr. */
+export function dump(topic: DebugTopic, name: string, text: () => string): void {
+  if (!active.has(topic)) return;
+  const folder = process.env['GPD_DEBUG_DIR'] ?? 'gpd-debug';
+  mkdirSync(folder, {recursive: true});
+  const path = join(folder, `${String(dumped++).padStart(3, '0')}-${name}`);
+  writeFileSync(path, text());
+  process.stderr.write(`${topic}: wrote ${path}\n`);
+}

@@ -1,0 +1,57 @@
+/**
+ * The errors a user can cause. Three kinds exist: a bug is a plain `Error` with a stack; bad input is a `GpdError` (exit 1);
+ * bad usage is oclif's (exit 2). A check that was asked for and is not met is a result, reported in full, exit 1.
+ */
+
+/** Every code with what it means. `docs/formats.md` lists them for users; a code never changes its meaning. */
+export const errorCodes = {
+  FILE_UNREADABLE: 'the file is missing, is not a regular file, or may not be read',
+  FILE_CHANGED: 'the file changed while it was being read',
+  OUTPUT_REFUSED: 'the output exists, is the input itself, or cannot be written',
+  FORMAT_UNKNOWN: 'the file is none of the formats that are read here',
+  CHECKPOINT_TRUNCATED: 'the file ends before its own tables say it should',
+  CHECKPOINT_CORRUPT: 'the file contradicts itself',
+  PICKLE_UNSUPPORTED: 'the checkpoint uses a pickle feature that a state dict never needs',
+  PICKLE_INVALID: 'the pickle is not well formed',
+  LIMIT_EXCEEDED: 'the file declares more than any real file of its kind contains',
+  STATE_DICT_NOT_FOUND: 'the file holds no state dict under the requested name',
+  ARCH_UNKNOWN: 'the tensors do not form an architecture that is known here',
+  ARCH_AMBIGUOUS: 'the tensors leave open what the network is; a flag must say it',
+  KEY_MISSING: 'a tensor that the architecture needs is absent',
+  KEY_UNKNOWN: 'a tensor is present that the architecture does not have',
+  SHAPE_MISMATCH: 'two shapes that must agree do not',
+  WEIGHTS_NOT_FINITE: 'a tensor contains NaN or infinite values',
+  GRAPH_INVALID: 'an ONNX graph breaks an invariant',
+  OPSET_UNSUPPORTED: 'the graph needs an operator that the requested opset does not have',
+  PROOF_FAILED: 'the two forms of the network do not compute the same function within the bound',
+  ENGINE_FAILED: 'onnxruntime refused the model or failed while running it',
+} as const;
+export type ErrorCode = keyof typeof errorCodes;
+
+export interface ErrorDetails {
+  /** Where: a file, offset, key or node. */
+  at?: string;
+  /** What the user can do next. */
+  hint?: string;
+  /** Machine-readable facts for `--json`. */
+  data?: Record<string, unknown>;
+  cause?: unknown;
+}
+
+export class GpdError extends Error {
+  override readonly name = 'GpdError';
+  readonly at: string | undefined;
+  readonly hint: string | undefined;
+  readonly data: Record<string, unknown> | undefined;
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    details: ErrorDetails = {},
+  ) {
+    super(message, details.cause === undefined ? {} : {cause: details.cause});
+    this.at = details.at;
+    this.hint = details.hint;
+    this.data = details.data;
+  }
+}

@@ -1,0 +1,17 @@
+// TypeScript → CommonJS for jest, by esbuild: types are checked by `npm run types`, not here.
+const {createHash} = require('node:crypto');
+const {transformSync, version} = require('esbuild');
+
+module.exports = {
+  getCacheKey: (source, path) => createHash('sha1').update(version).update(path).update('\0').update(source).digest('hex'),
+  process(source, path) {
+    const {code, map} = transformSync(source, {
+      loader: 'ts',
+      format: 'cjs',
+      target: 'node20',
+      sourcefile: path,
+      sourcemap: true,
+    });
+    return {code, map: JSON.parse(map)};
+  },
+};
