@@ -1,0 +1,328 @@
+/**
+ * The operators that are written here: since which opset, the kinds of their attributes, and how the shape of the result
+ * follows from the inputs. Source: https://onnx.ai/onnx/operators/. An operator that is not in the table can still be
+ * decoded, printed and written; its shapes are then unknown.
+ */
+import type {DType, Tensor} from '../core/tensor.js';
+import type {Attribute, AttributeKind, Dim, Dims, Node, Value} from './graph.js';
+
+export interface OutputType {
+  dtype: DType;
+  shape: Dims | undefined;
+}
+export interface OpSchema {
+  /** The first opset with the form that is used here. */
+  since: number;
+  attributes?: Readonly<Record<string, AttributeKind>>;
+  /** Called only when every input's shape is known. */
+  infer(node: Node, inputs: readonly Value[]): (OutputType | undefined)[];
+}
+
+const dataTypes: Record<number, DType> = {
+  1: 'float32',
+  2: 'uint8',
+  3: 'int8',
+  5: 'int16',
+  6: 'int32',
+  7: 'int64',
+  9: 'bool',
+  10: 'float16',
+  11: 'float64',
+  16: 'bfloat16',
+}; // TensorProto.DataType, onnx.proto
+/** TensorProto.DataType of a dtype. */
+export const dataTypeOf = (dtype: DType): number => Number(Object.keys(dataTypes).find((k) => dataTypes[Number(k)] === dtype));
+export const dtypeOfDataType = (dataType: number): DType | undefined => dataTypes[dataType];
+
+/** The numbers of a constant integer input (a Reshape target, Slice bounds), or undefined where they are computed. */
+export function constantInts(value: Value | undefined): number[] | undefined {
+  if (!value?.initializer || value.initializer.shape.length > 1) return undefined;
+  const {dtype, data} = value.initializer.read() as Tensor;
+  return dtype === 'int64' || dtype === 'int32' ? Array.from(data as ArrayLike<number | bigint>, Number) : undefined;
+}
+
+const same = (x: Value, shape: Dims | undefined = x.shape): OutputType[] => [{dtype: x.dtype, shape}];
+const unary: OpSchema['infer'] = (_, [x]) => same(x!);
+
+/** numpy broadcasting; a symbol wins against 1 and against itself. */
+export function broadcastDims(a: Dims, b: Dims): Dims {
+  const rank = Math.max(a.length, b.length);
+  return Array.from({length: rank}, (_, i) => {
+    const x = a[i - rank + a.length] ?? 1;
+    const y = b[i - rank + b.length] ?? 1;
+    if (x === y || y === 1) return x;
+    if (x === 1) return y;
+    if (typeof x === 'string') return y;
+    if (typeof y === 'string') return x;
+    throw new Error(`shapes [${a}] and [${b}] do not broadcast`);
+  });
+}
+const binary = (since: number, result?: DType): OpSchema => ({
+  since,
+  infer: (_, [a, b]) => [{dtype: result ?? a!.dtype, shape: broadcastDims(a!.dims, b!.dims)}],
+});
+const elementwise = (since: number, attributes: Record<string, AttributeKind> = {}): OpSchema => ({
+  since,
+  attributes,
+  infer: unary,
+});
+
+function slidingWindow(size: Dim, kernel: number, stride: number, before: number, after: number, dilation = 1): Dim {
+  return typeof size === 'string' ? `${size}'` : Math.floor((size + before + after - dilation * (kernel - 1) - 1) / stride) + 1;
+}
+function windowed(node: Node, spatial: Dims, kernel: readonly number[]): Dims {
+  const rank = kernel.length;
+  const strides = node.numbers('strides', new Array(rank).fill(1));
+  const dilations = node.numbers('dilations', new Array(rank).fill(1));
+  const pads = node.numbers('pads', new Array(2 * rank).fill(0));
+  return spatial.map((s, i) => slidingWindow(s, kernel[i]!, strides[i]!, pads[i]!, pads[i + rank]!, dilations[i]!));
+}
+const pool: OpSchema['infer'] = (node, [x]) => [
+  {dtype: x!.dtype, shape: [...x!.dims.slice(0, 2), ...windowed(node, x!.dims.slice(2), node.numbers('kernel_shape'))]},
+];
+
+function matmulDims(a: Dims, b: Dims): Dims {
+  if (a.length < 2 || b.length < 2) throw new Error('MatMul of vectors is not used here');
+  return [...broadcastDims(a.slice(0, -2), b.slice(0, -2)), a.at(-2)!, b.at(-1)!];
+}
+
+/** Reshape: 0 copies a dimension, -1 takes what is left. A symbol that is left over alone is kept as that symbol. */
+export function reshapeDims(from: Dims, target: readonly number[]): Dims {
+  const out: Dim[] = target.map((d, i) => (d === 0 ? from[i]! : d));
+  const open = out.indexOf(-1);
+  if (open < 0) return out;
+  const rest: Dim[] = [...from];
+  let divisor = 1;
+  for (const [i, d] of out.entries()) {
+    if (i === open) continue;
+    const at = rest.indexOf(d);
+    if (typeof d === 'string' && at >= 0) rest.splice(at, 1);
+    else divisor *= d as number;
+  }
+  const symbols = rest.filter((d) => typeof d === 'string');
+  const product = rest.reduce<number>((n, d) => (typeof d === 'number' ? n * d : n), 1) / divisor;
+  if (symbols.length === 0) out[open] = product;
+  else out[open] = symbols.length === 1 && product === 1 ? symbols[0]! : `${[...symbols, product].join('*')}`;
+  return out;
+}
+
+const axisOf = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
+
+/** Reductions with `axes` as an input since 18 (ReduceSum since 13), as an attribute before. */
+const reduction = (since: number): OpSchema => ({
+  since,
+  attributes: {axes: 'ints', keepdims: 'int', noop_with_empty_axes: 'int'},
+  infer(node, [x, axesInput]) {
+    const axes =
+      constantInts(axesInput) ??
+      node.numbers(
+        'axes',
+        x!.dims.map((_, i) => i),
+      );
+    const reduced = new Set(axes.map((a) => axisOf(a, x!.dims.length)));
+    const keep = node.number('keepdims', 1) === 1;
+    return same(
+      x!,
+      x!.dims.flatMap((d, i) => (reduced.has(i) ? (keep ? [1] : []) : [d])),
+    );
+  },
+});
+
+const convAttributes = {
+  kernel_shape: 'ints',
+  strides: 'ints',
+  pads: 'ints',
+  dilations: 'ints',
+  group: 'int',
+  auto_pad: 'string',
+} as const;
+const poolAttributes = {
+  kernel_shape: 'ints',
+  strides: 'ints',
+  pads: 'ints',
+  dilations: 'ints',
+  ceil_mode: 'int',
+  count_include_pad: 'int',
+  auto_pad: 'string',
+  storage_order: 'int',
+} as const;
+
+export const ops: Readonly<Record<string, OpSchema>> = {
+  Add: binary(7),
+  Sub: binary(7),
+  Mul: binary(7),
+  Div: binary(7),
+  Pow: binary(7),
+  Relu: elementwise(6),
+  Sqrt: elementwise(6),
+  Erf: elementwise(9),
+  Exp: elementwise(6),
+  Neg: elementwise(6),
+  Sigmoid: elementwise(6),
+  Tanh: elementwise(6),
+  Identity: elementwise(1),
+  Dropout: elementwise(7),
+  Softmax: elementwise(13, {axis: 'int'}),
+  Gelu: elementwise(20, {approximate: 'string'}),
+  LayerNormalization: elementwise(17, {axis: 'int', epsilon: 'float', stash_type: 'int'}),
+  BatchNormalization: elementwise(9, {epsilon: 'float', momentum: 'float', training_mode: 'int'}),
+  Cast: {
+    since: 9,
+    attributes: {to: 'int'},
+    infer: (node, [x]) => [{dtype: dtypeOfDataType(node.number('to', 1)) ?? 'float32', shape: x!.shape}],
+  },
+  Constant: {since: 1, attributes: {value: 'tensor'}, infer: () => []},
+  Conv: {
+    since: 1,
+    attributes: convAttributes,
+    infer(node, [x, w]) {
+      const kernel = w!.dims.slice(2) as number[];
+      return same(x!, [x!.dims[0]!, w!.dims[0]!, ...windowed(node, x!.dims.slice(2), kernel)]);
+    },
+  },
+  MaxPool: {since: 8, attributes: poolAttributes, infer: pool},
+  AveragePool: {since: 7, attributes: poolAttributes, infer: pool},
+  GlobalAveragePool: {since: 1, infer: (_, [x]) => same(x!, [...x!.dims.slice(0, 2), ...x!.dims.slice(2).map(() => 1)])},
+  MatMul: {since: 1, infer: (_, [a, b]) => same(a!, matmulDims(a!.dims, b!.dims))},
+  Gemm: {
+    since: 11,
+    attributes: {alpha: 'float', beta: 'float', transA: 'int', transB: 'int'},
+    infer(node, [a, b]) {
+      const [m, n] = [a!.dims[node.number('transA', 0)]!, b!.dims[1 - node.number('transB', 0)]!];
+      return same(a!, [m, n]);
+    },
+  },
+  Flatten: {
+    since: 1,
+    attributes: {axis: 'int'},
+    infer(node, [x]) {
+      const axis = node.number('axis', 1);
+      return same(
+        x!,
+        reshapeDims(x!.dims, [
+          ...(axis === 1 ? [0] : [x!.dims.slice(0, axis).reduce<number>((n, d) => n * (d as number), 1)]),
+          -1,
+        ]),
+      );
+    },
+  },
+  Reshape: {
+    since: 5,
+    attributes: {allowzero: 'int'},
+    infer(_, [x, shape]) {
+      const target = constantInts(shape);
+      return same(x!, target && reshapeDims(x!.dims, target));
+    },
+  },
+  Transpose: {
+    since: 1,
+    attributes: {perm: 'ints'},
+    infer(node, [x]) {
+      const perm = node.numbers(
+        'perm',
+        x!.dims.map((_, i) => x!.dims.length - 1 - i),
+      );
+      return same(
+        x!,
+        perm.map((p) => x!.dims[p]!),
+      );
+    },
+  },
+  Concat: {
+    since: 4,
+    attributes: {axis: 'int'},
+    infer(node, inputs) {
+      const first = inputs[0]!;
+      const axis = axisOf(node.number('axis', 0), first.dims.length);
+      const total = inputs.reduce((n, v) => n + (v.dims[axis] as number), 0);
+      return same(
+        first,
+        first.dims.map((d, i) => (i === axis ? total : d)),
+      );
+    },
+  },
+  Split: {
+    since: 13,
+    attributes: {axis: 'int', num_outputs: 'int'},
+    infer(node, [x, sizes]) {
+      const axis = axisOf(node.number('axis', 0), x!.dims.length);
+      const parts = constantInts(sizes);
+      if (!parts) return [];
+      return parts.map((part) => ({dtype: x!.dtype, shape: x!.dims.map((d, i) => (i === axis ? part : d))}));
+    },
+  },
+  Slice: {
+    since: 10,
+    infer(_, [x, starts, ends, axes, steps]) {
+      const [from, to] = [constantInts(starts), constantInts(ends)];
+      if (!from || !to) return [{dtype: x!.dtype, shape: undefined}];
+      const along = constantInts(axes) ?? from.map((_, i) => i);
+      const step = constantInts(steps) ?? from.map(() => 1);
+      const shape = [...x!.dims];
+      for (const [i, axis] of along.entries()) {
+        const at = axisOf(axis, shape.length);
+        const size = shape[at]!;
+        if (typeof size === 'string') return [{dtype: x!.dtype, shape: undefined}];
+        const clamp = (v: number) => Math.max(0, Math.min(size, v < 0 ? v + size : v));
+        shape[at] = Math.max(0, Math.ceil((clamp(to[i]!) - clamp(from[i]!)) / step[i]!));
+      }
+      return same(x!, shape);
+    },
+  },
+  Pad: {
+    since: 11,
+    attributes: {mode: 'string'},
+    infer(_, [x, pads]) {
+      const amounts = constantInts(pads);
+      const rank = x!.dims.length;
+      return same(x!, amounts && x!.dims.map((d, i) => (typeof d === 'string' ? d : d + amounts[i]! + amounts[i + rank]!)));
+    },
+  },
+  Squeeze: {
+    since: 13,
+    infer(_, [x, axes]) {
+      const dropped = new Set((constantInts(axes) ?? []).map((a) => axisOf(a, x!.dims.length)));
+      return same(
+        x!,
+        x!.dims.filter((_, i) => !dropped.has(i)),
+      );
+    },
+  },
+  ReduceMean: reduction(1),
+  ReduceSum: reduction(13),
+  Attention: {
+    since: 23,
+    attributes: {
+      q_num_heads: 'int',
+      kv_num_heads: 'int',
+      scale: 'float',
+      is_causal: 'int',
+      softcap: 'float',
+      qk_matmul_output_mode: 'int',
+      softmax_precision: 'int',
+    },
+    infer: (_, [q, , v]) => same(q!, [...q!.dims.slice(0, -1), v!.dims.at(-1)!]),
+  },
+};
+
+/** The attribute with its wire kind: from the table, else from the look of the value. */
+export function attributeOf(opType: string, name: string, value: Attribute['value']): Attribute {
+  const kind = ops[opType]?.attributes?.[name] ?? guessKind(value);
+  return {kind, value} as Attribute;
+}
+function guessKind(value: Attribute['value']): AttributeKind {
+  if (typeof value === 'number') return Number.isInteger(value) ? 'int' : 'float';
+  if (typeof value === 'string') return 'string';
+  if (Array.isArray(value)) return typeof value[0] === 'string' ? 'strings' : value.every(Number.isInteger) ? 'ints' : 'floats';
+  return 'dtype' in (value as object) ? 'tensor' : 'graph';
+}
+
+export function inferOutputs(node: Node, count: number): (OutputType | undefined)[] {
+  const inputs = node.inputs as readonly Value[];
+  const schema = node.domain === '' ? ops[node.opType] : undefined;
+  const first = inputs.find(Boolean);
+  if (!schema || inputs.some((v) => v && !v.shape)) {
+    return Array.from({length: count}, () => ({dtype: first?.dtype ?? 'float32', shape: undefined}));
+  }
+  return schema.infer(node, inputs);
+}
