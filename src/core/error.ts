@@ -13,6 +13,7 @@ export const errorCodes = {
   CHECKPOINT_CORRUPT: 'the file contradicts itself',
   PICKLE_UNSUPPORTED: 'the checkpoint uses a pickle feature that a state dict never needs',
   PICKLE_INVALID: 'the pickle is not well formed',
+  DTYPE_UNSUPPORTED: 'numbers are stored in a form that is not read here: complex, quantised, 8-bit float, big-endian',
   LIMIT_EXCEEDED: 'the file declares more than any real file of its kind contains',
   STATE_DICT_NOT_FOUND: 'the file holds no state dict under the requested name',
   ARCH_UNKNOWN: 'the tensors do not form an architecture that is known here',

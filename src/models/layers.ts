@@ -1,0 +1,67 @@
+/**
+ * The vocabulary in which a network is written, once. A network is a function over these layers; it knows PyTorch's own
+ * state-dict names and the student's widths, and nothing of GPD, OREPA, ONNX or TensorFlow.js.
+ */
+
+export interface ConvOptions {
+  out: number;
+  kernel: number;
+  stride?: number;
+  pad?: number;
+  groups?: number;
+  bias?: boolean;
+}
+export interface Window {
+  kernel: number;
+  stride: number;
+  pad: number;
+}
+
+/** `V` is an activation: a map [N, C, H, W], tokens [N, T, C], or features [N, C]. Names are state-dict prefixes. */
+export interface Layers<V> {
+  channels(x: V): number;
+  conv(x: V, name: string, options: ConvOptions): V;
+  batchNorm(x: V, name: string): V;
+  relu(x: V, name: string): V;
+  /** The exact form, with erf. */
+  gelu(x: V, name: string): V;
+  maxPool(x: V, name: string, window: Window): V;
+  averagePool(x: V, name: string, window: Window): V;
+  /** Map to a map of one pixel. */
+  globalAveragePool(x: V, name: string): V;
+  /** A map of one pixel to features. */
+  flatten(x: V, name: string): V;
+  /** Every stride-th row and column, and zero channels on both sides until there are `out`: He et al., option A. */
+  subsampleAndPad(x: V, name: string, options: {stride: number; out: number}): V;
+  add(a: V, b: V, name: string): V;
+  linear(x: V, name: string, options: {out: number}): V;
+  layerNorm(x: V, name: string, options: {eps: number}): V;
+  /** softmax(q·kᵀ/√headSize [· sigmoid(mask)])·v with q|k|v from `<name>.qkv`, then `<name>.proj`. */
+  attention(x: V, name: string, options: {heads: number; maskTokens?: number}): V;
+  /** Map to tokens, row by row. */
+  tokens(x: V, name: string): V;
+  /** Tokens back to a square map. */
+  map(x: V, name: string): V;
+  /** Tokens to features: their mean. */
+  meanOfTokens(x: V, name: string): V;
+}
+
+export type Network = <V>(layers: Layers<V>, image: V) => V;
+
+/** A network with what its description does not say. */
+export interface Architecture {
+  /** As users call it: `resnet18`, `mobilenet`, `rvt_tiny`, or a description of the sizes when they match no published model. */
+  readonly name: string;
+  readonly family: 'resnet' | 'cifar-resnet' | 'mobilenet' | 'rvt';
+  readonly network: Network;
+  /** The first layer keeps its inputs, the last its outputs, when GPD widens the network. */
+  readonly first: string;
+  readonly last: string;
+  readonly classes: number;
+  /** Pixels a side that the network was made for. */
+  readonly imageSize: number;
+  /** Why an image size does not fit, or undefined when it does. */
+  readonly refuses: (imageSize: number) => string | undefined;
+}
+
+export const BATCH_NORM_EPS = 1e-5; // PyTorch's default, never changed by the original

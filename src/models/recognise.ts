@@ -1,0 +1,195 @@
+/** What network is this? Answered from names, shapes and training options; a doubt that they leave is an error that names the flag. */
+import {GpdError} from '../core/error.js';
+import {nearest} from '../core/nearest.js';
+import type {StateDict, Tensor} from '../core/tensor.js';
+import {toFloat64} from '../core/tensor.js';
+import {type ConvModule, isOrepaCandidate, type Module} from '../reparam/modules.js';
+import type {GpdForm} from '../reparam/parameters.js';
+import {archNames} from './archs.js';
+import type {Architecture} from './layers.js';
+import {type KeyUse, matchKeys} from './match-keys.js';
+import {type Family, families, sizeReader} from './read-sizes.js';
+import {manifestOf} from './walk.js';
+
+export interface RecogniseOptions {
+  ratio?: number | undefined;
+  arch?: string | undefined;
+  /** Attention heads of each stage, for RVTs of unpublished width. */
+  heads?: readonly number[] | undefined;
+  imageSize?: number | undefined;
+  ignoreUnknown?: boolean | undefined;
+}
+
+/** One thing that was concluded, and from what. */
+export interface Evidence {
+  what: string;
+  value: string;
+  from: string;
+}
+
+export interface Recognised {
+  arch: Architecture;
+  /** gpd: widened; branches: OREPA without widening; deployed: plain names, but convolutions with biases; plain: neither. */
+  kind: 'gpd' | 'branches' | 'deployed' | 'plain';
+  form: GpdForm;
+  imageSize: number;
+  /** The network's own tensors, `student.` removed. */
+  stateDict: StateDict;
+  modules: readonly Module[];
+  /** Multiply-accumulates of the student for one image. */
+  macs: number;
+  reviewKd: boolean;
+  evidence: Evidence[];
+  keys: KeyUse[];
+}
+
+/** ReviewKD wraps the network: `student.*` beside feature-fusion modules that serve training alone. */
+function unwrapReviewKd(stateDict: StateDict): {stateDict: StateDict; keys: KeyUse[]} | undefined {
+  if (![...stateDict.keys()].some((key) => key.startsWith('student.'))) return undefined;
+  const inner = new Map([...stateDict].flatMap(([key, t]) => (key.startsWith('student.') ? [[key.slice(8), t] as const] : [])));
+  const outer = [...stateDict.keys()].filter((key) => !key.startsWith('student.'));
+  const unknown = outer.find((key) => !/^abfs(_dual)?\./.test(key));
+  if (unknown) {
+    throw new GpdError('KEY_UNKNOWN', `'${unknown}' lies beside 'student.*' but is no part of ReviewKD`, {
+      at: unknown,
+      hint: 'ReviewKD checkpoints hold student.*, abfs.* and abfs_dual.*',
+    });
+  }
+  return {
+    stateDict: inner,
+    keys: outer.map((key) => ({key, use: 'ignored', reason: 'ReviewKD feature fusion, used in training alone'})),
+  };
+}
+
+function recogniseFamily(stateDict: StateDict): Family {
+  for (const [family, {signature}] of Object.entries(families)) {
+    if (signature.every((key) => stateDict.has(key))) return family as Family;
+  }
+  const sample = [...stateDict.keys()].slice(0, 3).join(', ');
+  throw new GpdError('ARCH_UNKNOWN', `the ${stateDict.size} tensors (${sample}, …) form none of the known networks`, {
+    hint: `known are ResNet, CIFAR ResNet, MobileNet v1 and RVT, under the names that PyTorch gives their layers`,
+  });
+}
+
+function recogniseRatio(
+  stateDict: StateDict,
+  family: Family,
+  asked: number | undefined,
+  args: number | undefined,
+): Evidence & {ratio: number} {
+  const widened = [...stateDict.keys()].some((key) => key.endsWith('.tiny_running_mean'));
+  const result = (ratio: number, from: string) => ({ratio, what: 'ratio', value: String(ratio), from});
+  if (!widened) {
+    if (asked !== undefined && asked !== 1) {
+      throw new GpdError(
+        'ARCH_AMBIGUOUS',
+        `--ratio ${asked} was given, but the network was not widened: it has no tiny_running_* statistics`,
+        {
+          hint: 'leave --ratio out',
+        },
+      );
+    }
+    return result(1, 'no tiny_running_* statistics');
+  }
+  if (asked !== undefined) {
+    if (args !== undefined && args !== asked) {
+      throw new GpdError(
+        'ARCH_AMBIGUOUS',
+        `--ratio ${asked} was given, but the checkpoint was trained with gpd_ratio ${args}`,
+        {
+          hint: 'leave --ratio out',
+        },
+      );
+    }
+    return result(asked, '--ratio');
+  }
+  if (args !== undefined) return result(args, 'args.gpd_ratio');
+  const {module, width} = families[family].stem;
+  const stored = (stateDict.get(`${module}.weight`) ?? stateDict.get(`${module}.weight_orepa_origin`))?.shape[0] ?? 0;
+  if (stored % width === 0 && stored / width >= 2)
+    return result(stored / width, `${module} has ${stored} channels, published are ${width}`);
+  throw new GpdError(
+    'ARCH_AMBIGUOUS',
+    `how much wider the teacher is cannot be known: ${module} has ${stored} channels, and the file holds no training options`,
+    {
+      hint: 'name the ratio it was trained with: --ratio N',
+    },
+  );
+}
+
+const isOrepa = (stateDict: StateDict, m: Module): m is ConvModule =>
+  m.kind === 'conv' && stateDict.has(`${m.name}.weight_orepa_origin`);
+
+/** Σ over the whole vector is exactly zero: see `GpdForm.unfilledStatistics`. */
+const sumsToZero = (t: Tensor): boolean => toFloat64(t).data.reduce((a, b) => a + b, 0) === 0;
+
+function gpdForm(stateDict: StateDict, modules: readonly Module[], ratio: number): GpdForm {
+  const unfilled = modules.filter((m) => {
+    const mean = m.kind === 'batchNorm' && ratio > 1 ? stateDict.get(`${m.name}.tiny_running_mean`) : undefined;
+    return mean !== undefined && sumsToZero(mean.read());
+  });
+  return {
+    ratio,
+    orepa: new Set(modules.filter((m) => isOrepa(stateDict, m)).map((m) => m.name)),
+    present: (key) => stateDict.has(key),
+    unfilledStatistics: new Set(unfilled.map((m) => m.name)),
+  };
+}
+
+function checkArchName(found: Architecture, asked: string | undefined): void {
+  if (asked === undefined || asked === found.name || asked === found.family) return;
+  const near = archNames.some((name) => name === asked) ? undefined : nearest(asked, archNames);
+  throw new GpdError('ARCH_AMBIGUOUS', `--arch ${asked} was given, but the tensors form ${found.name}`, {
+    hint: near ? `did you mean ${near}?` : 'leave --arch out: it is recognised from the tensors',
+  });
+}
+
+function checkOrepaPlaces(form: GpdForm, modules: readonly Module[]): void {
+  for (const m of modules) {
+    if (m.kind === 'conv' && form.orepa.has(m.name) && !isOrepaCandidate(m)) {
+      throw new GpdError(
+        'SHAPE_MISMATCH',
+        `'${m.name}' is stored as OREPA branches, but is not a 3x3 convolution of stride 1`,
+        {at: m.name},
+      );
+    }
+  }
+}
+
+function kindOf(form: GpdForm, modules: readonly Module[]): Recognised['kind'] {
+  if (form.ratio > 1) return 'gpd';
+  if (form.orepa.size > 0) return 'branches';
+  const biased = modules.some((m) => m.kind === 'conv' && !m.bias && form.present(`${m.name}.bias`));
+  return biased ? 'deployed' : 'plain';
+}
+
+export function recognise(
+  stored: StateDict,
+  args: ReadonlyMap<string, unknown> | undefined,
+  options: RecogniseOptions = {},
+): Recognised {
+  const review = unwrapReviewKd(stored);
+  const stateDict = review?.stateDict ?? stored;
+  const family = recogniseFamily(stateDict);
+  const gpdRatio = args?.get('gpd_ratio');
+  const ratio = recogniseRatio(stateDict, family, options.ratio, typeof gpdRatio === 'number' ? gpdRatio : undefined);
+  const arch = families[family].read(sizeReader(stateDict, ratio.ratio), options.heads);
+  checkArchName(arch, options.arch);
+  const imageSize = options.imageSize ?? arch.imageSize;
+  const refusal = arch.refuses(imageSize);
+  if (refusal) throw new GpdError('SHAPE_MISMATCH', refusal, {hint: 'choose another --image-size'});
+  const {modules, macs} = manifestOf(arch, imageSize);
+  const form = gpdForm(stateDict, modules, ratio.ratio);
+  checkOrepaPlaces(form, modules);
+  const keys = [...matchKeys(modules, form, stateDict, options.ignoreUnknown ?? false), ...(review?.keys ?? [])];
+  const kind = kindOf(form, modules);
+  const evidence: Evidence[] = [
+    {what: 'architecture', value: arch.name, from: 'names and shapes of the tensors'},
+    {what: 'form', value: kind, from: ratio.from},
+    ratio,
+    {what: 'OREPA convolutions', value: String(form.orepa.size), from: 'weight_orepa_origin keys'},
+    {what: 'classes', value: String(arch.classes), from: `${arch.last}.weight`},
+    {what: 'image size', value: String(imageSize), from: options.imageSize === undefined ? 'published' : '--image-size'},
+  ];
+  return {arch, kind, form, imageSize, stateDict, modules, macs, reviewKd: review !== undefined, evidence, keys};
+}

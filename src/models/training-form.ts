@@ -1,0 +1,82 @@
+/**
+ * The training form as an ONNX model: the network as it was trained, with branches, slices and statistics as nodes on the
+ * tensors of the checkpoint. From it everything else is made by rewriting, and against it everything is proven.
+ */
+import type {StateDict} from '../core/tensor.js';
+import {Graph, type Model, type Value} from '../onnx/graph.js';
+import {graphOps, leadingSlice, scalar} from '../onnx/tensor-ops.js';
+import {type GpdForm, type LayerParameters, parametersOf, type Role, type TensorUse} from '../reparam/parameters.js';
+import type {Architecture} from './layers.js';
+import {onnxLayers} from './onnx-layers.js';
+import {Walk} from './walk.js';
+
+export interface TrainingFormOptions {
+  role: Role;
+  imageSize: number;
+  opset: number;
+  /** Fixed, or dynamic (the dimension is then called N). */
+  batch?: number | undefined;
+  inputName?: string;
+  outputName?: string;
+}
+
+/** The ONNX IR version that came with an opset: https://github.com/onnx/onnx/blob/main/docs/Versioning.md. */
+export const irVersionOf = (opset: number): number =>
+  opset >= 25 ? 12 : opset >= 23 ? 11 : opset >= 21 ? 10 : opset >= 19 ? 9 : opset >= 15 ? 8 : 7;
+
+/** A stored tensor: sliced, scaled. Divided where the factor is 1/rⁿ, because 1/r need not be a float32. */
+function loader(graph: Graph, stateDict: StateDict): (use: TensorUse) => Value {
+  return ({key, leading, factor}) => {
+    const source = stateDict.get(key);
+    if (!source) throw new Error(`the state dict has no '${key}'`);
+    const stored = graph.value(key) ?? graph.initializer(key, source);
+    const slice = leadingSlice(graph, stored, leading, `${key}/Slice`);
+    if (factor === 1) return slice;
+    return factor > 1
+      ? graph.op('Mul', [slice, scalar(graph, factor)], {}, {name: `${key}/Mul`})
+      : graph.op('Div', [slice, scalar(graph, Math.round(1 / factor))], {}, {name: `${key}/Div`});
+  };
+}
+
+/** Names the nodes of a layer's expressions after the layer. */
+function scoped(parameters: LayerParameters<Value>, enter: (name: string) => void): LayerParameters<Value> {
+  return {
+    ...parameters,
+    conv(m) {
+      enter(m.name);
+      return parameters.conv(m);
+    },
+    linear(m) {
+      enter(m.name);
+      return parameters.linear(m);
+    },
+  };
+}
+
+export function trainingForm(arch: Architecture, stateDict: StateDict, form: GpdForm, options: TrainingFormOptions): Model {
+  const {role, imageSize, opset} = options;
+  const graph = new Graph(`${arch.name}_${role}`);
+  let scope = '';
+  const base = parametersOf(
+    graphOps(graph, () => scope),
+    form,
+    role,
+    loader(graph, stateDict),
+  );
+  const parameters = scoped(base, (name) => {
+    scope = name;
+  });
+  const image = graph.input(options.inputName ?? 'input', 'float32', [options.batch ?? 'N', 3, imageSize, imageSize]);
+  const logits = new Walk(arch, onnxLayers(graph, opset), parameters).run(image, imageSize);
+  graph.outputs = [logits];
+  graph.rename(logits, options.outputName ?? 'logits');
+  graph.prune();
+  return {
+    graph,
+    opset,
+    domains: new Map(),
+    irVersion: irVersionOf(opset),
+    producer: {name: 'gpd', version: ''},
+    metadata: new Map(),
+  };
+}
