@@ -3,7 +3,7 @@
  * changes the edges of a graph; everyone else asks for `op`, `replaceUses`, `prune`.
  */
 import {type DType, formatShape, sourceOf, type Tensor, type TensorSource} from '../core/tensor.js';
-import {attributeOf, inferOutputs} from './ops.js';
+import {attributeOf, inferOutputs, type OutputType} from './ops.js';
 
 /** A number, or the name of a dimension that is known only when the model runs. */
 export type Dim = number | string;
@@ -72,9 +72,18 @@ export class Node {
     const attribute = this.attributes.get(name);
     return attribute?.kind === 'string' ? attribute.value : otherwise;
   }
+  /** Values of the enclosing graphs that the subgraphs of this node (Loop, If) use by name. Such a value is shared, not copied. */
+  get captured(): Value[] {
+    return [...this.attributes.values()].flatMap((a) => (a.kind === 'graph' ? capturedBy(a.value) : []));
+  }
   toString(): string {
     return `${this.opType} '${this.name}'`;
   }
+}
+
+function capturedBy(graph: Graph): Value[] {
+  const used = graph.nodes.flatMap((node) => [...node.inputs, ...node.captured]);
+  return used.filter((v): v is Value => v !== undefined && graph.value(v.name) !== v);
 }
 
 export interface OpOptions {
@@ -83,6 +92,10 @@ export interface OpOptions {
   /** Number of outputs, default 1. */
   outputs?: number;
   domain?: string;
+  /** Exact names of the outputs, for a graph that is read from somewhere; '' is an output that nobody asked for. */
+  outputNames?: readonly string[];
+  /** Types of the outputs where they are known already; otherwise they are inferred. */
+  types?: readonly (OutputType | undefined)[];
 }
 
 export class Graph {
@@ -141,17 +154,17 @@ export class Graph {
     opType: string,
     inputs: readonly (Value | undefined)[],
     attributes: ReadonlyMap<string, Attribute>,
-    {name = opType, outputs = 1, domain = ''}: OpOptions = {},
+    {name = opType, outputNames, outputs = outputNames?.length ?? 1, domain = '', types}: OpOptions = {},
   ): Node {
     const node = new Node(this.uniqueNodeName(name), opType, domain, inputs, attributes);
-    for (const input of inputs) input?.users.add(node);
-    const inferred = inferOutputs(node, outputs);
+    const inferred = types ?? inferOutputs(node, outputs);
     node.outputs = Array.from({length: outputs}, (_, i) => {
-      const valueName = this.uniqueName(i === 0 ? name : `${name}.${i}`);
-      const value = this.define(new Value(valueName, inferred[i]?.dtype ?? 'float32', inferred[i]?.shape));
+      const valueName = outputNames?.[i] ?? this.uniqueName(i === 0 ? name : `${name}.${i}`);
+      const value = new Value(valueName, inferred[i]?.dtype ?? 'float32', inferred[i]?.shape);
       value.producer = node;
-      return value;
+      return valueName === '' ? value : this.define(value);
     });
+    for (const input of inputs) input?.users.add(node);
     this.nodes.push(node);
     return node;
   }
@@ -183,6 +196,12 @@ export class Graph {
     this.rename(value, name);
   }
 
+  /** As `takeName`, for nodes. */
+  takeNodeName(node: Node, previous: Node): void {
+    this.nodeNames.delete(node.name);
+    [node.name, previous.name] = [previous.name, this.uniqueNodeName(`${previous.name}.replaced`)];
+  }
+
   /** Drops every node and initializer on which no output depends, and puts the rest in topological order. Gives the number dropped. */
   prune(): number {
     const before = this.nodes.length;
@@ -209,7 +228,7 @@ export class Graph {
       const node = stack.at(-1)!;
       if (!entered.has(node)) {
         entered.add(node);
-        for (const input of [...node.inputs].reverse()) {
+        for (const input of [...node.inputs, ...node.captured].reverse()) {
           const producer = input?.producer;
           if (!producer || done.has(producer)) continue;
           if (entered.has(producer)) throw new Error(`the graph has a cycle through '${producer.name}'`);
@@ -225,6 +244,9 @@ export class Graph {
   private unlink(node: Node): void {
     for (const input of node.inputs) input?.users.delete(node);
     for (const output of node.outputs) this.values.delete(output.name);
+    for (const attribute of node.attributes.values()) {
+      if (attribute.kind === 'graph') for (const inner of attribute.value.nodes) attribute.value.unlink(inner);
+    }
     this.nodeNames.delete(node.name);
   }
 
