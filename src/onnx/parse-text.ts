@@ -263,7 +263,7 @@ function fromNumbers(dtype: DType, shape: Shape, numbers: Float64Array): Tensor 
   if (dtype === 'float16') return tensor(dtype, shape, float32ToHalf(numbers) as DataOf<'float16'>);
   if (dtype === 'bfloat16') return tensor(dtype, shape, upperHalves(Float32Array.from(numbers)));
   const array = dtypes[dtype].array as unknown as {from(values: Float64Array): DataOf<DType>};
-  return tensor(dtype, shape, array.from(numbers));
+  return tensor<DType>(dtype, shape, array.from(numbers));
 }
 
 /** float32 to bfloat16 by cutting off: the numbers of a test are bfloat16 already. */
