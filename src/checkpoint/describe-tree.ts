@@ -1,0 +1,86 @@
+/** The object tree of a checkpoint for people and for `--json`: bounded in depth and breadth, and safe where a tree contains itself. */
+import {formatShape} from '../core/tensor.js';
+import {childrenOf, isKind, isScalar, isTensor, keyText, type PlainData, typeName} from './plain-data.js';
+
+export interface TreeLine {
+  readonly depth: number;
+  /** The place under its parent: a dict key, a list index, a field. */
+  readonly place: string;
+  readonly text: string;
+}
+
+export interface TreeLimits {
+  maxDepth: number;
+  /** Children shown per value. */
+  maxChildren: number;
+  maxLines: number;
+}
+
+const LIMITS: TreeLimits = {maxDepth: 4, maxChildren: 1000, maxLines: 20_000};
+const MAX_TEXT = 120;
+
+/** One line per value, parents before children. */
+export function describeTree(root: PlainData, limits: Partial<TreeLimits> = {}): TreeLine[] {
+  const {maxDepth, maxChildren, maxLines} = {...LIMITS, ...limits};
+  const lines: TreeLine[] = [];
+  const path = new Set<PlainData>(); // the ancestors of the value at hand
+  const visit = (place: string, value: PlainData, depth: number) => {
+    if (lines.length >= maxLines) return;
+    const again = path.has(value);
+    lines.push({depth, place, text: again ? `${typeName(value)} that contains itself` : describeValue(value)});
+    if (isScalar(value) || depth >= maxDepth || again) return;
+    path.add(value);
+    let shown = 0;
+    for (const [at, child] of childrenOf(value)) {
+      if (shown++ === maxChildren) break;
+      visit(at, child, depth + 1);
+    }
+    const left = countOf(value) - maxChildren;
+    if (left > 0) lines.push({depth: depth + 1, place: '…', text: `${left} more`});
+    path.delete(value);
+  };
+  visit('', root, 0);
+  return lines;
+}
+
+export function describeValue(value: PlainData): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT)}…` : value);
+  if (value === null) return 'None';
+  if (isScalar(value)) return String(value);
+  if (isTensor(value)) return `${value.storage.dtype}${formatShape(value.size.map(keyText))}`;
+  if (isKind(value, 'global')) return `${value.module}.${value.name}`;
+  if (isKind(value, 'inert')) return `${value.type} ${value.text}`;
+  if (value instanceof Uint8Array) return `bytes (${value.length})`;
+  return `${typeName(value)} (${countOf(value)})`;
+}
+
+function countOf(value: PlainData): number {
+  if (Array.isArray(value)) return value.length;
+  if (value instanceof Map) return value.size;
+  if (isKind(value, 'tuple') || isKind(value, 'set')) return value.items.length;
+  return isKind(value, 'namespace') ? value.fields.size : 0;
+}
+
+/** A training run has up to 150 options, some of them short lists. The limit is on all values together, because lists can be shared. */
+const MAX_JSON_VALUES = 10_000;
+const MAX_JSON_DEPTH = 6;
+
+/** Plain data as JSON has it. Dicts become objects without a prototype; what lies too deep, or is no data, becomes its text. */
+export function toJson(value: PlainData): unknown {
+  let left = MAX_JSON_VALUES;
+  const convert = (value: PlainData, depth: number): unknown => {
+    if (typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value))) return String(value);
+    if (isScalar(value)) return value;
+    if (!isContainer(value) || depth === 0 || left < countOf(value)) return describeValue(value);
+    left -= countOf(value);
+    const items = Array.isArray(value) ? value : isKind(value, 'tuple') || isKind(value, 'set') ? value.items : undefined;
+    if (items) return items.map((item) => convert(item, depth - 1));
+    const record: Record<string, unknown> = Object.create(null);
+    for (const [place, child] of childrenOf(value)) record[place] = convert(child, depth - 1);
+    return record;
+  };
+  return convert(value, MAX_JSON_DEPTH);
+}
+
+const isContainer = (value: PlainData): boolean =>
+  Array.isArray(value) || value instanceof Map || isKind(value, 'tuple') || isKind(value, 'set') || isKind(value, 'namespace');

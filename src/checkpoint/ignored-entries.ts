@@ -1,0 +1,46 @@
+/** Every entry of a checkpoint that is not used, with the reason: nothing disappears without a word. */
+import {isMap, isScalar, isTensor, keyText, type PlainData, type PlainMap, typeName} from './plain-data.js';
+
+export interface IgnoredEntry {
+  /** Top-level key, or `state dict key` → entry inside it. */
+  readonly key: string;
+  readonly reason: string;
+}
+
+const trainingState = 'training state, not needed for the network';
+/** Reasons by name. What is not here gets one by its type. */
+const reasons: Readonly<Record<string, string>> = {
+  optimizer: trainingState,
+  scheduler: trainingState,
+  lr_scheduler: trainingState,
+  amp_scaler: trainingState,
+  scaler: trainingState,
+  amp: trainingState,
+  state_dict: 'the weights without averaging; the averaged ones were asked for',
+  state_dict_ema: 'the averaged weights (EMA); ask for them with --ema',
+  model_ema: 'the averaged weights (EMA); ask for them with --ema',
+};
+
+/** The training options and plain values are not here: they are reported as `args` and `meta`. */
+export function ignoredEntries(root: PlainData, stateDictKey: string | null, dict: PlainMap): IgnoredEntry[] {
+  const ignored: IgnoredEntry[] = [];
+  if (isMap(root) && stateDictKey !== null) {
+    for (const [key, value] of root) {
+      if (key === stateDictKey || isScalar(value) || key === 'args') continue;
+      ignored.push({key: keyText(key), reason: reasonFor(keyText(key), value)});
+    }
+  }
+  for (const [key, value] of dict) {
+    if (isTensor(value) && typeof key === 'string') continue;
+    const reason = isTensor(value) ? `a tensor named by a ${typeName(key)}` : `a ${typeName(value)}, not a tensor`;
+    ignored.push({key: stateDictKey === null ? keyText(key) : `${stateDictKey}.${keyText(key)}`, reason});
+  }
+  return ignored;
+}
+
+function reasonFor(key: string, value: PlainData): string {
+  if (Object.hasOwn(reasons, key)) return reasons[key]!;
+  if (isTensor(value)) return 'a tensor outside the state dict';
+  const tensors = isMap(value) ? [...value.values()].filter(isTensor).length : 0;
+  return tensors > 0 ? `another state dict (${tensors} tensors)` : `a ${typeName(value)} that is not part of the network`;
+}

@@ -1,0 +1,48 @@
+/**
+ * What JSON.parse hides: a key that occurs twice in one object (the last one silently wins), and nesting without bound. One pass over
+ * the text before it is parsed; whether the text is JSON at all is still JSON.parse's to say.
+ */
+export interface JsonProblem {
+  readonly problem: string;
+  readonly at: number;
+}
+
+const STRING = /"(?:[^"\\]|\\.)*"/y;
+
+export function scanJson(text: string, maxDepth: number): JsonProblem | undefined {
+  const open: (Set<string> | undefined)[] = []; // a set of keys per object, undefined per array
+  for (let at = 0; at < text.length; at++) {
+    const c = text[at];
+    if (c === '{' || c === '[') {
+      open.push(c === '{' ? new Set() : undefined);
+      if (open.length > maxDepth) return {problem: `is nested more than ${maxDepth} deep`, at};
+    } else if (c === '}' || c === ']') open.pop();
+    else if (c === '"') {
+      const end = endOfString(text, at);
+      if (end === undefined) return {problem: 'has a string without an end', at};
+      const keys = open.at(-1);
+      if (keys && /^\s*:/.test(text.slice(end, end + 16))) {
+        const key = decodeString(text.slice(at, end));
+        if (key === undefined || keys.has(key))
+          return {problem: key === undefined ? 'has a bad string' : `has the key '${key}' twice`, at};
+        keys.add(key);
+      }
+      at = end - 1;
+    }
+  }
+  return undefined;
+}
+
+function endOfString(text: string, at: number): number | undefined {
+  STRING.lastIndex = at;
+  return STRING.test(text) ? STRING.lastIndex : undefined;
+}
+
+/** Escapes matter: "a" and "\u0061" are the same key. */
+function decodeString(token: string): string | undefined {
+  try {
+    return JSON.parse(token) as string;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,176 @@
+/** A checkpoint of any container as what the rest of the toolkit works with: a state dict of lazy tensors, and what else the file says. */
+import type {ByteSource} from '../core/bytes.js';
+import {GpdError} from '../core/error.js';
+import type {StateDict, TensorSource} from '../core/tensor.js';
+import {toJson} from './describe-tree.js';
+import {type IgnoredEntry, ignoredEntries} from './ignored-entries.js';
+import {lazyTensor} from './lazy-tensor.js';
+import {
+  isKind,
+  isMap,
+  isScalar,
+  isTensor,
+  keyText,
+  type PlainData,
+  type PlainMap,
+  type PlainScalar,
+  type StorageRef,
+} from './plain-data.js';
+import {readSafetensors} from './safetensors.js';
+import {type CheckpointFormat, sniff} from './sniff.js';
+import {
+  type AvailableStateDict,
+  availableStateDicts,
+  chooseStateDict,
+  commonPrefix,
+  type StateDictChoice,
+} from './state-dicts.js';
+import {readTorchZip, type TorchFile} from './torch.js';
+import {readTorchLegacy} from './torch-legacy.js';
+
+export type OpenOptions = StateDictChoice;
+
+export interface CrcReport {
+  /** Storages whose bytes were compared with their checksum, and how many bytes that were. */
+  readonly checked: number;
+  readonly bytes: number;
+  /** Tensors over storages that do not match. */
+  readonly mismatches: readonly string[];
+  /** Storages without a usable checksum: legacy and safetensors files have none, newer PyTorch can be told not to write them. */
+  readonly notRecorded: number;
+}
+
+export interface Checkpoint {
+  readonly name: string;
+  readonly format: CheckpointFormat;
+  /** Keys without `prefix`, in the file's order. */
+  readonly stateDict: StateDict;
+  /** Which top-level entry it is; null where the file is the state dict. */
+  readonly stateDictKey: string | null;
+  readonly available: readonly AvailableStateDict[];
+  /** What was taken off every key: 'module.' or ''. */
+  readonly prefix: string;
+  /** The training options, as JSON values. */
+  readonly args: ReadonlyMap<string, unknown> | undefined;
+  /** Plain top-level values: epoch, arch, metric, version …; for safetensors its metadata. */
+  readonly meta: ReadonlyMap<string, PlainScalar>;
+  /** Every entry that was not used, with the reason. */
+  readonly ignored: readonly IgnoredEntry[];
+  readonly warnings: readonly string[];
+  /** The whole object tree, for inspection. */
+  readonly root: PlainData;
+  /** Compares the bytes behind these tensors (default: the whole state dict) with their CRC-32. Reads them in full. */
+  verifyCrc(keys?: Iterable<string>): CrcReport;
+  close(): void;
+}
+
+/** Takes over the source: it is closed with the checkpoint, or here where the file is refused. */
+export function openCheckpoint(source: ByteSource, options: OpenOptions = {}): Checkpoint {
+  try {
+    const format = sniff(source);
+    if (format === 'safetensors') return openSafetensors(source, options);
+    return openTorch(source, format === 'torch-zip' ? readTorchZip(source) : readTorchLegacy(source), options);
+  } catch (error) {
+    source.close();
+    throw error;
+  }
+}
+
+function openTorch(source: ByteSource, file: TorchFile, options: OpenOptions): Checkpoint {
+  const {root} = file;
+  const {key: stateDictKey, dict} = chooseStateDict(source.name, root, options);
+  const tensors = [...dict].filter(([key, value]) => typeof key === 'string' && isTensor(value)).map(([key]) => key as string);
+  const prefix = commonPrefix(tensors);
+  const stateDict = new Map<string, TensorSource>();
+  const storageOf = new Map<string, StorageRef>();
+  for (const key of tensors) {
+    const ref = dict.get(key);
+    if (!isTensor(ref)) continue;
+    stateDict.set(key.slice(prefix.length), lazyTensor(source, key, ref, file.locate));
+    storageOf.set(key.slice(prefix.length), ref.storage);
+  }
+  const top = isMap(root) && stateDictKey !== null ? root : new Map<PlainData, PlainData>();
+  const warnings = prefixWarning(tensors, prefix);
+  return {
+    name: source.name,
+    format: file.format,
+    stateDict,
+    stateDictKey,
+    available: availableStateDicts(root),
+    prefix,
+    args: readArgs(top.get('args')),
+    meta: scalarsOf(top),
+    ignored: ignoredEntries(root, stateDictKey, dict),
+    warnings,
+    root,
+    verifyCrc: (keys = stateDict.keys()) => verify(file, storageOf, keys),
+    close: () => source.close(),
+  };
+}
+
+function openSafetensors(source: ByteSource, {ema, key}: OpenOptions): Checkpoint {
+  const {tensors, metadata} = readSafetensors(source);
+  if (tensors.size === 0 || ema || key !== undefined) {
+    const problem =
+      tensors.size === 0 ? 'holds no tensors' : `a safetensors file holds one state dict, not ${key ?? 'an EMA one beside it'}`;
+    throw new GpdError('STATE_DICT_NOT_FOUND', `${source.name}: ${problem}`, {
+      at: source.name,
+      hint: 'give the file that has these weights, without the option',
+    });
+  }
+  const keys = [...tensors.keys()];
+  const prefix = commonPrefix(keys);
+  return {
+    name: source.name,
+    format: 'safetensors',
+    stateDict: new Map([...tensors].map(([k, tensor]) => [k.slice(prefix.length), tensor])),
+    stateDictKey: null,
+    available: [{key: null, tensors: tensors.size, bytes: source.size}],
+    prefix,
+    args: undefined,
+    meta: metadata,
+    ignored: [],
+    warnings: prefixWarning(keys, prefix),
+    root: new Map<PlainData, PlainData>(metadata),
+    verifyCrc: () => ({checked: 0, bytes: 0, mismatches: [], notRecorded: tensors.size}),
+    close: () => source.close(),
+  };
+}
+
+/** argparse.Namespace from the original saver, a dict from others. */
+function readArgs(args: PlainData | undefined): ReadonlyMap<string, unknown> | undefined {
+  if (isKind(args, 'namespace')) return new Map([...args.fields].map(([name, value]) => [name, toJson(value)]));
+  if (isMap(args)) return new Map([...args].map(([name, value]) => [keyText(name), toJson(value)]));
+  return undefined;
+}
+
+function scalarsOf(top: PlainMap): Map<string, PlainScalar> {
+  const scalars = new Map<string, PlainScalar>();
+  for (const [key, value] of top) if (isScalar(value)) scalars.set(keyText(key), value);
+  return scalars;
+}
+
+function prefixWarning(keys: readonly string[], prefix: string): string[] {
+  const some = keys.filter((key) => key.startsWith('module.')).length;
+  return prefix === '' && some > 0
+    ? [`${some} of ${keys.length} keys begin with 'module.'; it was kept, because not all do`]
+    : [];
+}
+
+function verify(file: TorchFile, storageOf: ReadonlyMap<string, StorageRef>, keys: Iterable<string>): CrcReport {
+  const report = {checked: 0, bytes: 0, mismatches: [] as string[], notRecorded: 0};
+  const results = new Map<StorageRef, boolean>(); // storages that tensors share are read once
+  for (const key of keys) {
+    const storage = storageOf.get(key);
+    if (!storage) throw new Error(`no tensor '${key}' to verify`);
+    if (!results.has(storage)) {
+      const result = file.verify(storage);
+      results.set(storage, result !== 'mismatch');
+      if (result === 'not-recorded') report.notRecorded++;
+      else report.checked++;
+      if (result !== 'not-recorded') report.bytes += file.locate(storage)?.length ?? 0;
+    }
+    if (results.get(storage) === false) report.mismatches.push(key);
+  }
+  return report;
+}

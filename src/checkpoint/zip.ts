@@ -1,0 +1,222 @@
+/**
+ * Zip archives, as strictly as they can be read: everything that two readers could understand differently is refused.
+ * Format: APPNOTE.TXT 6.3.10 (https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT); section numbers below are its own.
+ */
+import {inflateRawSync} from 'node:zlib';
+import {ByteReader, type ByteSource} from '../core/bytes.js';
+import {GpdError} from '../core/error.js';
+import {crc32, crc32OfRange} from './crc32.js';
+import {decodeUtf8} from './utf8.js';
+import {findDirectory, zipProblem} from './zip-directory.js';
+
+export interface ZipEntry {
+  readonly name: string;
+  /** 0 stored, 8 deflated. */
+  readonly method: 0 | 8;
+  readonly crc: number;
+  readonly compressedSize: number;
+  readonly size: number;
+  readonly headerOffset: number;
+  /** Where the data begins, known from the local header. */
+  readonly dataOffset: number;
+}
+
+export interface ZipArchive {
+  readonly source: ByteSource;
+  readonly entries: ReadonlyMap<string, ZipEntry>;
+}
+
+/** ResNet-152 with OREPA, optimizer and EMA has about 10,000 storages. */
+const MAX_ENTRIES = 500_000;
+/** Inflated records are small ones (pickles, versions); storages are stored. */
+const MAX_INFLATED = 64 << 20;
+
+export function readZip(source: ByteSource): ZipArchive {
+  const directory = findDirectory(source);
+  if (directory.count > MAX_ENTRIES) throw limit(source, `${directory.count} entries; up to ${MAX_ENTRIES} are read`);
+  const reader = new ByteReader(source.read(directory.offset, directory.size), source.name);
+  const entries = new Map<string, ZipEntry>();
+  const folded = new Set<string>(); // names that differ only in case are one file on some systems
+  for (let i = 0; i < directory.count; i++) {
+    const entry = readEntry(source, reader, directory.offset);
+    if (folded.has(entry.name.toLowerCase()))
+      throw zipProblem(source, `two entries are called '${entry.name}'`, entry.headerOffset);
+    folded.add(entry.name.toLowerCase());
+    entries.set(entry.name, entry);
+  }
+  if (reader.remaining > 0) throw zipProblem(source, 'the central directory is longer than its entries', directory.offset);
+  checkOverlaps(source, [...entries.values()], directory.offset);
+  return {source, entries};
+}
+
+/** 4.3.12: one file header of the central directory. */
+function readEntry(source: ByteSource, reader: ByteReader, directoryOffset: number): ZipEntry {
+  const at = directoryOffset + reader.offset;
+  if (reader.u32() !== 0x02014b50) throw zipProblem(source, 'a central directory entry does not begin as one', at);
+  reader.take(4); // versions
+  const flags = reader.u16();
+  const method = reader.u16();
+  reader.take(4); // time and date
+  const crc = reader.u32();
+  const sizes = {compressedSize: reader.u32(), size: reader.u32()};
+  const [nameLength, extraLength, commentLength, disk] = [reader.u16(), reader.u16(), reader.u16(), reader.u16()];
+  reader.take(6); // attributes
+  const headerOffset = reader.u32();
+  const name = checkName(source, decodeUtf8(reader.take(nameLength)), at);
+  const extra = reader.take(extraLength);
+  reader.take(commentLength);
+  const fields = widen(source, extra, {...sizes, headerOffset}, at);
+  if (flags & 0x2041) throw unsupported(source, `entry '${name}' is encrypted`, at); // 4.4.4: bits 0, 6, 13
+  if (method !== 0 && method !== 8) throw unsupported(source, `entry '${name}' uses compression method ${method}`, at);
+  if (method === 0 && fields.compressedSize !== fields.size)
+    throw zipProblem(source, `stored entry '${name}' has two sizes`, at);
+  if (disk !== 0) throw unsupported(source, `entry '${name}' lies on another disk`, at);
+  const dataOffset = checkLocalHeader(source, {name, flags, method, crc, ...fields});
+  return {name, method, crc, ...fields, dataOffset};
+}
+
+interface Widened {
+  compressedSize: number;
+  size: number;
+  headerOffset: number;
+}
+
+/** 4.5.3: a field that is all ones has its value in the zip64 extra field, in this order and only then. */
+function widen(source: ByteSource, extra: Uint8Array, fields: Widened, at: number): Widened {
+  const zip64 = extraField(extra, 0x0001);
+  const take = (value: number) => {
+    if (value !== 0xffffffff || !zip64) return value;
+    if (zip64.remaining < 8) throw zipProblem(source, 'a zip64 field is too short', at);
+    const wide = zip64.u64();
+    if (wide > BigInt(source.size))
+      throw zipProblem(source, `a zip64 field says ${wide}, the file has ${source.size} bytes`, at);
+    return Number(wide);
+  };
+  const size = take(fields.size); // the order of the standard: original size, compressed size, offset
+  const compressedSize = take(fields.compressedSize);
+  return {size, compressedSize, headerOffset: take(fields.headerOffset)};
+}
+
+function extraField(extra: Uint8Array, wanted: number): ByteReader | undefined {
+  const reader = new ByteReader(extra, 'extra field');
+  while (reader.remaining >= 4) {
+    const [id, length] = [reader.u16(), reader.u16()];
+    if (length > reader.remaining) return undefined; // padding that is no field: the file's own business
+    const data = reader.take(length);
+    if (id === wanted) return new ByteReader(data, 'zip64 extra field');
+  }
+  return undefined;
+}
+
+function checkName(source: ByteSource, name: string | undefined, at: number): string {
+  if (name === undefined || name === '') throw zipProblem(source, 'an entry name is empty or not UTF-8', at);
+  if (/^[/\\]|^[a-z]:|\0|\\/i.test(name) || name.split('/').includes('..')) {
+    throw zipProblem(source, `unsafe entry name ${JSON.stringify(name)}`, at);
+  }
+  return name;
+}
+
+interface LocalExpectation extends Widened {
+  name: string;
+  flags: number;
+  method: number;
+  crc: number;
+}
+
+/** 4.3.7. Where the data begins is known only here. With flag bit 3 (PyTorch's own writer) CRC and sizes are 0 in this header. */
+function checkLocalHeader(source: ByteSource, entry: LocalExpectation): number {
+  const at = entry.headerOffset;
+  const mismatch = (what: string) =>
+    zipProblem(source, `local and central header of '${entry.name}' disagree on the ${what}`, at);
+  if (at + 30 > source.size) throw truncated(source, entry.name, at + 30);
+  const header = new ByteReader(source.read(at, Math.min(source.size - at, 30 + 4 * entry.name.length)), source.name);
+  if (header.u32() !== 0x04034b50) throw mismatch('place');
+  header.take(2);
+  if ((header.u16() & 0x2041) !== (entry.flags & 0x2041)) throw mismatch('encryption');
+  if (header.u16() !== entry.method) throw mismatch('method');
+  header.take(4);
+  const [crc, compressedSize, size] = [header.u32(), header.u32(), header.u32()];
+  const [nameLength, extraLength] = [header.u16(), header.u16()];
+  if (nameLength > header.remaining || decodeUtf8(header.take(nameLength)) !== entry.name) throw mismatch('name');
+  if (crc !== 0 && crc !== entry.crc) throw mismatch('CRC');
+  const agrees = (local: number, central: number) => local === 0 || local === 0xffffffff || local === central;
+  if (!agrees(compressedSize, entry.compressedSize) || !agrees(size, entry.size)) throw mismatch('size');
+  const dataOffset = at + 30 + nameLength + extraLength;
+  if (dataOffset + entry.compressedSize > source.size) throw truncated(source, entry.name, dataOffset + entry.compressedSize);
+  return dataOffset;
+}
+
+/** Overlapping entries let a small file claim to be a large one. */
+function checkOverlaps(source: ByteSource, entries: ZipEntry[], directoryOffset: number): void {
+  entries.sort((a, b) => a.headerOffset - b.headerOffset);
+  entries.forEach((entry, i) => {
+    const end = entry.dataOffset + entry.compressedSize;
+    if (end > (entries[i + 1]?.headerOffset ?? directoryOffset)) {
+      throw zipProblem(source, `entry '${entry.name}' overlaps what follows it`, entry.headerOffset);
+    }
+  });
+}
+
+/** A whole record that is expected to be small, checked against its CRC. */
+export function readRecord(archive: ZipArchive, entry: ZipEntry): Uint8Array {
+  const {source} = archive;
+  if (entry.size > MAX_INFLATED)
+    throw limit(source, `record '${entry.name}' has ${entry.size} bytes; up to ${MAX_INFLATED} are read`);
+  const data = source.read(entry.dataOffset, entry.compressedSize);
+  const bytes = entry.method === 8 ? inflate(source, entry, data) : data;
+  if (entry.crc !== 0 && crc32(bytes) !== entry.crc) throw badCrc(archive, entry);
+  return bytes;
+}
+
+/** Never makes more than the declared size, which was checked against the limit. */
+function inflate(source: ByteSource, entry: ZipEntry, data: Uint8Array): Uint8Array {
+  const wrong = (cause?: unknown) =>
+    new GpdError('CHECKPOINT_CORRUPT', `${source.name}: record '${entry.name}' does not inflate to its ${entry.size} bytes`, {
+      at: `${source.name}@${entry.dataOffset}`,
+      hint: 'download or copy the file again',
+      cause,
+    });
+  let bytes: Uint8Array;
+  try {
+    bytes = inflateRawSync(data, {maxOutputLength: Math.max(1, entry.size)});
+  } catch (error) {
+    throw wrong(error);
+  }
+  if (bytes.length !== entry.size) throw wrong();
+  return bytes;
+}
+
+export type CrcResult = 'match' | 'mismatch' | 'not-recorded';
+
+/**
+ * Reads all of a stored entry, in bounded memory, and compares. A CRC of 0 is what torch.save writes when told not to compute them
+ * (set_crc32_options(False), PyTorch pull request 137735): it says nothing, unless the data really has it.
+ */
+export function verifyCrc(archive: ZipArchive, entry: ZipEntry): CrcResult {
+  if (entry.crc === 0) return entry.size === 0 ? 'match' : 'not-recorded';
+  return crc32OfRange(archive.source, entry.dataOffset, entry.compressedSize) === entry.crc ? 'match' : 'mismatch';
+}
+
+export const badCrc = (archive: ZipArchive, entry: ZipEntry): GpdError =>
+  new GpdError('CHECKPOINT_CORRUPT', `${archive.source.name}: the bytes of '${entry.name}' do not match their CRC-32`, {
+    at: `${archive.source.name}@${entry.dataOffset}`,
+    hint: 'the file was damaged after it was written: download or copy it again',
+  });
+
+const unsupported = (source: ByteSource, problem: string, at: number): GpdError =>
+  new GpdError('CHECKPOINT_CORRUPT', `${source.name}: ${problem}; torch.save writes plain stored entries`, {
+    at: `${source.name}@${at}`,
+    hint: 'unpack it and save the checkpoint again with torch.save',
+  });
+
+const limit = (source: ByteSource, problem: string): GpdError =>
+  new GpdError('LIMIT_EXCEEDED', `${source.name}: ${problem}`, {
+    at: source.name,
+    hint: 'this is not a checkpoint of a network',
+  });
+
+const truncated = (source: ByteSource, name: string, end: number): GpdError =>
+  new GpdError('CHECKPOINT_TRUNCATED', `${source.name}: entry '${name}' ends at byte ${end}, the file has ${source.size}`, {
+    at: `${source.name}@${source.size}`,
+    hint: 'the file is incomplete: download or copy it again',
+  });
