@@ -29,6 +29,8 @@ export interface Tensor<D extends DType = DType> {
 
 /** A tensor that is read when asked. `leading` limits every dimension to its first n indices: [0, n₀) × [0, n₁) × … */
 export interface TensorSource<D extends DType = DType> {
+  /** What its file calls it, for messages. */
+  readonly name?: string;
   readonly dtype: D;
   readonly shape: Shape;
   read(leading?: Shape): Tensor<D>;

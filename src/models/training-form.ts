@@ -2,7 +2,7 @@
  * The training form as an ONNX model: the network as it was trained, with branches, slices and statistics as nodes on the
  * tensors of the checkpoint. From it everything else is made by rewriting, and against it everything is proven.
  */
-import type {StateDict} from '../core/tensor.js';
+import {type StateDict, type TensorSource, toFloat32} from '../core/tensor.js';
 import {Graph, type Model, type Value} from '../onnx/graph.js';
 import {graphOps, leadingSlice, scalar} from '../onnx/tensor-ops.js';
 import {type GpdForm, type LayerParameters, parametersOf, type Role, type TensorUse} from '../reparam/parameters.js';
@@ -24,12 +24,20 @@ export interface TrainingFormOptions {
 export const irVersionOf = (opset: number): number =>
   opset >= 25 ? 12 : opset >= 23 ? 11 : opset >= 21 ? 10 : opset >= 19 ? 9 : opset >= 15 ? 8 : 7;
 
+/** Every weight is used in float32, whatever the checkpoint stores; half types are exact in it. */
+const inFloat32 = (source: TensorSource, name: string): TensorSource => ({
+  name,
+  dtype: 'float32',
+  shape: source.shape,
+  read: (leading) => toFloat32(source.read(leading)),
+});
+
 /** A stored tensor: sliced, scaled. Divided where the factor is 1/rⁿ, because 1/r need not be a float32. */
 function loader(graph: Graph, stateDict: StateDict): (use: TensorUse) => Value {
   return ({key, leading, factor}) => {
     const source = stateDict.get(key);
     if (!source) throw new Error(`the state dict has no '${key}'`);
-    const stored = graph.value(key) ?? graph.initializer(key, source);
+    const stored = graph.value(key) ?? graph.initializer(key, inFloat32(source, key));
     const slice = leadingSlice(graph, stored, leading, `${key}/Slice`);
     if (factor === 1) return slice;
     return factor > 1

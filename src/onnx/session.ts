@@ -1,0 +1,85 @@
+/**
+ * The one owner of onnxruntime-node: sessions over a model's bytes or file, tensors in and out. The library is loaded when the
+ * first session is made. Inputs are not copied: the runtime reads the arrays that it is given.
+ */
+import type {InferenceSession} from 'onnxruntime-node';
+import {GpdError} from '../core/error.js';
+import {type DataOf, type DType, type Tensor, tensor} from '../core/tensor.js';
+
+export interface SessionOptions {
+  /** Default: the runtime's own choice, one a physical core. */
+  threads?: number | undefined;
+  /** What the runtime may do to the graph; 'disabled' runs the nodes as they are. */
+  optimize?: 'disabled' | 'basic' | 'extended' | 'all';
+  /** Where to write the graph as the runtime optimised it. */
+  optimizedModelPath?: string;
+  /** Keep freed memory for later runs (default), or give it back: slower, but the peak is what one run needs. */
+  arena?: boolean;
+}
+
+export interface Session {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  run(inputs: ReadonlyMap<string, Tensor>, outputs?: readonly string[]): Promise<Map<string, Tensor>>;
+  close(): Promise<void>;
+}
+
+type Ort = typeof import('onnxruntime-node');
+let loaded: Promise<Ort> | undefined;
+
+async function load(): Promise<Ort> {
+  const module = await import('onnxruntime-node');
+  const ort = ((module as {default?: Ort}).default ?? module) as Ort;
+  ort.env.logLevel = 'error'; // must be set before the first session; warnings go straight to stderr otherwise
+  return ort;
+}
+const runtime = () => (loaded ??= load());
+
+/** Starts loading the library, for callers that know they will need it and have other work to do meanwhile. */
+export const preloadRuntime = async (): Promise<void> => void (await runtime());
+
+const failed = (what: string, error: unknown) =>
+  new GpdError('ENGINE_FAILED', `onnxruntime ${what}: ${(error as Error).message}`, {
+    hint: 'if the model was made by this tool, this is a bug: please report it with the command',
+    cause: error,
+  });
+
+export async function openSession(model: Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
+  const ort = await runtime();
+  const {threads, optimize = 'all', optimizedModelPath, arena = true} = options;
+  const sessionOptions: InferenceSession.SessionOptions = {
+    graphOptimizationLevel: optimize,
+    enableCpuMemArena: arena,
+    enableMemPattern: arena,
+    ...(threads !== undefined && {intraOpNumThreads: threads}),
+    ...(optimizedModelPath !== undefined && {optimizedModelFilePath: optimizedModelPath}),
+  };
+  let session: InferenceSession;
+  try {
+    session = await (typeof model === 'string'
+      ? ort.InferenceSession.create(model, sessionOptions)
+      : ort.InferenceSession.create(model, sessionOptions));
+  } catch (error) {
+    throw failed('refused the model', error);
+  }
+  return {
+    inputNames: session.inputNames,
+    outputNames: session.outputNames,
+    async run(inputs, outputs = session.outputNames) {
+      const feeds: Record<string, InstanceType<Ort['Tensor']>> = {};
+      for (const [name, t] of inputs) feeds[name] = new ort.Tensor(t.dtype as 'float32', t.data as Float32Array, t.shape);
+      try {
+        const results = await session.run(feeds, outputs);
+        return new Map(outputs.map((name) => [name, fromOrt(results[name]!)]));
+      } catch (error) {
+        throw failed('failed while running the model', error);
+      }
+    },
+    close: () => session.release(),
+  };
+}
+
+function fromOrt(t: InferenceSession.OnnxValueMapType[string]): Tensor {
+  const dtype = t.type as DType;
+  return tensor(dtype, t.dims, t.data as DataOf<DType>);
+}
