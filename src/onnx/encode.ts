@@ -20,6 +20,7 @@ import {
   toWireInt,
   type ValueInfoMessage,
 } from './proto.js';
+import {concatBytes, varintBytes} from './wire.js';
 
 export interface EncodeOptions {
   /** Tensors in a file of their own: 'auto' does so only for a model that a protobuf message cannot hold. Default 'auto'. */
@@ -113,8 +114,8 @@ function encodeInside(
   const tensors = graph.initializers.map((value) => tensorField(value, placements.get(value)));
   const tail = GraphProto.encode(graphTail(graph, valueInfo)).finish();
   const graphLength = head.length + tail.length + tensors.reduce((n, t) => n + t.head.length + t.byteLength, 0);
-  const before = concatBytes(ModelProto.encode(modelHead(model)).finish(), tagged(MODEL_GRAPH, graphLength), head);
-  const after = concatBytes(tail, ModelProto.encode(modelTail(model)).finish());
+  const before = concatBytes([ModelProto.encode(modelHead(model)).finish(), tagged(MODEL_GRAPH, graphLength), head]);
+  const after = concatBytes([tail, ModelProto.encode(modelTail(model)).finish()]);
   return {
     byteLength: before.length + graphLength - head.length - tail.length + after.length,
     *chunks() {
@@ -133,13 +134,7 @@ const MODEL_GRAPH = 0x3a; // ModelProto.graph = 7
 const GRAPH_INITIALIZER = 0x2a; // GraphProto.initializer = 5
 const TENSOR_RAW_DATA = 0x4a; // TensorProto.raw_data = 9
 
-function tagged(tag: number, length: number): Uint8Array {
-  const bytes = [tag];
-  let left = length;
-  for (; left >= 128; left = Math.floor(left / 128)) bytes.push((left % 128) + 128);
-  bytes.push(left);
-  return Uint8Array.from(bytes);
-}
+const tagged = (tag: number, length: number): Uint8Array => Uint8Array.from([tag, ...varintBytes(length)]);
 
 interface TensorField {
   /** All bytes of the field before the numbers. */
@@ -154,11 +149,11 @@ function tensorField({name, initializer}: Value, placement: Placement | undefine
   const source = initializer!;
   const message = {...tensorMessage(name, source.dtype, source.shape), ...(placement ? externalFields(placement) : {})};
   const fields = TensorProto.encode(message).finish();
-  if (placement) return {head: concatBytes(tagged(GRAPH_INITIALIZER, fields.length), fields), byteLength: 0};
+  if (placement) return {head: concatBytes([tagged(GRAPH_INITIALIZER, fields.length), fields]), byteLength: 0};
   const length = byteLength(source);
   const raw = tagged(TENSOR_RAW_DATA, length);
   const start = tagged(GRAPH_INITIALIZER, fields.length + raw.length + length);
-  return {head: concatBytes(start, fields, raw), byteLength: length, source};
+  return {head: concatBytes([start, fields, raw]), byteLength: length, source};
 }
 
 const tensorMessage = (name: string, dtype: DType, shape: Shape): TensorMessage => ({
@@ -262,13 +257,3 @@ const subgraphMessage = (graph: Graph): GraphMessage => ({
   initializer: graph.initializers.map((value) => wholeTensor(value.name, value.initializer!.read())),
   ...graphTail(graph, false),
 });
-
-function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  return bytes;
-}

@@ -3,7 +3,7 @@
  * follows from the inputs. Source: https://onnx.ai/onnx/operators/. An operator that is not in the table can still be
  * decoded, printed and written; its shapes are then unknown.
  */
-import type {DType, Tensor} from '../core/tensor.js';
+import type {DType} from '../core/tensor.js';
 import type {Attribute, AttributeKind, Dim, Dims, Node, Value} from './graph.js';
 
 export interface OutputType {
@@ -34,11 +34,15 @@ const dataTypes: Record<number, DType> = {
 export const dataTypeOf = (dtype: DType): number => Number(Object.keys(dataTypes).find((k) => dataTypes[Number(k)] === dtype));
 export const dtypeOfDataType = (dataType: number): DType | undefined => dataTypes[dataType];
 
+/** Longer lists are neither shapes nor axes. */
+const MAX_CONSTANT_INTS = 4096;
+
 /** The numbers of a constant integer input (a Reshape target, Slice bounds), or undefined where they are computed. */
 export function constantInts(value: Value | undefined): number[] | undefined {
-  if (!value?.initializer || value.initializer.shape.length > 1) return undefined;
-  const {dtype, data} = value.initializer.read() as Tensor;
-  return dtype === 'int64' || dtype === 'int32' ? Array.from(data as ArrayLike<number | bigint>, Number) : undefined;
+  const source = value?.initializer;
+  if (!source || source.shape.length > 1 || (source.shape[0] ?? 1) > MAX_CONSTANT_INTS) return undefined;
+  if (source.dtype !== 'int64' && source.dtype !== 'int32') return undefined;
+  return Array.from(source.read().data as ArrayLike<number | bigint>, Number);
 }
 
 const same = (x: Value, shape: Dims | undefined = x.shape): OutputType[] => [{dtype: x.dtype, shape}];
@@ -128,6 +132,16 @@ const reduction = (since: number): OpSchema => ({
   },
 });
 
+/** "To the end" is written as any number from here on, usually INT32_MAX or INT64_MAX. */
+export const OPEN_END = 2 ** 31 - 1;
+
+/** Backwards, the first possible element is the last, and the end may lie before the first. */
+function sliceLength(size: number, from: number, to: number, step: number): number {
+  const [low, high] = step > 0 ? [0, size] : [-1, size - 1];
+  const clamp = (v: number, least: number) => Math.max(least, Math.min(high, v < 0 ? v + size : v));
+  return Math.max(0, Math.ceil((clamp(to, low) - clamp(from, 0)) / step));
+}
+
 const convAttributes = {
   kernel_shape: 'ints',
   strides: 'ints',
@@ -171,7 +185,22 @@ export const ops: Readonly<Record<string, OpSchema>> = {
     attributes: {to: 'int'},
     infer: (node, [x]) => [{dtype: dtypeOfDataType(node.number('to', 1)) ?? 'float32', shape: x!.shape}],
   },
-  Constant: {since: 1, attributes: {value: 'tensor'}, infer: () => []},
+  Constant: {
+    since: 1,
+    attributes: {
+      value: 'tensor',
+      value_float: 'float',
+      value_floats: 'floats',
+      value_int: 'int',
+      value_ints: 'ints',
+      value_string: 'string',
+      value_strings: 'strings',
+    },
+    infer(node) {
+      const value = node.attributes.get('value');
+      return value?.kind === 'tensor' ? [{dtype: value.value.dtype, shape: value.value.shape}] : [];
+    },
+  },
   Conv: {
     since: 1,
     attributes: convAttributes,
@@ -262,9 +291,12 @@ export const ops: Readonly<Record<string, OpSchema>> = {
       for (const [i, axis] of along.entries()) {
         const at = axisOf(axis, shape.length);
         const size = shape[at]!;
-        if (typeof size === 'string') return [{dtype: x!.dtype, shape: undefined}];
-        const clamp = (v: number) => Math.max(0, Math.min(size, v < 0 ? v + size : v));
-        shape[at] = Math.max(0, Math.ceil((clamp(to[i]!) - clamp(from[i]!)) / step[i]!));
+        if (typeof size === 'string') {
+          const isWhole = from[i] === 0 && step[i] === 1 && to[i]! >= OPEN_END;
+          if (isWhole) continue;
+          return [{dtype: x!.dtype, shape: undefined}];
+        }
+        shape[at] = sliceLength(size, from[i]!, to[i]!, step[i]!);
       }
       return same(x!, shape);
     },

@@ -1,25 +1,9 @@
-import {checkModel} from '../../src/onnx/check.js';
 import {parseGraph, parseModel} from '../../src/onnx/parse-text.js';
 import {rewritePass, runPasses} from '../../src/onnx/pass.js';
-import type {Rule} from '../../src/onnx/pattern.js';
 import {any, constant, either, Miss, miss, op, optional, rest, rule, scalar} from '../../src/onnx/pattern.js';
 import {applyRules} from '../../src/onnx/rewrite.js';
 import {printGraph} from '../../src/onnx/text.js';
-
-const lines = (text: string) =>
-  text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter(Boolean);
-
-/** Before text → rules → expected text; a second run changes nothing, and the result is well formed. */
-function expectRewrite(rules: readonly Rule[], before: string, after: string, changes: number) {
-  const model = parseModel(before);
-  expect(applyRules(model.graph, rules).changes).toBe(changes);
-  expect(lines(printGraph(model.graph))).toEqual(lines(printGraph(parseGraph(after))));
-  expect(checkModel(model)).toEqual([]);
-  expect(applyRules(model.graph, rules).changes).toBe(0);
-}
+import {expectRewrite, lines} from './rewriting.js';
 
 const reluOfRelu = rule({
   name: 'fuse-relu-relu',
