@@ -51,15 +51,17 @@ const openFailures: Record<string, [problem: string, hint: string]> = {
   EISDIR: ['is a directory', 'name a file inside it'],
   ENOTDIR: ['a part of the path is not a directory', 'check the path'],
   EMFILE: ['too many open files', 'close some or raise ulimit -n'],
+  ELOOP: ['is a symbolic link', 'copy the file to where the link is'],
 };
 
 /** A regular file. Directories, FIFOs, sockets and devices are refused: their size says nothing about what they would deliver. */
-export function fileSource(path: string): ByteSource {
+export function fileSource(path: string, {links = 'follow'}: {links?: 'follow' | 'refuse'} = {}): ByteSource {
   const fail = (problem: string, hint: string, cause?: unknown) =>
     new GpdError('FILE_UNREADABLE', `${path}: ${problem}`, {at: path, hint, cause});
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // NONBLOCK: opening a FIFO must not wait for a writer
+    const noFollow = links === 'refuse' ? (constants.O_NOFOLLOW ?? 0) : 0;
+    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | noFollow); // NONBLOCK: opening a FIFO must not wait for a writer
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
     const [problem, hint] = openFailures[code] ?? [`cannot be opened (${code || String(error)})`, 'check the path'];
@@ -71,6 +73,10 @@ export function fileSource(path: string): ByteSource {
     throw stat.isDirectory()
       ? fail('is a directory', 'name a file inside it')
       : fail('is not a regular file', 'copy it into a file first');
+  }
+  if (links === 'refuse' && stat.nlink > 1) {
+    closeSync(fd);
+    throw fail(`has ${stat.nlink} hard links`, 'copy the file');
   }
   const size = stat.size;
   const readInto = (offset: number, target: Uint8Array) => {

@@ -9,7 +9,7 @@ import {archNames} from './archs.js';
 import type {Architecture} from './layers.js';
 import {type KeyUse, matchKeys} from './match-keys.js';
 import {type Family, families, sizeReader} from './read-sizes.js';
-import {manifestOf} from './walk.js';
+import {type LayerRecord, manifestOf} from './walk.js';
 
 export interface RecogniseOptions {
   ratio?: number | undefined;
@@ -36,8 +36,8 @@ export interface Recognised {
   /** The network's own tensors, `student.` removed. */
   stateDict: StateDict;
   modules: readonly Module[];
-  /** Multiply-accumulates of the student for one image. */
-  macs: number;
+  /** The layers with their multiply-accumulates. */
+  records: readonly LayerRecord[];
   reviewKd: boolean;
   evidence: Evidence[];
   keys: KeyUse[];
@@ -178,7 +178,7 @@ export function recognise(
   const imageSize = options.imageSize ?? arch.imageSize;
   const refusal = arch.refuses(imageSize);
   if (refusal) throw new GpdError('SHAPE_MISMATCH', refusal, {hint: 'choose another --image-size'});
-  const {modules, macs} = manifestOf(arch, imageSize);
+  const {modules, records} = manifestOf(arch, imageSize);
   const form = gpdForm(stateDict, modules, ratio.ratio);
   checkOrepaPlaces(form, modules);
   const keys = [...matchKeys(modules, form, stateDict, options.ignoreUnknown ?? false), ...(review?.keys ?? [])];
@@ -191,5 +191,5 @@ export function recognise(
     {what: 'classes', value: String(arch.classes), from: `${arch.last}.weight`},
     {what: 'image size', value: String(imageSize), from: options.imageSize === undefined ? 'published' : '--image-size'},
   ];
-  return {arch, kind, form, imageSize, stateDict, modules, macs, reviewKd: review !== undefined, evidence, keys};
+  return {arch, kind, form, imageSize, stateDict, modules, records, reviewKd: review !== undefined, evidence, keys};
 }

@@ -3,7 +3,9 @@
  * tensors of the checkpoint. From it everything else is made by rewriting, and against it everything is proven.
  */
 import {type StateDict, type TensorSource, toFloat32} from '../core/tensor.js';
+import {producer} from '../core/version.js';
 import {Graph, type Model, type Value} from '../onnx/graph.js';
+import {lowerForOpset} from '../onnx/passes/lower.js';
 import {graphOps, leadingSlice, scalar} from '../onnx/tensor-ops.js';
 import {type GpdForm, type LayerParameters, parametersOf, type Role, type TensorUse} from '../reparam/parameters.js';
 import type {Architecture} from './layers.js';
@@ -79,12 +81,14 @@ export function trainingForm(arch: Architecture, stateDict: StateDict, form: Gpd
   graph.outputs = [logits];
   graph.rename(logits, options.outputName ?? 'logits');
   graph.prune();
-  return {
+  const model: Model = {
     graph,
     opset,
     domains: new Map(),
     irVersion: irVersionOf(opset),
-    producer: {name: 'gpd', version: ''},
+    producer,
     metadata: new Map(),
   };
+  lowerForOpset(model);
+  return model;
 }

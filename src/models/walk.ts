@@ -48,19 +48,22 @@ export interface Activation<T> {
   shape: readonly number[];
 }
 
-/** A layer as the walk met it. Multiply-accumulates are the student's, for one image. */
+/** A layer as the walk met it. Multiply-accumulates are the student's, for one image; `widens` says how often r multiplies them. */
 export interface LayerRecord {
-  module: Module;
+  module?: Module;
   macs: number;
+  widens: 0 | 1 | 2;
 }
+
+/** Multiply-accumulates for one image at a ratio of widths: 1 for the student, r for the dynamic teacher. */
+export const macsOf = (records: readonly LayerRecord[], ratio: number): number =>
+  records.reduce((n, {macs, widens}) => n + macs * ratio ** widens, 0);
 
 /** Where a sliding window fits: floor((n + 2 pad − kernel) / stride) + 1. */
 const slide = (n: number, {kernel, stride, pad}: Window) => Math.floor((n + 2 * pad - kernel) / stride) + 1;
 
 export class Walk<T> implements Layers<Activation<T>> {
   readonly records: LayerRecord[] = [];
-  /** Multiply-accumulates of layers without parameters (attention scores), for one image. */
-  otherMacs = 0;
   private readonly widen: (n: number) => number;
 
   constructor(
@@ -158,7 +161,7 @@ export class Walk<T> implements Layers<Activation<T>> {
     const blocks = this.parameters.widening;
     // The original multiplies q and k by r each: the scores of a teacher carry r².
     const size = {tokens, headSize, heads, blocks, scale: blocks ** 2 / Math.sqrt(headSize)};
-    this.otherMacs += 2 * tokens * tokens * channels;
+    this.records.push({macs: 2 * tokens * tokens * channels, widens: 1}); // scores and values
     const mask = maskTokens === undefined ? undefined : this.mask(name, heads, maskTokens);
     const attended = this.ops.attention(qkv.value, size, mask, name);
     return this.linear({value: attended, shape: x.shape}, `${name}.proj`, {out: channels});
@@ -189,14 +192,15 @@ export class Walk<T> implements Layers<Activation<T>> {
   }
 
   private record(module: Module, macs: number): void {
-    this.records.push({module, macs});
+    const sides = 'widensIn' in module ? Number(module.widensIn) + Number(module.widensOut) : 0;
+    const widens = (module.kind === 'conv' && module.groups > 1 ? 1 : sides) as 0 | 1 | 2;
+    this.records.push({module, macs, widens});
   }
 }
 
 export interface Manifest {
   modules: readonly Module[];
-  /** Multiply-accumulates of the student for one image. */
-  macs: number;
+  records: readonly LayerRecord[];
 }
 
 /** The layers of a network, in order, without computing anything. */
@@ -213,5 +217,5 @@ export function manifestOf(arch: Architecture, imageSize = arch.imageSize): Mani
   const parameters = {...noNumbers, mask: () => null} as unknown as LayerParameters<null>;
   const walk = new Walk(arch, nothing, parameters);
   walk.run(null, imageSize);
-  return {modules: walk.records.map((r) => r.module), macs: walk.records.reduce((n, r) => n + r.macs, walk.otherMacs)};
+  return {modules: walk.records.flatMap((r) => r.module ?? []), records: walk.records};
 }

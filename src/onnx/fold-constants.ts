@@ -7,6 +7,7 @@
  */
 import {GpdError} from '../core/error.js';
 import {byteLength, type DType, type Tensor, type TensorSource, toFloat32} from '../core/tensor.js';
+import {producer} from '../core/version.js';
 import {copyNodes} from './copy-nodes.js';
 import {modelBytes} from './encode.js';
 import {Graph, type Model, type Node, type Value} from './graph.js';
@@ -91,7 +92,6 @@ function expressionModel(e: Expression, order: readonly Node[], opset: number): 
   graph.outputs = e.roots.map((root, i) =>
     graph.op('Cast', [copies.get(root)!], {to: dataTypeOf('float32')}, {name: `root_${i}`}),
   );
-  const producer = {name: 'gpd', version: ''};
   return {model: {graph, opset, domains: new Map(), irVersion: 8, producer, metadata: new Map()}, feeds};
 }
 

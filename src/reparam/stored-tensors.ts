@@ -136,3 +136,22 @@ export function storedTensors(m: Module, form: StorageForm): Row[] {
 
 export const storedShape = (row: Row, ratio: number): number[] => row.shape.map((n, d) => (row.wide[d] ? n * ratio : n));
 export const keyOf = (m: Module, row: Row): string => `${m.name}.${row.leaf}`;
+
+export interface StoredEntry {
+  key: string;
+  shape: number[];
+  dtype: 'float32' | 'int64';
+}
+
+/** The whole state dict of a network, by name and shape, in PyTorch's order. `orepa` says which convolutions are branches. */
+export function storedEntries(modules: readonly Module[], ratio: number, orepa: (m: ConvModule) => boolean): StoredEntry[] {
+  return modules.flatMap((m) => {
+    const isOrepa = m.kind === 'conv' && orepa(m);
+    const rows = storedTensors(m, {ratio, orepa: isOrepa}).filter((row) => !row.optional || row.only === 'none');
+    return rows.map((row) => ({
+      key: keyOf(m, row),
+      shape: storedShape(row, ratio),
+      dtype: row.leaf === 'num_batches_tracked' ? ('int64' as const) : ('float32' as const),
+    }));
+  });
+}

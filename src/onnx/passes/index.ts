@@ -6,7 +6,6 @@ import {canonicalNames} from './canonical-names.js';
 import {eliminateRules} from './eliminate.js';
 import {fuseBnIntoConv} from './fuse-bn-into-conv.js';
 import {fuseDivisorIntoConv, fuseScaleIntoConv} from './fuse-scale-into-conv.js';
-import {lowerForOpset} from './lower.js';
 import {sliceInitializers} from './slice-initializers.js';
 
 /** Reading in part, so that nothing later asks for the whole of a wide tensor. The form that is proven against stops here. */
@@ -19,7 +18,6 @@ const fuseAttentionFromOpset: Pass = {
 
 export const minimalPasses: readonly Pass[] = [
   readInPart,
-  lowerForOpset, // before anything is fused: the training form must be valid at the opset too
   rewritePass('eliminate', eliminateRules),
   rewritePass('fuse-into-conv', [fuseBnIntoConv, fuseScaleIntoConv, fuseDivisorIntoConv]),
   fuseAttentionFromOpset, // before the scale is folded: the operator has a factor of its own

@@ -1,6 +1,6 @@
 /** Operators that an older opset does not have, written in those that it has. onnxruntime knows these forms and fuses them again. */
 
-import type {Pass} from '../pass.js';
+import type {Model} from '../graph.js';
 import {any, op, optional, type Rule, rule} from '../pattern.js';
 import {applyRules} from '../rewrite.js';
 import {scalar} from '../tensor-ops.js';
@@ -41,10 +41,8 @@ const lowerings: readonly {below: number; rule: Rule}[] = [
   {below: 17, rule: lowerLayerNormalization},
 ];
 
-export const lowerForOpset: Pass = {
-  name: 'lower-for-opset',
-  run: ({graph, opset}) => {
-    const needed = lowerings.filter(({below}) => opset < below).map((l) => l.rule);
-    return needed.length > 0 ? applyRules(graph, needed).changes : 0;
-  },
-};
+/** Rewrites what the model's opset does not have. Gives the number of changes. */
+export function lowerForOpset({graph, opset}: Model): number {
+  const needed = lowerings.filter(({below}) => opset < below).map((l) => l.rule);
+  return needed.length > 0 ? applyRules(graph, needed).changes : 0;
+}

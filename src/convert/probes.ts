@@ -1,0 +1,48 @@
+/** Images on which two forms of a network are compared: seeded noise, and the edges where a wrong fusion shows. */
+import {random} from '../core/random.js';
+import {float32, type Tensor} from '../core/tensor.js';
+
+export interface Probes {
+  /** [P, 3, S, S], in the range of normalised images. */
+  images: Tensor<'float32'>;
+  /** What each image is. */
+  names: readonly string[];
+}
+
+type Fill = (image: Float32Array, side: number, seed: string) => void;
+
+/** Uniform noise of standard deviation 1: what normalised photographs have. */
+const noise: Fill = (image, _, seed) => {
+  const stream = random(seed);
+  const halfWidth = Math.sqrt(3);
+  for (let i = 0; i < image.length; i++) image[i] = (2 * stream.uniform() - 1) * halfWidth;
+};
+const large: Fill = (image, side, seed) => {
+  noise(image, side, seed);
+  for (let i = 0; i < image.length; i++) image[i] = image[i]! * 100;
+};
+/** One bright pixel in each colour: at the border, where padding matters, and in the middle. */
+const pixel =
+  (at: (side: number) => number): Fill =>
+  (image, side) => {
+    const position = at(side);
+    for (let c = 0; c < 3; c++) image[c * side * side + position] = 10;
+  };
+
+const kinds: readonly [name: string, fill: Fill][] = [
+  ['noise', noise],
+  ['noise', noise],
+  ['noise', noise],
+  ['noise', noise],
+  ['zeros', () => {}],
+  ['large', large],
+  ['corner pixel', pixel(() => 0)],
+  ['middle pixel', pixel((side) => (side >> 1) * side + (side >> 1))],
+];
+
+export function makeProbes(side: number, seed: number): Probes {
+  const size = 3 * side * side;
+  const images = new Float32Array(kinds.length * size);
+  for (const [i, [, fill]] of kinds.entries()) fill(images.subarray(i * size, (i + 1) * size), side, `${seed}/probe/${i}`);
+  return {images: float32([kinds.length, 3, side, side], images), names: kinds.map(([name]) => name)};
+}
