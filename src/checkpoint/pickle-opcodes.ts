@@ -144,7 +144,7 @@ function persistentId(m: PickleMachine): void {
 }
 
 /** Bytes of the file, copied: a view would keep the whole pickle in memory. */
-const bytes = (length: (m: PickleMachine) => number) => (m: PickleMachine) => m.push(m.reader.take(length(m)).slice());
+const bytes = (length: (m: PickleMachine) => number) => (m: PickleMachine) => m.push(new Uint8Array(m.reader.take(length(m))));
 const text = (length: (m: PickleMachine) => number) => (m: PickleMachine) => m.push(m.text(length(m)));
 const u8 = (m: PickleMachine) => m.reader.u8();
 const u32 = (m: PickleMachine) => m.reader.u32();

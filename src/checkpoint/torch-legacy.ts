@@ -14,7 +14,7 @@ import type {TorchFile} from './torch.js';
 import {bigEndian, storageRegistry} from './torch-storage.js';
 
 export const LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn;
-const LEGACY_PROTOCOL = 1001;
+export const LEGACY_PROTOCOL = 1001;
 
 /** Enough for every network that is read here; a larger file is read in larger steps. */
 const FIRST_WINDOW = 1 << 20;

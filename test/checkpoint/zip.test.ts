@@ -1,0 +1,261 @@
+import {deflateRawSync} from 'node:zlib';
+import {crc32, crc32ByTable} from '../../src/checkpoint/crc32.js';
+import {createZipWriter} from '../../src/checkpoint/write-zip.js';
+import {readRecord, readZip, verifyCrc} from '../../src/checkpoint/zip.js';
+import {bufferSource} from '../../src/core/bytes.js';
+import {bytes, collect, refusal, u32, u64} from './assembler.js';
+
+const u16 = (n: number) => [n & 255, n >>> 8];
+
+/** One entry with every field open to lies. */
+interface Fake {
+  name?: string;
+  localName?: string;
+  data?: Uint8Array;
+  flags?: number;
+  localFlags?: number;
+  method?: number;
+  localMethod?: number;
+  crc?: number;
+  localCrc?: number;
+  size?: number;
+  compressedSize?: number;
+  offset?: number;
+  disk?: number;
+  extra?: Uint8Array;
+}
+interface End {
+  count?: number;
+  size?: number;
+  offset?: number;
+  disk?: number;
+  comment?: Uint8Array;
+  before?: Uint8Array;
+}
+
+function zip(entries: Fake[], end: End = {}): Uint8Array {
+  const locals: Uint8Array[] = [];
+  const centrals: Uint8Array[] = [];
+  let offset = 0;
+  for (const fake of entries) {
+    const {name = 'a', data = bytes('hello'), flags = 0, method = 0, disk = 0, extra = bytes()} = fake;
+    const {localName = name, localFlags = flags, localMethod = method, crc = crc32(data), localCrc = crc} = fake;
+    const {size = data.length, compressedSize = data.length} = fake;
+    const sizes = [...u32(compressedSize), ...u32(size)];
+    const local = bytes(
+      'PK\x03\x04',
+      u16(20),
+      u16(localFlags),
+      u16(localMethod),
+      u32(0),
+      u32(localCrc),
+      sizes,
+      u16(localName.length),
+      u16(0),
+      localName,
+      data,
+    );
+    centrals.push(
+      bytes(
+        'PK\x01\x02',
+        u16(20),
+        u16(20),
+        u16(flags),
+        u16(method),
+        u32(0),
+        u32(crc),
+        sizes,
+        u16(name.length),
+        u16(extra.length),
+        u16(0),
+        u16(disk),
+      ),
+      bytes(u16(0), u32(0), u32(fake.offset ?? offset), name, extra),
+    );
+    locals.push(local);
+    offset += local.length;
+  }
+  const directory = bytes(...centrals);
+  const {
+    count = entries.length,
+    size = directory.length,
+    offset: start = offset,
+    disk = 0,
+    comment = bytes(),
+    before = bytes(),
+  } = end;
+  const record = bytes(
+    'PK\x05\x06',
+    u16(disk),
+    u16(0),
+    u16(count),
+    u16(count),
+    u32(size),
+    u32(start),
+    u16(comment.length),
+    comment,
+  );
+  return bytes(...locals, directory, before, record);
+}
+
+const readAll = (data: Uint8Array) => {
+  const archive = readZip(bufferSource(data, 'test.zip'));
+  return [...archive.entries.values()].map((entry) => [entry.name, Buffer.from(readRecord(archive, entry)).toString()]);
+};
+const deflated = (text: string) => deflateRawSync(Buffer.from(text));
+const zip64End = (
+  count: number,
+  size: number,
+  offset: number,
+  at: number,
+  lie: Partial<{at: number; length: number; disks: number}> = {},
+) =>
+  bytes(
+    bytes(
+      'PK\x06\x06',
+      u64(BigInt(lie.length ?? 44)),
+      u16(45),
+      u16(45),
+      u32(0),
+      u32(0),
+      u64(BigInt(count)),
+      u64(BigInt(count)),
+      u64(BigInt(size)),
+      u64(BigInt(offset)),
+    ),
+    bytes('PK\x06\x07', u32(0), u64(BigInt(lie.at ?? at)), u32(lie.disks ?? 1)),
+  );
+
+test('both CRC-32 implementations agree, piecewise too', () => {
+  const data = Uint8Array.from({length: 1000}, (_, i) => (i * 7919) >>> 3);
+  expect(crc32ByTable(bytes('123456789'))).toBe(0xcbf43926); // the check value of the definition
+  expect(crc32(bytes('123456789'))).toBe(0xcbf43926);
+  expect(crc32(data)).toBe(crc32ByTable(data));
+  expect(crc32ByTable(data.subarray(300), crc32ByTable(data.subarray(0, 300)))).toBe(crc32(data));
+});
+
+describe('read', () => {
+  test('stored and deflated records, with a comment', () => {
+    const text = 'x'.repeat(1000);
+    const data = deflated(text);
+    const entry = {name: 'b', data, method: 8, size: 1000, crc: crc32(Buffer.from(text))};
+    expect(readAll(zip([{}, entry], {comment: bytes('a comment')}))).toEqual([
+      ['a', 'hello'],
+      ['b', text],
+    ]);
+  });
+  test('flag bit 3: nothing but the name in the local header', () => {
+    expect(readAll(zip([{flags: 0x808, localCrc: 0}]))).toEqual([['a', 'hello']]);
+  });
+  test('a CRC of 0 was not recorded', () => {
+    const archive = readZip(bufferSource(zip([{crc: 0}])));
+    expect(verifyCrc(archive, archive.entries.get('a')!)).toBe('not-recorded');
+    expect(readAll(zip([{crc: 0}]))).toEqual([['a', 'hello']]);
+  });
+  test('zip64 from the first byte on', () => {
+    const data = collect((sink) => {
+      const writer = createZipWriter(sink, 1);
+      writer.add('r/one', bytes('first'));
+      writer.add('r/two', bytes('second'));
+      writer.finish();
+    });
+    expect(readAll(data)).toEqual([
+      ['r/one', 'first'],
+      ['r/two', 'second'],
+    ]);
+  });
+  test('data begins on multiples of 64 in what we write', () => {
+    const data = collect((sink) => {
+      const writer = createZipWriter(sink);
+      for (let i = 0; i < 70; i++) writer.add(`r/${'n'.repeat(i + 1)}`, new Uint8Array(i));
+      writer.finish();
+    });
+    for (const entry of readZip(bufferSource(data)).entries.values()) expect(entry.dataOffset % 64).toBe(0);
+  });
+  test('more than 65,535 entries', () => {
+    const data = collect((sink) => {
+      const writer = createZipWriter(sink);
+      for (let i = 0; i < 66_000; i++) writer.add(`r/${i}`, new Uint8Array(0));
+      writer.finish();
+    });
+    expect(readZip(bufferSource(data)).entries.size).toBe(66_000);
+  });
+});
+
+const one = zip([{}]);
+const directoryAt = 30 + 1 + 5;
+const directorySize = 46 + 1;
+const endAt = directoryAt + directorySize;
+
+test.each<[string, Uint8Array, string]>([
+  ['encrypted', zip([{flags: 1}]), 'CHECKPOINT_CORRUPT'],
+  ['strongly encrypted', zip([{flags: 0x41}]), 'CHECKPOINT_CORRUPT'],
+  ['encrypted in the local header only', zip([{localFlags: 1}]), 'CHECKPOINT_CORRUPT'],
+  ['another compression method', zip([{method: 12}]), 'CHECKPOINT_CORRUPT'],
+  ['local method differs', zip([{localMethod: 8}]), 'CHECKPOINT_CORRUPT'],
+  ['local name differs', zip([{localName: 'b'}]), 'CHECKPOINT_CORRUPT'],
+  ['local CRC differs', zip([{localCrc: 1}]), 'CHECKPOINT_CORRUPT'],
+  ['duplicate names', zip([{}, {}]), 'CHECKPOINT_CORRUPT'],
+  ['names that differ in case', zip([{name: 'a'}, {name: 'A'}]), 'CHECKPOINT_CORRUPT'],
+  ['two entries over the same bytes', zip([{name: 'a'}, {name: 'b', offset: 0, localName: 'a'}]), 'CHECKPOINT_CORRUPT'],
+  ['an entry that overlaps the next', zip([{name: 'a', size: 60, compressedSize: 60}, {name: 'b'}]), 'CHECKPOINT_CORRUPT'],
+  ['an entry beyond the file', zip([{size: 5000, compressedSize: 5000}]), 'CHECKPOINT_TRUNCATED'],
+  ['a header beyond the file', zip([{offset: 70_000}]), 'CHECKPOINT_TRUNCATED'],
+  ['a header at a wrong place', zip([{offset: 3}]), 'CHECKPOINT_CORRUPT'],
+  ['stored with two sizes', zip([{size: 4}]), 'CHECKPOINT_CORRUPT'],
+  ['..', zip([{name: '../a'}]), 'CHECKPOINT_CORRUPT'],
+  ['.. inside', zip([{name: 'a/../../b'}]), 'CHECKPOINT_CORRUPT'],
+  ['an absolute name', zip([{name: '/etc/passwd'}]), 'CHECKPOINT_CORRUPT'],
+  ['a drive', zip([{name: 'C:x'}]), 'CHECKPOINT_CORRUPT'],
+  ['a backslash', zip([{name: '..\\a'}]), 'CHECKPOINT_CORRUPT'],
+  ['a NUL', zip([{name: 'a\0b'}]), 'CHECKPOINT_CORRUPT'],
+  ['no name', zip([{name: ''}]), 'CHECKPOINT_CORRUPT'],
+  ['a name that is not UTF-8', zip([{name: '\xff'}]), 'CHECKPOINT_CORRUPT'],
+  ['another disk', zip([{disk: 1}]), 'CHECKPOINT_CORRUPT'],
+  ['several disks', zip([{}], {disk: 1}), 'CHECKPOINT_CORRUPT'],
+  ['a count that is too large', zip([{}], {count: 2}), 'CHECKPOINT_TRUNCATED'],
+  ['a count that is too small', zip([{}, {name: 'b'}], {count: 1}), 'CHECKPOINT_CORRUPT'],
+  ['a directory that is not where it should be', zip([{}], {offset: 3}), 'CHECKPOINT_CORRUPT'],
+  ['an end record inside the comment', zip([{}], {comment: bytes('PK\x05\x06', new Uint8Array(18))}), 'CHECKPOINT_CORRUPT'],
+  ['bytes before the end record', zip([{}], {before: bytes('zzz')}), 'CHECKPOINT_CORRUPT'],
+  ['zip64: another count', zip([{}], {before: zip64End(2, directorySize, directoryAt, endAt)}), 'CHECKPOINT_CORRUPT'],
+  [
+    'zip64: record outside',
+    zip([{}], {before: zip64End(1, directorySize, directoryAt, endAt, {at: 99_999})}),
+    'CHECKPOINT_CORRUPT',
+  ],
+  [
+    'zip64: record elsewhere',
+    zip([{}], {before: zip64End(1, directorySize, directoryAt, endAt, {at: 3})}),
+    'CHECKPOINT_CORRUPT',
+  ],
+  [
+    'zip64: a length that leaves a gap',
+    zip([{}], {before: zip64End(1, directorySize, directoryAt, endAt, {length: 40})}),
+    'CHECKPOINT_CORRUPT',
+  ],
+  ['zip64: more disks', zip([{}], {before: zip64End(1, directorySize, directoryAt, endAt, {disks: 2})}), 'CHECKPOINT_CORRUPT'],
+  [
+    'zip64: a size beyond the file',
+    zip([{size: 0xffffffff, compressedSize: 0xffffffff, extra: bytes(u16(1), u16(16), u64(2n ** 60n), u64(2n ** 60n))}]),
+    'CHECKPOINT_CORRUPT',
+  ],
+  [
+    'zip64: a field that is too short',
+    zip([{size: 0xffffffff, compressedSize: 0xffffffff, extra: bytes(u16(1), u16(8), u64(5n))}]),
+    'CHECKPOINT_CORRUPT',
+  ],
+  ['cut off', one.subarray(0, -1), 'CHECKPOINT_TRUNCATED'],
+  ['nothing but a beginning', one.subarray(0, 30), 'CHECKPOINT_TRUNCATED'],
+  ['a bad CRC', zip([{crc: 5}]), 'CHECKPOINT_CORRUPT'],
+  ['a zip bomb', zip([{data: deflateRawSync(new Uint8Array(20 << 20)), method: 8, size: 100, crc: 0}]), 'CHECKPOINT_CORRUPT'],
+  ['a declared bomb', zip([{data: deflateRawSync(new Uint8Array(1000)), method: 8, size: 2 ** 31, crc: 0}]), 'LIMIT_EXCEEDED'],
+  ['deflated to less than declared', zip([{data: deflated('abc'), method: 8, size: 100, crc: 0}]), 'CHECKPOINT_CORRUPT'],
+  ['deflated data that is none', zip([{data: bytes([0xff, 0xff]), method: 8, size: 100, crc: 0}]), 'CHECKPOINT_CORRUPT'],
+])('refused: %s', (_, data, code) => {
+  expect(refusal(() => readAll(data)).code).toBe(code);
+});
+
+test('the same archive, honest, with a zip64 record it does not need', () => {
+  expect(readAll(zip([{}], {before: zip64End(1, directorySize, directoryAt, endAt)}))).toEqual([['a', 'hello']]);
+});
