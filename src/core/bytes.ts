@@ -51,7 +51,7 @@ const openFailures: Record<string, [problem: string, hint: string]> = {
   EISDIR: ['is a directory', 'name a file inside it'],
   ENOTDIR: ['a part of the path is not a directory', 'check the path'],
   EMFILE: ['too many open files', 'close some or raise ulimit -n'],
-  ELOOP: ['is a symbolic link', 'copy the file to where the link is'],
+  ELOOP: ['a symbolic link stands where a file is expected', 'copy the file to where the link is'],
 };
 
 /** A regular file. Directories, FIFOs, sockets and devices are refused: their size says nothing about what they would deliver. */

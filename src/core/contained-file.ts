@@ -1,6 +1,6 @@
 /** Opens a file that an untrusted document names, only if it really lies in the document's folder. */
 import {lstatSync, realpathSync} from 'node:fs';
-import {dirname, join, resolve, sep} from 'node:path';
+import {dirname, join, relative, resolve} from 'node:path';
 import {type ByteSource, fileSource} from './bytes.js';
 import {GpdError} from './error.js';
 
@@ -36,10 +36,14 @@ export function containedFileSource(folder: string, location: string): ByteSourc
   throw refuse('leads through a symbolic link');
 }
 
+/** What cannot be looked at is no link; opening it says what it is. */
 function leadsElsewhere(folder: string, path: string): boolean {
-  const stat = lstatSync(path, {throwIfNoEntry: false});
-  if (!stat) return false; // opening it says so better
-  const [root, real] = [realpathSync(folder), realpathSync(dirname(path))];
-  const expected = join(root, dirname(path).slice(resolve(folder).length));
-  return stat.isSymbolicLink() || real !== (expected.endsWith(sep) ? expected.slice(0, -1) : expected);
+  let real: string;
+  try {
+    if (lstatSync(path).isSymbolicLink()) return true;
+    real = realpathSync(dirname(path));
+  } catch {
+    return false;
+  }
+  return real !== resolve(realpathSync(folder), relative(resolve(folder), dirname(path)));
 }

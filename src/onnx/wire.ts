@@ -15,17 +15,13 @@ import {type ErrorCode, GpdError} from '../core/error.js';
 
 /** Google's own readers allow 100. ONNX needs 5, and 4 more for each If or Loop inside another. */
 const MAX_DEPTH = 100;
-/** Empty messages cost 2 bytes in the file and 200 in memory. The largest published graphs have below 10⁵ nodes. */
-const MAX_MESSAGES = 4_000_000;
-/** A list of integers or floats in an attribute, or dims: protobufjs makes an object of each. */
-const MAX_LIST_BYTES = 16 * 2 ** 20;
+/**
+ * Fields, messages and list elements together. Each costs the file 1 or 2 bytes and the decoder up to 200, so this bounds memory;
+ * the largest published graphs have 10⁵ nodes of some 20 fields.
+ */
+const MAX_FIELDS = 8_000_000;
 
-enum Wire {
-  Varint = 0,
-  Fixed64 = 1,
-  Length = 2,
-  Fixed32 = 5,
-}
+const wires = {varint: 0, fixed64: 1, length: 2, fixed32: 5} as const;
 
 type Scalar = 'varint' | 'fixed32' | 'bytes';
 type List = 'varints' | 'fixed32s';
@@ -125,7 +121,7 @@ export interface ScannedModel {
 
 export function scanModel(source: ByteSource): ScannedModel {
   const scanner = new Scanner(source);
-  return {skeleton: scanner.message('Model', source.size, 0, undefined), payloads: scanner.payloads};
+  return {skeleton: scanner.message('Model', source.size, 0), payloads: scanner.payloads};
 }
 
 const WINDOW = 65536;
@@ -139,16 +135,21 @@ class Cursor {
   constructor(readonly source: ByteSource) {}
 
   byte(): number {
-    const at = this.position - this.start;
-    if (at < 0 || at >= this.window.length) return this.refill();
-    this.position++;
-    return this.window[at]!;
+    if (!this.isLoaded(this.position, 1)) this.load();
+    return this.window[this.position++ - this.start]!;
   }
-  private refill(): number {
+  private isLoaded(offset: number, length: number): boolean {
+    return offset >= this.start && offset + length <= this.start + this.window.length;
+  }
+  private load(): void {
     this.start = this.position;
     this.window = this.source.read(this.start, Math.min(WINDOW, this.source.size - this.start));
     if (this.window.length === 0) throw this.error('CHECKPOINT_TRUNCATED', 'the file ends inside a field');
-    return this.byte();
+  }
+  /** The bytes of a stretch that has been walked over. */
+  bytes(offset: number, length: number): Uint8Array {
+    if (!this.isLoaded(offset, length)) return this.source.read(offset, length);
+    return this.window.subarray(offset - this.start, offset - this.start + length);
   }
 
   /** Exact up to 2⁵³; beyond, large enough to be refused as a length. */
@@ -181,58 +182,114 @@ class Cursor {
   }
 }
 
+/** The copy of a message: fields that follow each other in the file are copied as one piece. */
+class Copy {
+  private readonly parts: Uint8Array[] = [];
+  private from = 0;
+  private to = 0;
+
+  constructor(private readonly cursor: Cursor) {}
+
+  addRange(from: number, to: number): void {
+    if (from !== this.to) {
+      this.flush();
+      this.from = from;
+    }
+    this.to = to;
+  }
+  add(...parts: readonly Uint8Array[]): void {
+    this.flush();
+    this.parts.push(...parts);
+  }
+  finish(): Uint8Array {
+    this.flush();
+    return concatBytes(this.parts);
+  }
+  private flush(): void {
+    if (this.to > this.from) this.parts.push(this.cursor.bytes(this.from, this.to - this.from));
+    this.from = this.to;
+  }
+}
+
+/** A field as it stands in the file. */
+interface Occurrence {
+  readonly message: MessageName;
+  readonly number: number;
+  readonly tag: number;
+  /** Offset of the tag. */
+  readonly start: number;
+  /** What follows the tag (and length). */
+  readonly range: Range;
+}
+
 class Scanner {
   readonly payloads: TensorPayload[] = [];
   private readonly cursor: Cursor;
   private count = 0;
 
-  constructor(private readonly source: ByteSource) {
+  constructor(source: ByteSource) {
     this.cursor = new Cursor(source);
   }
 
-  message(name: MessageName, end: number, depth: number, payload: TensorPayload | undefined): Uint8Array {
+  message(name: MessageName, end: number, depth: number, payload?: TensorPayload): Uint8Array {
     if (depth > MAX_DEPTH) throw this.cursor.error('LIMIT_EXCEEDED', `messages are nested more than ${MAX_DEPTH} deep`);
-    if (++this.count > MAX_MESSAGES) throw this.cursor.error('LIMIT_EXCEEDED', `there are more than ${MAX_MESSAGES} messages`);
     const fields: Readonly<Record<number, Field>> = messages[name];
-    const parts: Uint8Array[] = [];
+    const copy = new Copy(this.cursor);
     const seen = new Set<number>();
     while (this.cursor.position < end) {
-      const start = this.cursor.position;
-      const tag = this.cursor.varint(end);
-      const number = Math.floor(tag / 8);
-      if (number === 0 || number >= 2 ** 29)
-        throw this.cursor.error('CHECKPOINT_CORRUPT', `there is no field ${number}`, start);
-      const field = Object.hasOwn(fields, number) ? fields[number] : undefined;
-      const range = this.extent(tag % 8, end, start);
+      const at = this.next(name, end);
+      const field = fields[at.number];
       if (field === undefined) continue;
-      this.checkField(name, number, field, tag % 8, range, start);
-      if (typeof field === 'object') {
-        if ('refuse' in field) continue; // checkField has thrown
-        if (!field.many && seen.has(number))
-          throw this.cursor.error('CHECKPOINT_CORRUPT', `field ${number} of ${name} is there twice`, start);
-        seen.add(number);
-        parts.push(...this.embedded(field.message, tag, range, depth));
-      } else if (field === 'raw') payload!.raw = range;
-      else if (field.startsWith('payload')) payload!.typed.push({field: number, range});
-      else parts.push(this.source.read(start, range.offset + range.length - start));
+      this.check(field, at);
+      if (typeof field === 'string') this.take(field, at, copy, payload);
+      else if ('message' in field) {
+        if (!field.many && seen.has(at.number)) this.fail('is there twice', at);
+        seen.add(at.number);
+        copy.add(...this.embedded(field.message, at, depth));
+      }
     }
-    return concatBytes(parts);
+    return copy.finish();
+  }
+
+  private next(message: MessageName, end: number): Occurrence {
+    const start = this.cursor.position;
+    const tag = this.cursor.varint(end);
+    const number = Math.floor(tag / 8);
+    if (number === 0 || number >= 2 ** 29) throw this.cursor.error('CHECKPOINT_CORRUPT', `there is no field ${number}`, start);
+    this.countUp(1);
+    return {message, number, tag, start, range: this.extent(tag % 8, end, start)};
+  }
+
+  /** Copies a field, or notes where it is. */
+  private take(field: Scalar | List | Payload, {number, start, range}: Occurrence, copy: Copy, payload?: TensorPayload): void {
+    if (field === 'raw') payload!.raw = range;
+    else if (field.startsWith('payload')) payload!.typed.push({field: number, range});
+    else copy.addRange(start, range.offset + range.length);
+  }
+
+  private countUp(by: number): void {
+    this.count += by;
+    if (this.count > MAX_FIELDS) throw this.cursor.error('LIMIT_EXCEEDED', `the model has more than ${MAX_FIELDS} fields`);
+  }
+
+  private fail(problem: string, {message, number, start}: Occurrence): never {
+    throw this.cursor.error('CHECKPOINT_CORRUPT', `field ${number} of ${message} ${problem}`, start);
   }
 
   /** The bytes of a field after its tag (and length). */
   private extent(wire: number, end: number, start: number): Range {
     const {cursor} = this;
     switch (wire) {
-      case Wire.Varint: {
+      case wires.varint: {
         const offset = cursor.position;
         cursor.varint(end);
         return {offset, length: cursor.position - offset};
       }
-      case Wire.Fixed64:
+      case wires.fixed64:
         return cursor.skip(8, end);
-      case Wire.Fixed32:
+      case wires.fixed32:
         return cursor.skip(4, end);
-      case Wire.Length:
+      case wires.length:
         return cursor.skip(cursor.varint(end), end);
       default:
         throw cursor.error(
@@ -243,21 +300,18 @@ class Scanner {
     }
   }
 
-  private checkField(name: MessageName, number: number, field: Field, wire: number, range: Range, start: number): void {
-    const where = `field ${number} of ${name}`;
+  private check(field: Field, at: Occurrence): void {
     if (typeof field === 'object' && 'refuse' in field) {
-      throw this.cursor.error('GRAPH_INVALID', `the model uses ${field.refuse}; they are not supported`, start);
+      throw this.cursor.error('GRAPH_INVALID', `the model uses ${field.refuse}; they are not supported`, at.start);
     }
-    const {wires, width} = typeof field === 'object' ? wireOf.bytes : wireOf[field];
-    if (!wires.includes(wire)) throw this.cursor.error('CHECKPOINT_CORRUPT', `${where} has wire type ${wire}`, start);
-    if (wire !== Wire.Length) return;
-    if (width > 1 && range.length % width !== 0) {
-      throw this.cursor.error('CHECKPOINT_CORRUPT', `${where} is a list of ${range.length} bytes, ${width} each`, start);
-    }
-    if (field !== 'varints' && field !== 'fixed32s') return;
-    if (range.length > MAX_LIST_BYTES)
-      throw this.cursor.error('LIMIT_EXCEEDED', `${where} is a list of ${range.length} bytes`, start);
-    if (field === 'varints') this.checkVarints(range);
+    const kind = typeof field === 'object' ? 'bytes' : field;
+    const {allowed, width} = wireOf[kind];
+    const wire = at.tag % 8;
+    if (!allowed.includes(wire)) this.fail(`has wire type ${wire}`, at);
+    if (wire !== wires.length) return;
+    if (at.range.length % width !== 0) this.fail(`is a list of ${at.range.length} bytes, ${width} each`, at);
+    if (kind === 'varints' || kind === 'fixed32s') this.countUp(at.range.length / width);
+    if (kind === 'varints') this.checkVarints(at.range);
   }
 
   private checkVarints({offset, length}: Range): void {
@@ -265,9 +319,10 @@ class Scanner {
     for (cursor.position = offset; cursor.position < offset + length; ) cursor.varint(offset + length);
   }
 
-  private embedded(name: MessageName, tag: number, {offset, length}: Range, depth: number): Uint8Array[] {
+  private embedded(name: MessageName, {tag, range}: Occurrence, depth: number): Uint8Array[] {
+    const {offset, length} = range;
     this.cursor.position = offset;
-    const payload = name === 'Tensor' ? {offset, typed: []} : undefined;
+    const payload: TensorPayload | undefined = name === 'Tensor' ? {offset, typed: []} : undefined;
     const body = this.message(name, offset + length, depth + 1, payload);
     const segment = payload ? segmentField(this.payloads.push(payload) - 1) : [];
     return [
@@ -278,16 +333,17 @@ class Scanner {
   }
 }
 
-const wireOf: Record<Scalar | List | Payload, {wires: readonly number[]; width: number}> = {
-  varint: {wires: [Wire.Varint], width: 1},
-  fixed32: {wires: [Wire.Fixed32], width: 4},
-  bytes: {wires: [Wire.Length], width: 1},
-  varints: {wires: [Wire.Varint, Wire.Length], width: 1},
-  fixed32s: {wires: [Wire.Fixed32, Wire.Length], width: 4},
-  raw: {wires: [Wire.Length], width: 1},
-  'payload varints': {wires: [Wire.Varint, Wire.Length], width: 1},
-  'payload fixed32s': {wires: [Wire.Fixed32, Wire.Length], width: 4},
-  'payload fixed64s': {wires: [Wire.Fixed64, Wire.Length], width: 8},
+/** How each kind of field may be written; lists also as one stretch, in which an element has `width` bytes. */
+const wireOf: Record<Scalar | List | Payload, {allowed: readonly number[]; width: number}> = {
+  varint: {allowed: [wires.varint], width: 1},
+  fixed32: {allowed: [wires.fixed32], width: 4},
+  bytes: {allowed: [wires.length], width: 1},
+  varints: {allowed: [wires.varint, wires.length], width: 1},
+  fixed32s: {allowed: [wires.fixed32, wires.length], width: 4},
+  raw: {allowed: [wires.length], width: 1},
+  'payload varints': {allowed: [wires.varint, wires.length], width: 1},
+  'payload fixed32s': {allowed: [wires.fixed32, wires.length], width: 4},
+  'payload fixed64s': {allowed: [wires.fixed64, wires.length], width: 8},
 };
 
 /** TensorProto.segment = 3 {begin = 1}. */
