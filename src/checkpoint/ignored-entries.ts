@@ -32,7 +32,7 @@ export function ignoredEntries(root: PlainData, stateDictKey: string | null, dic
   }
   for (const [key, value] of dict) {
     if (isTensor(value) && typeof key === 'string') continue;
-    const reason = isTensor(value) ? `a tensor named by a ${typeName(key)}` : `a ${typeName(value)}, not a tensor`;
+    const reason = isTensor(value) ? `a tensor named by a ${typeName(key)}` : `of type ${typeName(value)}, not a tensor`;
     ignored.push({key: stateDictKey === null ? keyText(key) : `${stateDictKey}.${keyText(key)}`, reason});
   }
   return ignored;
@@ -42,5 +42,5 @@ function reasonFor(key: string, value: PlainData): string {
   if (Object.hasOwn(reasons, key)) return reasons[key]!;
   if (isTensor(value)) return 'a tensor outside the state dict';
   const tensors = isMap(value) ? [...value.values()].filter(isTensor).length : 0;
-  return tensors > 0 ? `another state dict (${tensors} tensors)` : `a ${typeName(value)} that is not part of the network`;
+  return tensors > 0 ? `another state dict (${tensors} tensors)` : `of type ${typeName(value)}, not part of the network`;
 }

@@ -219,8 +219,8 @@ describe('which state dict', () => {
   test('entries that are no tensors are named', () => {
     const mixed = new Map<string, Writable>([...state('a'), ['scale', 3], ['extra', [1]]]);
     expect(open(torch(mixed)).ignored).toEqual([
-      {key: 'scale', reason: 'a int, not a tensor'},
-      {key: 'extra', reason: 'a list, not a tensor'},
+      {key: 'scale', reason: 'of type int, not a tensor'},
+      {key: 'extra', reason: 'of type list, not a tensor'},
     ]);
   });
   test('shared storages are counted once', () => {
