@@ -6,7 +6,7 @@ import {type StateDict, type TensorSource, toFloat32} from '../core/tensor.js';
 import {producer} from '../core/version.js';
 import {Graph, type Model, type Value} from '../onnx/graph.js';
 import {lowerForOpset} from '../onnx/passes/lower.js';
-import {graphOps, leadingSlice, scalar} from '../onnx/tensor-ops.js';
+import {graphOps, leadingSlice} from '../onnx/tensor-ops.js';
 import {type GpdForm, type LayerParameters, parametersOf, type Role, type TensorUse} from '../reparam/parameters.js';
 import type {Architecture} from './layers.js';
 import {onnxLayers} from './onnx-layers.js';
@@ -34,32 +34,30 @@ const inFloat32 = (source: TensorSource, name: string): TensorSource => ({
   read: (leading) => toFloat32(source.read(leading)),
 });
 
-/** A stored tensor: sliced, scaled. Divided where the factor is 1/rⁿ, because 1/r need not be a float32. */
+/** The leading block of a stored tensor. */
 function loader(graph: Graph, stateDict: StateDict): (use: TensorUse) => Value {
-  return ({key, leading, factor}) => {
+  return ({key, leading}) => {
     const source = stateDict.get(key);
     if (!source) throw new Error(`the state dict has no '${key}'`);
     const stored = graph.value(key) ?? graph.initializer(key, inFloat32(source, key));
-    const slice = leadingSlice(graph, stored, leading, `${key}/Slice`);
-    if (factor === 1) return slice;
-    return factor > 1
-      ? graph.op('Mul', [slice, scalar(graph, factor)], {}, {name: `${key}/Mul`})
-      : graph.op('Div', [slice, scalar(graph, Math.round(1 / factor))], {}, {name: `${key}/Div`});
+    return leadingSlice(graph, stored, leading, `${key}/Slice`);
   };
 }
 
 /** Names the nodes of a layer's expressions after the layer. */
 function scoped(parameters: LayerParameters<Value>, enter: (name: string) => void): LayerParameters<Value> {
+  const named =
+    <M extends {name: string}, R>(make: (m: M) => R) =>
+    (m: M): R => {
+      enter(m.name);
+      return make(m);
+    };
   return {
     ...parameters,
-    conv(m) {
-      enter(m.name);
-      return parameters.conv(m);
-    },
-    linear(m) {
-      enter(m.name);
-      return parameters.linear(m);
-    },
+    conv: named(parameters.conv),
+    linear: named(parameters.linear),
+    batchNorm: named(parameters.batchNorm),
+    layerNorm: named(parameters.layerNorm),
   };
 }
 

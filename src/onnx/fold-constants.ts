@@ -98,13 +98,26 @@ function expressionModel(e: Expression, order: readonly Node[], opset: number): 
 /** Throws WEIGHTS_NOT_FINITE at the first NaN or infinity. */
 export function refuseNonFinite(name: string, t: Tensor): void {
   const values = t.data as Float32Array;
-  for (let i = 0; i < values.length; i++) {
-    if (values[i]! - values[i]! === 0) continue; // finite: ∞ − ∞ and NaN − NaN are NaN
-    throw new GpdError('WEIGHTS_NOT_FINITE', `'${name}' has ${values[i]} at element ${i}`, {
-      at: name,
-      hint: 'the training diverged, or the file is damaged: use an earlier checkpoint',
-    });
+  if (allFinite(values)) return;
+  const at = values.findIndex((v) => !Number.isFinite(v));
+  throw new GpdError('WEIGHTS_NOT_FINITE', `'${name}' has ${values[at]} at element ${at}`, {
+    at: name,
+    hint: 'the training diverged, or the file is damaged: use an earlier checkpoint',
+  });
+}
+
+/** 0·v is 0 for a finite v and NaN otherwise. Four sums, so that one addition need not wait for another. */
+function allFinite(v: Float32Array): boolean {
+  let [a, b, c, d] = [0, 0, 0, 0];
+  const whole = v.length - (v.length % 4);
+  for (let i = 0; i < whole; i += 4) {
+    a += 0 * v[i]!;
+    b += 0 * v[i + 1]!;
+    c += 0 * v[i + 2]!;
+    d += 0 * v[i + 3]!;
   }
+  for (let i = whole; i < v.length; i++) a += 0 * v[i]!;
+  return a + b + c + d === 0;
 }
 
 /** A stored tensor for the fold; NaN and infinity are refused under the name that the checkpoint gives it. */

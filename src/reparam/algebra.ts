@@ -4,6 +4,11 @@
  */
 import {sum, type TensorOps} from './tensor-ops.js';
 
+/** A stored tensor that counts times a factor. */
+export interface Scaled<T> {
+  tensor: T;
+  factor: number;
+}
 /** The parts of an OREPA convolution. O outputs, I inputs, k = 3, Ig = I / groups. */
 export interface OrepaBranches<T> {
   origin: T; // [O, Ig, 3, 3]
@@ -36,43 +41,68 @@ export const SEPARABLE_EXPANSION = 8;
  *       + v₄·plain + v₅·(separablePointwise ∘ separableDepthwise)
  *
  * with vₖ = scales[k], one number per output channel. Dense (groups = 1) and depthwise (groups = I = O) convolutions only.
+ * A branch is linear in each of its tensors, so their factors and its vₖ are applied where the fewest numbers are.
  */
-export function mergeOrepaBranches<T>(ops: TensorOps<T>, b: OrepaBranches<T>, size: ConvSize): T {
+export function mergeOrepaBranches<T>(ops: TensorOps<T>, b: OrepaBranches<Scaled<T>>, size: ConvSize): T {
   const {out: O, kernel} = size;
   const depthwise = size.groups > 1;
   if (depthwise && !(size.groups === size.in && size.in === O)) throw new Error('OREPA convolutions are dense or depthwise');
-  const products = depthwise ? depthwiseProducts(ops, b, O, kernel) : denseProducts(ops, b, size);
-  const branches = [
-    b.origin,
-    ops.mul(b.avgConv, b.avgKernel),
-    ops.mul(b.priorConv, ops.reshape(b.prior, [O, 1, ...kernel])),
-    products.sequential,
-    b.plain,
-    products.separable,
-  ]; // each [O, Ig, 3, 3]
-  const scales = ops.unstack(ops.reshape(b.scales, [branches.length, O, 1, 1, 1]), branches.length); // each [1, O, 1, 1, 1]
-  const scaled = branches.map((branch, k) => ops.mul(scales[k]!, branch));
-  return ops.reshape(sum(ops, scaled), [O, size.in / size.groups, ...kernel]);
+  if (b.identityConv.factor !== b.identity.factor)
+    throw new Error('the two addends of the identity convolution are scaled alike');
+  const rows = ops.unstack(b.scales.tensor, 6); // each [1, O]
+  const scale = (k: number, ...parts: Scaled<T>[]) => {
+    const factor = parts.reduce((product, part) => product * part.factor, b.scales.factor);
+    const row = ops.reshape(rows[k]!, [O, 1, 1, 1]);
+    return factor === 1 ? row : ops.mul(row, ops.scalar(factor));
+  };
+  const identity = ops.add(b.identityConv.tensor, b.identity.tensor); // [I, Ig, 1, 1]
+  const priorKernel = ops.reshape(b.prior.tensor, [O, 1, ...kernel]);
+  const {sequential, separable} = depthwise
+    ? depthwiseProducts(ops, b, identity, O, kernel)
+    : denseProducts(ops, b, identity, size);
+  return sum(ops, [
+    ops.mul(scale(0, b.origin), b.origin.tensor),
+    ops.mul(ops.mul(scale(1, b.avgConv, b.avgKernel), b.avgConv.tensor), b.avgKernel.tensor),
+    ops.mul(ops.mul(scale(2, b.priorConv, b.prior), b.priorConv.tensor), priorKernel),
+    ops.mul(scale(3, b.sequentialConv, b.identity), sequential),
+    ops.mul(scale(4, b.plain), b.plain.tensor),
+    ops.mul(scale(5, b.separablePointwise, b.separableDepthwise), separable),
+  ]); // each [O, Ig, 3, 3]
 }
 
-/** sequential[o,i,h,w] = Σₜ conv[o,t,h,w]·(identityConv + identity)[t,i]; separable[o,i,h,w] = Σₛ pw[o,8i+s]·dw[8i+s,h,w]. */
-function denseProducts<T>(ops: TensorOps<T>, b: OrepaBranches<T>, {out: O, in: I, kernel}: ConvSize) {
+interface Products<T> {
+  sequential: T;
+  separable: T;
+}
+
+/** sequential[o,i,h,w] = Σₜ conv[o,t,h,w]·identity[t,i]; separable[o,i,h,w] = Σₛ pw[o,8i+s]·dw[8i+s,h,w]. Factors are left out. */
+function denseProducts<T>(
+  ops: TensorOps<T>,
+  b: OrepaBranches<Scaled<T>>,
+  identity: T,
+  {out: O, in: I, kernel}: ConvSize,
+): Products<T> {
   const area = kernel[0] * kernel[1];
-  const first = ops.reshape(ops.add(b.identityConv, b.identity), [I, I]); // [t, i]
-  const second = ops.transpose(ops.reshape(b.sequentialConv, [O, I, area]), [0, 2, 1]); // [o, hw, t]
-  const sequential = ops.transpose(ops.matmul(second, first), [0, 2, 1]); // [o, i, hw]
-  const pointwise = ops.transpose(ops.reshape(b.separablePointwise, [O, I, SEPARABLE_EXPANSION]), [1, 0, 2]); // [i, o, s]
-  const depthwise = ops.reshape(b.separableDepthwise, [I, SEPARABLE_EXPANSION, area]); // [i, s, hw]
+  const second = ops.transpose(ops.reshape(b.sequentialConv.tensor, [O, I, area]), [0, 2, 1]); // [o, hw, t]
+  const sequential = ops.transpose(ops.matmul(second, ops.reshape(identity, [I, I])), [0, 2, 1]); // [o, i, hw]
+  const pointwise = ops.transpose(ops.reshape(b.separablePointwise.tensor, [O, I, SEPARABLE_EXPANSION]), [1, 0, 2]); // [i, o, s]
+  const depthwise = ops.reshape(b.separableDepthwise.tensor, [I, SEPARABLE_EXPANSION, area]); // [i, s, hw]
   const separable = ops.transpose(ops.matmul(pointwise, depthwise), [1, 0, 2]); // [o, i, hw]
   return {sequential: ops.reshape(sequential, [O, I, ...kernel]), separable: ops.reshape(separable, [O, I, ...kernel])};
 }
 
 /** The same per channel: one input each. */
-function depthwiseProducts<T>(ops: TensorOps<T>, b: OrepaBranches<T>, C: number, kernel: readonly [number, number]) {
-  const pointwise = ops.reshape(b.separablePointwise, [C, 1, SEPARABLE_EXPANSION]);
-  const depthwise = ops.reshape(b.separableDepthwise, [C, SEPARABLE_EXPANSION, kernel[0] * kernel[1]]);
+function depthwiseProducts<T>(
+  ops: TensorOps<T>,
+  b: OrepaBranches<Scaled<T>>,
+  identity: T,
+  C: number,
+  kernel: readonly [number, number],
+): Products<T> {
+  const pointwise = ops.reshape(b.separablePointwise.tensor, [C, 1, SEPARABLE_EXPANSION]);
+  const depthwise = ops.reshape(b.separableDepthwise.tensor, [C, SEPARABLE_EXPANSION, kernel[0] * kernel[1]]);
   return {
-    sequential: ops.mul(ops.add(b.identityConv, b.identity), b.sequentialConv),
+    sequential: ops.mul(identity, b.sequentialConv.tensor),
     separable: ops.reshape(ops.matmul(pointwise, depthwise), [C, 1, ...kernel]),
   };
 }

@@ -3,7 +3,7 @@
  * them, as expressions over stored tensors. The only place that knows both the table and the algebra.
  */
 import type {Shape} from '../core/tensor.js';
-import {type BatchNormStatistics, type Kernel, mergeOrepaBranches} from './algebra.js';
+import {type BatchNormStatistics, type Kernel, mergeOrepaBranches, type Scaled} from './algebra.js';
 import type {BatchNormModule, ConvModule, LayerNormModule, LinearModule, MaskModule, Module} from './modules.js';
 import {keyOf, type Row, storedShape, storedTensors} from './stored-tensors.js';
 import type {TensorOps} from './tensor-ops.js';
@@ -25,7 +25,7 @@ export interface GpdForm {
   readonly unfilledStatistics: ReadonlySet<string>;
 }
 
-/** One use of a stored tensor: its leading block times a factor. */
+/** One use of a stored tensor: its leading block, which counts times a factor. */
 export interface TensorUse {
   readonly key: string;
   readonly stored: Shape;
@@ -58,17 +58,28 @@ export function tensorUse(form: GpdForm, role: Role, m: Module, leaf: string): T
   return {key: keyOf(m, row), stored, leading, factor: form.ratio ** (row[role] ?? 0)};
 }
 
+/** `load` gives the leading block of a tensor; the factor is applied here. */
 export function parametersOf<T>(ops: TensorOps<T>, form: GpdForm, role: Role, load: (use: TensorUse) => T): LayerParameters<T> {
+  const scaled = ({tensor, factor}: Scaled<T>): T => {
+    if (factor === 1) return tensor;
+    // 1/r need not be a number that the tensors' dtype holds; r is.
+    return factor > 1 ? ops.mul(tensor, ops.scalar(factor)) : ops.div(tensor, ops.scalar(Math.round(1 / factor)));
+  };
   const widening = role === 'teacher' ? form.ratio : 1;
   const widen = (n: number, wide: boolean) => (wide ? n * widening : n);
-  const optional = (m: Module, leaf: string) => {
+  const optional = (m: Module, leaf: string): Scaled<T> | undefined => {
     const use = tensorUse(form, role, m, leaf);
-    return use && load(use);
+    return use && {tensor: load(use), factor: use.factor};
   };
-  const take = (m: Module, leaf: string): T => {
-    const tensor = optional(m, leaf);
-    if (tensor === undefined) throw new Error(`${m.name} has no '${leaf}'`);
-    return tensor;
+  const part = (m: Module, leaf: string): Scaled<T> => {
+    const found = optional(m, leaf);
+    if (found === undefined) throw new Error(`${m.name} has no '${leaf}'`);
+    return found;
+  };
+  const take = (m: Module, leaf: string): T => scaled(part(m, leaf));
+  const takeOptional = (m: Module, leaf: string): T | undefined => {
+    const found = optional(m, leaf);
+    return found && scaled(found);
   };
   const withBias = (weight: T, bias: T | undefined): Kernel<T> => (bias === undefined ? {weight} : {weight, bias});
 
@@ -76,22 +87,22 @@ export function parametersOf<T>(ops: TensorOps<T>, form: GpdForm, role: Role, lo
     role,
     widening,
     conv(m) {
-      if (!form.orepa.has(m.name)) return withBias(take(m, 'weight'), optional(m, 'bias'));
+      if (!form.orepa.has(m.name)) return withBias(take(m, 'weight'), takeOptional(m, 'bias'));
       const weight = mergeOrepaBranches(
         ops,
         {
-          origin: take(m, 'weight_orepa_origin'),
-          avgConv: take(m, 'weight_orepa_avg_conv'),
-          avgKernel: take(m, 'weight_orepa_avg_avg'),
-          priorConv: take(m, 'weight_orepa_pfir_conv'),
-          prior: take(m, 'weight_orepa_prior'),
-          identityConv: take(m, 'weight_orepa_1x1_kxk_idconv1'),
-          identity: take(m, 'id_tensor'),
-          sequentialConv: take(m, 'weight_orepa_1x1_kxk_conv2'),
-          plain: take(m, 'weight_orepa_1x1'),
-          separableDepthwise: take(m, 'weight_orepa_gconv_dw'),
-          separablePointwise: take(m, 'weight_orepa_gconv_pw'),
-          scales: take(m, 'vector'),
+          origin: part(m, 'weight_orepa_origin'),
+          avgConv: part(m, 'weight_orepa_avg_conv'),
+          avgKernel: part(m, 'weight_orepa_avg_avg'),
+          priorConv: part(m, 'weight_orepa_pfir_conv'),
+          prior: part(m, 'weight_orepa_prior'),
+          identityConv: part(m, 'weight_orepa_1x1_kxk_idconv1'),
+          identity: part(m, 'id_tensor'),
+          sequentialConv: part(m, 'weight_orepa_1x1_kxk_conv2'),
+          plain: part(m, 'weight_orepa_1x1'),
+          separableDepthwise: part(m, 'weight_orepa_gconv_dw'),
+          separablePointwise: part(m, 'weight_orepa_gconv_pw'),
+          scales: part(m, 'vector'),
         },
         {out: widen(m.out, m.widensOut), in: widen(m.in, m.widensIn), groups: widen(m.groups, m.groups > 1), kernel: m.kernel},
       );
