@@ -15,8 +15,18 @@ import {type Attribute, type Dims, Graph, type Model, type Value} from './graph.
 import {inferOutputs, type OutputType, ops} from './ops.js';
 import {shortNames} from './text.js';
 
-const TOKEN =
-  /\s*(?:\/\/[^\n]*\n\s*)*(->|%(?:"(?:[^"\\]|\\.)*"|[\w./-]+)|"(?:[^"\\]|\\.)*"|#[0-9a-f]+|~\+?\d+|-?(?:\d[\d.]*(?:e[+-]?\d+)?|Infinity)|[\w./-]+|[()[\]{}=:,?])/y;
+const SPACE = /(?:\s|\/\/[^\n]*)*/y;
+const tokens = [
+  '->',
+  /%(?:"(?:[^"\\]|\\.)*"|[\w./-]+)/, // a value
+  /"(?:[^"\\]|\\.)*"/,
+  /#[0-9a-f]+/,
+  /~\+?\d+/,
+  /-?(?:\d[\d.]*(?:e[+-]?\d+)?|Infinity)(?![\w./-])/,
+  /(?!\/\/)[\w./-]+/,
+  /[()[\]{}=:,?]/,
+].map((token) => (typeof token === 'string' ? token : token.source));
+const TOKEN = new RegExp(tokens.join('|'), 'y');
 
 const dtypeOf = new Map(Object.entries(shortNames).map(([dtype, short]) => [short, dtype as DType]));
 
@@ -135,8 +145,9 @@ class Parser {
   }
 
   private dimension(): number | string {
+    const isNumber = /^-?\d+$/.test(this.token);
     const word = this.word();
-    return /^-?\d+$/.test(word) ? Number(word) : word;
+    return isNumber ? Number(word) : word;
   }
 
   private constant(): Tensor {
@@ -222,18 +233,13 @@ class Parser {
   }
 
   private advance(): void {
-    TOKEN.lastIndex = this.position;
+    SPACE.lastIndex = this.position;
+    SPACE.exec(this.text);
+    TOKEN.lastIndex = this.position = SPACE.lastIndex;
     const match = TOKEN.exec(this.text);
-    if (
-      !match &&
-      this.text
-        .slice(this.position)
-        .replace(/\/\/[^\n]*/g, '')
-        .trim() !== ''
-    )
-      this.fail('this is not understood');
-    this.token = match?.[1] ?? '';
-    if (match) this.position = TOKEN.lastIndex;
+    if (!match && this.position < this.text.length) this.fail('this is not understood');
+    this.token = match?.[0] ?? '';
+    this.position += this.token.length;
   }
 
   private fail(problem: string): never {

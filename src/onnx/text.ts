@@ -19,7 +19,7 @@
 import {createHash} from 'node:crypto';
 import {bfloat16ToFloat32, halfToFloat32} from '../core/half.js';
 import {bytesOf, type DType, elementCount, formatShape, type Tensor, type TensorSource} from '../core/tensor.js';
-import type {Attribute, Dims, Graph, Model, Node, Value} from './graph.js';
+import type {Attribute, Dim, Dims, Graph, Model, Node, Value} from './graph.js';
 
 /** dtype → its short name, as in Rust and in ONNX's own tools. */
 export const shortNames: Readonly<Record<DType, string>> = {
@@ -36,7 +36,7 @@ export const shortNames: Readonly<Record<DType, string>> = {
 };
 /** Constants with up to so many elements are printed as numbers. */
 const MAX_INLINE = 8;
-const PLAIN_NAME = /^[\w./-]+$/;
+const PLAIN_NAME = /^(?!\/\/)[\w./-]+$/;
 
 export function printModel(model: Model): string {
   const {opset, irVersion, producer, domains, metadata, graph} = model;
@@ -104,7 +104,9 @@ const quoteUnlessPlain = (name: string): string => (PLAIN_NAME.test(name) ? name
 const nameOf = (value: Value): string => quoteUnlessPlain(value.name);
 const typeOf = (value: Value): string => printType(value.dtype, value.shape);
 export const printType = (dtype: DType, shape: Dims | undefined): string =>
-  shortNames[dtype] + (shape ? formatShape(shape) : '?');
+  shortNames[dtype] + (shape ? formatShape(shape.map(printDim)) : '?');
+/** A symbol that could be taken for a number is quoted too. */
+const printDim = (d: Dim): Dim => (typeof d === 'number' ? d : /^-?\d/.test(d) ? JSON.stringify(d) : quoteUnlessPlain(d));
 
 /** `f32[2] {1, 2}` for a small constant, `f32[64, 3, 7, 7] #1f3a9c04` for a large one. */
 export function printConstant(source: TensorSource): string {

@@ -1,4 +1,6 @@
-import {parseGraph} from '../../../src/onnx/parse-text.js';
+import * as ort from 'onnxruntime-node';
+import {modelBytes} from '../../../src/onnx/encode.js';
+import {parseGraph, parseModel} from '../../../src/onnx/parse-text.js';
 import {eliminateRules} from '../../../src/onnx/passes/eliminate.js';
 import {applyRules} from '../../../src/onnx/rewrite.js';
 import {expectRewrite} from '../rewriting.js';
@@ -76,4 +78,44 @@ test('Constant nodes become initializers', () => {
     graph('%c = f32[3] {1, 2, 3}', '%s = f32[] {2}', '%a = Mul(%x, %c)', '%y = Add(%a, %s)'),
     2,
   );
+});
+
+test('onnxruntime computes the same before and after', async () => {
+  const body = [
+    '%one = f32[] {1}',
+    '%zeros = f32[3] {0}',
+    '%w = f32[2, 3] ~1',
+    '%n = f32[1] {3}',
+    '%same = i64[3] {0, 2, 3}',
+    '%none = i64[6] {0}',
+    '%from = i64[2] {0, 0}',
+    '%to = i64[2] {2, 9223372036854775807}',
+    '%axes = i64[2] {1, 2}',
+    '%a = Identity(%x)',
+    '%b = Mul(%one, %a)',
+    '%c = Sub(%b, %zeros)',
+    '%d = Mul(%c, %w)',
+    '%e = Reshape(%d, %same)',
+    '%f = Transpose(%e) {perm = [0, 1, 2]}',
+    '%g = Pad(%f, %none)',
+    '%h = Add(%g, %n)',
+    '%i = Slice(%h, %from, %to, %axes)',
+    '%j = Concat(%i) {axis = 0}',
+    '%k = Dropout(%j)',
+    '%y = Cast(%k) {to = 1}',
+  ];
+  const model = parseModel(graph(...body));
+  const x = new ort.Tensor(
+    'float32',
+    Float32Array.from({length: 12}, (_, i) => i - 5.5),
+    [2, 2, 3],
+  );
+  const run = async () => {
+    const session = await ort.InferenceSession.create(modelBytes(model), {graphOptimizationLevel: 'disabled'});
+    return [...((await session.run({x}))['y']!.data as Float32Array)];
+  };
+  const before = await run();
+  expect(applyRules(model.graph, eliminateRules).changes).toBe(10);
+  expect(model.graph.nodes.map((n) => n.opType)).toEqual(['Mul', 'Add']);
+  expect(await run()).toEqual(before);
 });
