@@ -7,6 +7,7 @@
 import {type ByteSource, bufferSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import type {Tensor} from '../core/tensor.js';
+import {MAX_OPSET} from './check.js';
 import {decodeTensor, type ModelBytes} from './decode-tensor.js';
 import type {OpenExternal} from './external-data.js';
 import {type Attribute, type Dims, Graph, type Model, type Node, type Value} from './graph.js';
@@ -27,9 +28,6 @@ export interface DecodeOptions {
   /** Opens the files with external data, see `externalFilesIn`. Without it a model that has some is refused. */
   openExternal?: OpenExternal;
 }
-
-/** Opset 26 is of 2026. A file with a far higher number is not an ONNX model. */
-const MAX_OPSET = 99;
 
 /** The tensors are read from `input` when they are asked for: a source stays open as long as the model is used. */
 export function decodeModel(input: Uint8Array | ByteSource, {openExternal}: DecodeOptions = {}): Model {

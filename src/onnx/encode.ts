@@ -4,6 +4,7 @@
  * result is byte for byte what it would have given for the whole model. The same model gives the same bytes.
  * Fields: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
+import {GpdError} from '../core/error.js';
 import {byteLength, bytesOf, type DType, type Shape, type Tensor, type TensorSource} from '../core/tensor.js';
 import type {Attribute, Dims, Graph, Model, Node, Value} from './graph.js';
 import {dataTypeOf} from './ops.js';
@@ -56,7 +57,10 @@ export function encodeModel(model: Model, options: EncodeOptions = {}): EncodedM
   const inside = encodeInside(model, options, new Map());
   if (inside.byteLength <= MAX_MESSAGE) return inside;
   if (externalData === 'auto') return encodeExternal(model, options);
-  throw new Error(`the model needs ${inside.byteLength} bytes, a protobuf message holds ${MAX_MESSAGE}: allow external data`);
+  throw new GpdError('LIMIT_EXCEEDED', `the model needs ${inside.byteLength} bytes, a protobuf message holds ${MAX_MESSAGE}`, {
+    at: model.graph.name,
+    hint: 'allow external data: the weights go to a file beside the model',
+  });
 }
 
 /** All bytes of a model that is small enough to hold. */
