@@ -25,7 +25,7 @@ import {
   commonPrefix,
   type StateDictChoice,
 } from './state-dicts.js';
-import {readTorchZip, type TorchFile} from './torch.js';
+import {type Checksum, readTorchZip, type TorchFile} from './torch.js';
 import {readTorchLegacy} from './torch-legacy.js';
 
 export type OpenOptions = StateDictChoice;
@@ -61,7 +61,12 @@ export interface Checkpoint {
   readonly root: PlainData;
   /** Compares the bytes behind these tensors (default: the whole state dict) with their CRC-32. Reads them in full. */
   verifyCrc(keys?: Iterable<string>): CrcReport;
+  /** The checksums of the storages behind the state dict, each with the tensors that lie in it: for whoever reads the file anyway. */
+  checksums(): StorageChecksum[];
   close(): void;
+}
+export interface StorageChecksum extends Checksum {
+  readonly keys: readonly string[];
 }
 
 /** Takes over the source: it is closed with the checkpoint, or here where the file is refused. */
@@ -104,6 +109,7 @@ function openTorch(source: ByteSource, file: TorchFile, options: OpenOptions): C
     warnings,
     root,
     verifyCrc: (keys = stateDict.keys()) => verify(file, storageOf, keys),
+    checksums: () => checksumsOf(file, storageOf),
     close: () => source.close(),
   };
 }
@@ -133,6 +139,7 @@ function openSafetensors(source: ByteSource, {ema, key}: OpenOptions): Checkpoin
     warnings: prefixWarning(keys, prefix),
     root: new Map<PlainData, PlainData>(metadata),
     verifyCrc: () => ({checked: 0, bytes: 0, mismatches: [], notRecorded: tensors.size}),
+    checksums: () => [],
     close: () => source.close(),
   };
 }
@@ -155,6 +162,19 @@ function prefixWarning(keys: readonly string[], prefix: string): string[] {
   return prefix === '' && some > 0
     ? [`${some} of ${keys.length} keys begin with 'module.'; it was kept, because not all do`]
     : [];
+}
+
+function checksumsOf(file: TorchFile, storageOf: ReadonlyMap<string, StorageRef>): StorageChecksum[] {
+  const keysOf = new Map<StorageRef, string[]>();
+  for (const [key, storage] of storageOf) {
+    const keys = keysOf.get(storage);
+    if (keys) keys.push(key);
+    else keysOf.set(storage, [key]);
+  }
+  return [...keysOf].flatMap(([storage, keys]) => {
+    const checksum = file.checksum(storage);
+    return checksum ? [{...checksum, keys}] : [];
+  });
 }
 
 function verify(file: TorchFile, storageOf: ReadonlyMap<string, StorageRef>, keys: Iterable<string>): CrcReport {

@@ -8,6 +8,13 @@ import type {PlainData, StorageRef} from './plain-data.js';
 import {bigEndian, storageRegistry} from './torch-storage.js';
 import {badCrc, type CrcResult, readRecord, readZip, verifyCrc, type ZipArchive, type ZipEntry} from './zip.js';
 
+/** The CRC-32 of a range of the file. */
+export interface Checksum {
+  readonly offset: number;
+  readonly length: number;
+  readonly crc: number;
+}
+
 /** A PyTorch file: the object tree, and where the storages lie. */
 export interface TorchFile {
   readonly format: 'torch-zip' | 'torch-legacy';
@@ -15,6 +22,8 @@ export interface TorchFile {
   /** Every storage that the object tree mentions. */
   readonly storages: ReadonlyMap<string, StorageRef>;
   readonly locate: LocateStorage;
+  /** The checksum that the container has for a storage, if it has one. */
+  readonly checksum: (storage: StorageRef) => Checksum | undefined;
   /** Reads all bytes of a storage and compares them with its checksum, where the container has one. */
   readonly verify: (storage: StorageRef) => CrcResult;
 }
@@ -41,6 +50,10 @@ export function readTorchZip(source: ByteSource): TorchFile {
     locate(storage) {
       const entry = storageEntry(storage);
       return entry && {offset: entry.dataOffset, length: entry.size, check: (bytes) => checkCrc(archive, entry, bytes)};
+    },
+    checksum(storage) {
+      const entry = storageEntry(storage);
+      return entry && entry.crc !== 0 ? {offset: entry.dataOffset, length: entry.size, crc: entry.crc} : undefined;
     },
     verify(storage) {
       const entry = storageEntry(storage);

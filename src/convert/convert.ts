@@ -13,10 +13,11 @@ import {type PassReport, runPasses} from '../onnx/pass.js';
 import {minimalPasses, readInPart} from '../onnx/passes/index.js';
 import {openSession, preloadRuntime} from '../onnx/session.js';
 import type {Role} from '../reparam/parameters.js';
-import {sha256OfFile} from './digest.js';
+import {type Digest, digestFile, refuseDamage} from './digest.js';
 import {makeProbes, type Probes} from './probes.js';
 import {compareLogits, firstDivergence, holds, modelLogits, type Proof, proofFailed, referenceLogits} from './prove.js';
 import {provenance} from './provenance.js';
+import {retain} from './retain.js';
 import {type NetworkSize, sizeOfCheckpoint, sizeOfModel} from './sizes.js';
 import {Stopwatch, type Timing} from './timing.js';
 
@@ -69,7 +70,16 @@ export interface OutputReport {
   proof?: Proof;
 }
 export interface ConversionReport {
-  input: {path: string; bytes: number; sha256: string; format: string; stateDictKey: string | null; prefix: string};
+  input: {
+    path: string;
+    bytes: number;
+    sha256: string;
+    /** Storages whose bytes were compared with their checksum. */
+    checksums: number;
+    format: string;
+    stateDictKey: string | null;
+    prefix: string;
+  };
   recognised: Recognised;
   /** The network in the checkpoint, as trained. */
   before: NetworkSize;
@@ -121,9 +131,9 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
   const source = fileSource(path);
   for (const output of Object.values(options.outputs)) checkOutput(output, {force: options.force ?? false, inputs: [path]});
   const runtime = preloadRuntime();
-  const sha256 = sha256OfFile(path);
-  sha256.catch(() => {}); // awaited below; an earlier failure must not be reported twice
   const checkpoint = await watch.measure('open', () => openCheckpoint(source, {ema: options.ema ?? false}));
+  const digesting = digestFile(path, checkpoint.checksums());
+  digesting.catch(() => {}); // awaited below; an earlier failure must not be reported twice
   const written: Written[] = [];
   try {
     const r = await watch.measure('recognise', () => recognise(checkpoint.stateDict, checkpoint.args, options));
@@ -132,8 +142,9 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
     for (const [emit, output] of Object.entries(options.outputs) as [Emit, string][]) {
       written.push(await makeOutput(r, emit, output, options, probes, watch));
     }
-    const digest = await watch.measure('digest', () => sha256);
-    for (const w of written) finish(w, r, checkpoint, digest, options);
+    const digest = await watch.measure('digest', () => digesting);
+    refuseDamage(path, digest);
+    for (const w of written) finish(w, r, checkpoint, digest.sha256, options);
     return {
       input: describeInput(path, source.size, digest, checkpoint),
       recognised: r,
@@ -151,17 +162,18 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
   }
 }
 
-const describeInput = (path: string, bytes: number, sha256: string, c: Checkpoint) => ({
+const describeInput = (path: string, bytes: number, {sha256, checked}: Digest, c: Checkpoint) => ({
   path,
   bytes,
   sha256,
+  checksums: checked,
   format: c.format,
   stateDictKey: c.stateDictKey,
   prefix: c.prefix,
 });
 
 async function makeOutput(
-  r: Recognised,
+  recognised: Recognised,
   emit: Emit,
   path: string,
   options: ConvertOptions,
@@ -169,9 +181,12 @@ async function makeOutput(
   watch: Stopwatch,
 ): Promise<Written> {
   const {role, minimal} = emits[emit];
+  const retained = retain(recognised.stateDict);
+  const r = {...recognised, stateDict: retained.stateDict};
   const reference = minimal ? await referenceForm(r, role, options) : undefined;
   const expected = reference && (await watch.measure('run training form', () => referenceLogits(reference, probes)));
   const {model, passes} = await watch.measure('rewrite and fold', () => buildModel(r, emit, options));
+  retained.release();
   const written = await watch.measure('write', () => writeModel(model, path));
   const report: Written = {
     emit,

@@ -1,5 +1,5 @@
 /** Images on which two forms of a network are compared: seeded noise, and the edges where a wrong fusion shows. */
-import {random} from '../core/random.js';
+import {fillUniform} from '../core/random.js';
 import {float32, type Tensor} from '../core/tensor.js';
 
 export interface Probes {
@@ -11,16 +11,11 @@ export interface Probes {
 
 type Fill = (image: Float32Array, side: number, seed: string) => void;
 
-/** Uniform noise of standard deviation 1: what normalised photographs have. */
-const noise: Fill = (image, _, seed) => {
-  const stream = random(seed);
-  const halfWidth = Math.sqrt(3);
-  for (let i = 0; i < image.length; i++) image[i] = (2 * stream.uniform() - 1) * halfWidth;
-};
-const large: Fill = (image, side, seed) => {
-  noise(image, side, seed);
-  for (let i = 0; i < image.length; i++) image[i] = image[i]! * 100;
-};
+/** Uniform noise of a standard deviation; normalised photographs have about 1. */
+const noise =
+  (deviation: number): Fill =>
+  (image, _, seed) =>
+    fillUniform(image, seed, -Math.sqrt(3) * deviation, Math.sqrt(3) * deviation);
 /** One bright pixel in each colour: at the border, where padding matters, and in the middle. */
 const pixel =
   (at: (side: number) => number): Fill =>
@@ -30,12 +25,10 @@ const pixel =
   };
 
 const kinds: readonly [name: string, fill: Fill][] = [
-  ['noise', noise],
-  ['noise', noise],
-  ['noise', noise],
-  ['noise', noise],
+  ['noise', noise(1)],
+  ['noise', noise(1)],
   ['zeros', () => {}],
-  ['large', large],
+  ['large', noise(100)],
   ['corner pixel', pixel(() => 0)],
   ['middle pixel', pixel((side) => (side >> 1) * side + (side >> 1))],
 ];

@@ -36,3 +36,10 @@ export function random(seed: number | string): Random {
     normal: () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
   };
 }
+
+/** Fills an array with uniform numbers in [low, high), as `random(seed).uniform` would, in one loop. */
+export function fillUniform(target: Float32Array, seed: number | string, low: number, high: number): void {
+  const key = typeof seed === 'string' ? fnv1a(seed) : mix32(seed);
+  const scale = (high - low) * 2 ** -24;
+  for (let i = 0; i < target.length; i++) target[i] = low + (mix32(key ^ Math.imul(i, 0x9e3779b1)) >>> 8) * scale;
+}
