@@ -1,24 +1,18 @@
 /** Writing results: nothing is visible under the final name before every byte is on the disk. */
-import {closeSync, existsSync, fsyncSync, openSync, realpathSync, renameSync, rmSync, statSync, writeSync} from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import {basename, dirname, join} from 'node:path';
 import {GpdError} from './error.js';
-
-const pending = new Set<string>();
-process.on('exit', () => {
-  for (const path of pending) rmSync(path, {force: true});
-});
-
-/** A file under construction. `commit` makes it appear under its name in one step; `discard` leaves no trace. */
-export interface PendingFile {
-  /** Where the bytes are until `commit`: in the target's folder, so that the rename stays on one file system. */
-  readonly temporaryPath: string;
-  readonly path: string;
-  write(bytes: Uint8Array): void;
-  /** No more writes; the bytes are on the disk. */
-  finish(): void;
-  commit(): void;
-  discard(): void;
-}
 
 /** Refuses what would surprise: an existing file without `force`, an output that is one of the inputs, a missing folder. */
 export function checkOutput(path: string, {force, inputs}: {force: boolean; inputs: readonly string[]}): void {
@@ -34,63 +28,107 @@ export function checkOutput(path: string, {force, inputs}: {force: boolean; inpu
   if (!force) throw refuse('already exists', 'use --force to replace it, or -o to write elsewhere');
 }
 
-let unique = 0;
-export function createPending(path: string): PendingFile {
-  const temporaryPath = join(dirname(path), `.${basename(path)}.${process.pid}.${unique++}.tmp`);
-  let fd: number;
-  try {
-    fd = openSync(temporaryPath, 'wx');
-  } catch (error) {
-    const {code} = error as NodeJS.ErrnoException;
-    throw new GpdError('OUTPUT_REFUSED', `${path}: cannot be written (${code})`, {
-      at: path,
-      hint: 'check that the folder exists, is writable, and has room',
-      cause: error,
-    });
+const staged = new Set<string>();
+process.on('exit', () => {
+  for (const path of staged) rmSync(path, {recursive: true, force: true});
+});
+
+/** A file under construction. */
+export interface StagedFile {
+  /** Where the bytes are until they are committed. */
+  readonly temporaryPath: string;
+  readonly path: string;
+  write(bytes: Uint8Array): void;
+  /** No more writes; the bytes are on the disk. Writing again reopens the file at its end. */
+  finish(): void;
+}
+
+/**
+ * Files that appear together or not at all. Until `commit` they lie under their own names in a hidden folder beside the
+ * targets, so that files may refer to each other and a rename stays on one file system.
+ */
+export class Staging {
+  private readonly folders = new Map<string, string>();
+  private readonly files: StagedFile[] = [];
+
+  create(path: string): StagedFile {
+    const temporaryPath = join(this.folderFor(dirname(path)), basename(path));
+    const file = stagedFile(path, temporaryPath);
+    this.files.push(file);
+    return file;
   }
-  pending.add(temporaryPath);
-  let open = true;
-  const finish = () => {
-    if (!open) return;
-    open = false;
-    fsyncSync(fd);
-    closeSync(fd);
-  };
-  const discard = () => {
-    if (open) closeSync(fd);
-    open = false;
-    pending.delete(temporaryPath);
-    rmSync(temporaryPath, {force: true});
-  };
+
+  /** Every file appears under its name, in the order of creation. */
+  commit(): void {
+    for (const file of this.files) file.finish();
+    for (const file of this.files) renameSync(file.temporaryPath, file.path);
+    this.discard();
+  }
+
+  /** Leaves no trace of what was not committed. */
+  discard(): void {
+    for (const folder of this.folders.values()) {
+      rmSync(folder, {recursive: true, force: true});
+      staged.delete(folder);
+    }
+    this.folders.clear();
+  }
+
+  private folderFor(target: string): string {
+    const known = this.folders.get(target);
+    if (known) return known;
+    const folder = join(target, `.gpd-${process.pid}-${unique++}.tmp`);
+    try {
+      mkdirSync(folder);
+    } catch (error) {
+      throw unwritable(target, error);
+    }
+    staged.add(folder);
+    this.folders.set(target, folder);
+    return folder;
+  }
+}
+let unique = 0;
+
+function unwritable(path: string, error: unknown): GpdError {
+  const {code} = error as NodeJS.ErrnoException;
+  return new GpdError('OUTPUT_REFUSED', `${path}: cannot be written (${code}); nothing was left behind`, {
+    at: path,
+    hint: code === 'ENOSPC' ? 'free some space or write to another disk' : 'check that the folder exists and is writable',
+    cause: error,
+  });
+}
+
+function stagedFile(path: string, temporaryPath: string): StagedFile {
+  let fd: number | undefined;
   return {
     temporaryPath,
     path,
     write(bytes) {
       try {
+        fd ??= openSync(temporaryPath, 'a');
         for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
       } catch (error) {
-        discard();
-        const {code} = error as NodeJS.ErrnoException;
-        throw new GpdError('OUTPUT_REFUSED', `${path}: writing failed (${code}); nothing was left behind`, {
-          at: path,
-          hint: code === 'ENOSPC' ? 'free some space or write to another disk' : 'check the disk',
-          cause: error,
-        });
+        throw unwritable(path, error);
       }
     },
-    finish,
-    commit() {
-      finish();
-      renameSync(temporaryPath, path);
-      pending.delete(temporaryPath);
+    finish() {
+      if (fd === undefined) return;
+      fsyncSync(fd);
+      closeSync(fd);
+      fd = undefined;
     },
-    discard,
   };
 }
 
-/** Whole files that are small enough to hold. */
-export function writeAtomically(path: string, bytes: Uint8Array): void {
-  const file = createPending(path);
-  file.write(bytes);
-  file.commit();
+/** One file, written by `produce` in pieces. */
+export function writeAtomically(path: string, produce: (write: (bytes: Uint8Array) => void) => void): void {
+  const staging = new Staging();
+  try {
+    const file = staging.create(path);
+    produce((bytes) => file.write(bytes));
+    staging.commit();
+  } finally {
+    staging.discard();
+  }
 }

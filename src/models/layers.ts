@@ -57,6 +57,8 @@ export interface Architecture {
   /** The first layer keeps its inputs, the last its outputs, when GPD widens the network. */
   readonly first: string;
   readonly last: string;
+  /** The order of the top-level names in the state dict, where it is not the order of computation. */
+  readonly topLevel?: readonly string[];
   readonly classes: number;
   /** Pixels a side that the network was made for. */
   readonly imageSize: number;

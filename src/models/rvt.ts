@@ -90,6 +90,7 @@ export const rvt = (name: string, size: RvtSize): Architecture => ({
   network: rvtNetwork(size),
   first: 'patch_embed.proj.0',
   last: 'head',
+  topLevel: ['patch_embed', 'transformers', 'pools', 'norm', 'head'],
   classes: size.classes,
   imageSize: 224,
   refuses(imageSize) {

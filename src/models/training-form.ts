@@ -35,7 +35,7 @@ const inFloat32 = (source: TensorSource, name: string): TensorSource => ({
 });
 
 /** The leading block of a stored tensor. */
-function loader(graph: Graph, stateDict: StateDict): (use: TensorUse) => Value {
+export function tensorLoader(graph: Graph, stateDict: StateDict): (use: TensorUse) => Value {
   return ({key, leading}) => {
     const source = stateDict.get(key);
     if (!source) throw new Error(`the state dict has no '${key}'`);
@@ -69,7 +69,7 @@ export function trainingForm(arch: Architecture, stateDict: StateDict, form: Gpd
     graphOps(graph, () => scope),
     form,
     role,
-    loader(graph, stateDict),
+    tensorLoader(graph, stateDict),
   );
   const parameters = scoped(base, (name) => {
     scope = name;

@@ -156,13 +156,13 @@ export class Walk<T> implements Layers<Activation<T>> {
 
   attention(x: Activation<T>, name: string, {heads, maskTokens}: {heads: number; maskTokens?: number}): Activation<T> {
     const [tokens, channels] = x.shape as [number, number];
+    const mask = maskTokens === undefined ? undefined : this.mask(name, heads, maskTokens);
     const qkv = this.linear(x, `${name}.qkv`, {out: 3 * channels});
     const headSize = channels / heads;
     const blocks = this.parameters.widening;
     // The original multiplies q and k by r each: the scores of a teacher carry r².
     const size = {tokens, headSize, heads, blocks, scale: blocks ** 2 / Math.sqrt(headSize)};
     this.records.push({macs: 2 * tokens * tokens * channels, widens: 1}); // scores and values
-    const mask = maskTokens === undefined ? undefined : this.mask(name, heads, maskTokens);
     const attended = this.ops.attention(qkv.value, size, mask, name);
     return this.linear({value: attended, shape: x.shape}, `${name}.proj`, {out: channels});
   }
@@ -203,7 +203,7 @@ export interface Manifest {
   records: readonly LayerRecord[];
 }
 
-/** The layers of a network, in order, without computing anything. */
+/** The layers of a network, in the order of its state dict, without computing anything. */
 export function manifestOf(arch: Architecture, imageSize = arch.imageSize): Manifest {
   const nothing = new Proxy({} as LayerOps<null>, {get: () => () => null});
   const noNumbers = {
@@ -217,5 +217,7 @@ export function manifestOf(arch: Architecture, imageSize = arch.imageSize): Mani
   const parameters = {...noNumbers, mask: () => null} as unknown as LayerParameters<null>;
   const walk = new Walk(arch, nothing, parameters);
   walk.run(null, imageSize);
-  return {modules: walk.records.flatMap((r) => r.module ?? []), records: walk.records};
+  const modules = walk.records.flatMap((r) => r.module ?? []);
+  const rank = ({name}: Module) => arch.topLevel?.indexOf(name.split('.')[0]!) ?? 0;
+  return {modules: modules.sort((a, b) => rank(a) - rank(b)), records: walk.records};
 }
