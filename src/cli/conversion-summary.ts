@@ -1,0 +1,29 @@
+/** A conversion as plain data: the result of `gpd convert --json`. docs/formats.md describes it for users. */
+import type {ConversionReport, OutputReport} from '../convert/convert.js';
+import {type NetworkSummary, summariseNetwork} from './network-summary.js';
+
+export interface ConversionSummary extends Omit<ConversionReport, 'recognised' | 'outputs'> {
+  network: NetworkSummary;
+  outputs: OutputSummary[];
+}
+export interface OutputSummary extends Omit<OutputReport, 'size'> {
+  parameters: number;
+  weightBytes: number;
+  nodes: number;
+  /** Multiply-accumulates for one image. */
+  macs: number;
+}
+
+export const summariseConversion = ({recognised, outputs, ...rest}: ConversionReport): ConversionSummary => ({
+  ...rest,
+  network: summariseNetwork(recognised),
+  outputs: outputs.map(summariseOutput),
+});
+
+const summariseOutput = ({size: {parameters, weightBytes, nodes = 0, macs}, ...output}: OutputReport): OutputSummary => ({
+  ...output,
+  parameters,
+  weightBytes,
+  nodes,
+  macs,
+});

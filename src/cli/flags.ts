@@ -1,0 +1,60 @@
+/** Flags that commands share. */
+import * as Flags from '@oclif/core/flags';
+import {type ArchName, archNames} from '../models/archs.js';
+import type {RecogniseOptions} from '../models/recognise.js';
+
+const families = ['resnet', 'cifar-resnet', 'rvt'] as const; // 'mobilenet' is the name of a network too
+export type ArchOption = ArchName | (typeof families)[number];
+
+/** Prints the unpickler's allow-list instead of running the command. */
+const listAllowed = Flags.boolean({
+  description: 'print every name that a pickle may mention, and stop',
+  parse: async (value, command) => {
+    if (!value) return value;
+    const {allowedGlobals} = await import('../checkpoint/pickle-globals.js');
+    const list = [...allowedGlobals.values()].map(({module, name, becomes}) => ({module, name, becomes}));
+    if (command.jsonEnabled()) process.stdout.write(`${JSON.stringify(list, null, 2)}\n`);
+    else for (const {module, name, becomes} of list) command.log(`${module}.${name}: ${becomes}`);
+    return command.exit(0);
+  },
+});
+
+/** What the tensors may leave open. */
+export const recogniseFlags = {
+  ema: Flags.boolean({description: 'use the moving average of the weights (state_dict_ema)'}),
+  ratio: Flags.integer({description: 'how much wider the teacher is, where the file does not say', min: 1, helpValue: 'N'}),
+  arch: Flags.option({
+    options: [...archNames, ...families] as readonly ArchOption[],
+    description: 'the network that is expected; an error if it is another',
+    helpValue: 'NAME',
+  })(),
+  heads: Flags.integer({
+    description: 'attention heads of each stage, for an RVT of unpublished width, such as 2,4',
+    multiple: true,
+    multipleNonGreedy: true,
+    delimiter: ',',
+    min: 1,
+    helpValue: 'N,N',
+  }),
+  'image-size': Flags.integer({description: 'pixels a side, where it is not the published size', min: 1, helpValue: 'N'}),
+  'ignore-unknown': Flags.boolean({description: 'ignore tensors that the network does not have, instead of refusing the file'}),
+  'list-allowed': listAllowed,
+};
+
+export interface RecogniseFlags {
+  ema: boolean;
+  ratio: number | undefined;
+  arch: ArchOption | undefined;
+  heads: number[] | undefined;
+  'image-size': number | undefined;
+  'ignore-unknown': boolean;
+}
+
+export const recogniseOptions = (flags: RecogniseFlags): RecogniseOptions & {ema: boolean} => ({
+  ema: flags.ema,
+  ratio: flags.ratio,
+  arch: flags.arch,
+  heads: flags.heads,
+  imageSize: flags['image-size'],
+  ignoreUnknown: flags['ignore-unknown'],
+});

@@ -1,0 +1,40 @@
+/** What all commands share: `--json`, and errors that say what, where, why and what to do. */
+import {Command} from '@oclif/core/command';
+import {GpdError} from '../core/error.js';
+import {exitCodeOf, exitCodes} from './exit-codes.js';
+
+export abstract class GpdCommand extends Command {
+  static override enableJsonFlag = true;
+
+  /** `--json` prints what `run` returns; plain data only. */
+  abstract override run(): Promise<object>;
+
+  protected override async catch(error: Error): Promise<void> {
+    process.exitCode = exitCodeOf(error);
+    if (this.jsonEnabled() && !isExit(error)) return super.catch(error);
+    if (!(error instanceof GpdError)) throw error;
+    const {code, hint} = error;
+    this.error(withPlace(error), {code, exit: exitCodes.failure, ...(hint !== undefined && {suggestions: [hint]})});
+  }
+
+  protected override toErrorJson(error: unknown): {error: object} {
+    return {error: errorJson(error)};
+  }
+}
+
+const isExit = (error: Error): boolean => (error as {code?: unknown}).code === 'EEXIT';
+
+/** The place, unless the message names it already. */
+function withPlace({message, at}: GpdError): string {
+  return at === undefined || message.includes(at.replace(/[@#].*$/, '')) ? message : `${message}\nWhere: ${at}`;
+}
+
+/** `{code, message, at?, hint?, data?}`. Bad usage has the code USAGE, a bug the code BUG and its stack. */
+function errorJson(error: unknown): object {
+  if (error instanceof GpdError) {
+    const {code, message, at, hint, data} = error;
+    return {code, message, ...(at !== undefined && {at}), ...(hint !== undefined && {hint}), ...(data && {data})};
+  }
+  const {message = String(error), stack} = error as Partial<Error>;
+  return exitCodeOf(error) === exitCodes.bug ? {code: 'BUG', message, stack} : {code: 'USAGE', message};
+}
