@@ -1,12 +1,13 @@
 // Writes oclif.manifest.json after a build: what every command and flag is, so that help is shown without loading a command.
 import {writeFileSync} from 'node:fs';
-import {Config, settings} from '@oclif/core';
+import {fileURLToPath} from 'node:url';
+import {Plugin, settings} from '@oclif/core';
 
 settings.enableAutoTranspile = false;
-process.env.NODE_ENV = 'production';
-const root = new URL('..', import.meta.url).pathname;
-const config = await Config.load({root, ignoreManifest: true});
-const {manifest} = config.plugins.get(config.pjson.name);
-const problems = Object.values(manifest.commands).filter((command) => !command.summary || !command.examples?.length);
-if (problems.length > 0) throw new Error(`commands without summary or example: ${problems.map(({id}) => id).join(', ')}`);
-writeFileSync('oclif.manifest.json', `${JSON.stringify(manifest, null, 1)}\n`);
+const root = fileURLToPath(new URL('..', import.meta.url));
+const plugin = new Plugin({root, type: 'core', ignoreManifest: true, errorOnManifestCreate: true});
+await plugin.load();
+const incomplete = Object.values(plugin.manifest.commands).filter(({summary, examples}) => !summary || !examples?.length);
+if (incomplete.length > 0)
+  throw new Error(`commands without a summary or an example: ${incomplete.map(({id}) => id).join(', ')}`);
+writeFileSync(`${root}/oclif.manifest.json`, `${JSON.stringify(plugin.manifest, null, 1)}\n`);

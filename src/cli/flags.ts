@@ -1,5 +1,6 @@
 /** Flags that commands share. */
 import * as Flags from '@oclif/core/flags';
+import type {InferredFlags} from '@oclif/core/interfaces';
 import {type ArchName, archNames} from '../models/archs.js';
 import type {RecogniseOptions} from '../models/recognise.js';
 
@@ -21,12 +22,18 @@ const listAllowed = Flags.boolean({
 
 /** What the tensors may leave open. */
 export const recogniseFlags = {
-  ema: Flags.boolean({description: 'use the moving average of the weights (state_dict_ema)'}),
-  ratio: Flags.integer({description: 'how much wider the teacher is, where the file does not say', min: 1, helpValue: 'N'}),
+  ema: Flags.boolean({description: 'use the moving average of the weights (state_dict_ema)', helpGroup: 'network'}),
+  ratio: Flags.integer({
+    description: 'how much wider the teacher is, where the file does not say',
+    min: 1,
+    helpValue: 'N',
+    helpGroup: 'network',
+  }),
   arch: Flags.option({
     options: [...archNames, ...families] as readonly ArchOption[],
     description: 'the network that is expected; an error if it is another',
     helpValue: 'NAME',
+    helpGroup: 'network',
   })(),
   heads: Flags.integer({
     description: 'attention heads of each stage, for an RVT of unpublished width, such as 2,4',
@@ -34,21 +41,23 @@ export const recogniseFlags = {
     multipleNonGreedy: true,
     delimiter: ',',
     min: 1,
-    helpValue: 'N,N',
+    helpValue: 'N,…',
+    helpGroup: 'network',
   }),
-  'image-size': Flags.integer({description: 'pixels a side, where it is not the published size', min: 1, helpValue: 'N'}),
-  'ignore-unknown': Flags.boolean({description: 'ignore tensors that the network does not have, instead of refusing the file'}),
+  'image-size': Flags.integer({
+    description: 'pixels a side, where it is not the published size',
+    min: 1,
+    helpValue: 'N',
+    helpGroup: 'network',
+  }),
+  'ignore-unknown': Flags.boolean({
+    description: 'ignore tensors that the network does not have, instead of refusing the file',
+    helpGroup: 'network',
+  }),
   'list-allowed': listAllowed,
 };
 
-export interface RecogniseFlags {
-  ema: boolean;
-  ratio: number | undefined;
-  arch: ArchOption | undefined;
-  heads: number[] | undefined;
-  'image-size': number | undefined;
-  'ignore-unknown': boolean;
-}
+type RecogniseFlags = InferredFlags<typeof recogniseFlags>;
 
 export const recogniseOptions = (flags: RecogniseFlags): RecogniseOptions & {ema: boolean} => ({
   ema: flags.ema,

@@ -1,10 +1,14 @@
 /** What all commands share: `--json`, and errors that say what, where, why and what to do. */
 import {Command} from '@oclif/core/command';
+import * as Flags from '@oclif/core/flags';
 import {GpdError} from '../core/error.js';
 import {exitCodeOf, exitCodes} from './exit-codes.js';
 
 export abstract class GpdCommand extends Command {
   static override enableJsonFlag = true;
+  static override baseFlags = {
+    json: Flags.boolean({description: 'print the result as JSON', helpGroup: 'GLOBAL'}),
+  };
 
   /** `--json` prints what `run` returns; plain data only. */
   abstract override run(): Promise<object>;

@@ -2,14 +2,18 @@
 import {statSync} from 'node:fs';
 import {basename, extname, join} from 'node:path';
 import type {Emit} from '../convert/build.js';
+import type {WeightsFormat} from '../convert/write.js';
 
 /** Added to the name when the form is not the student. */
-const suffixes: Record<Emit, string> = {
+const formSuffixes: Record<Emit, string> = {
   student: '',
   teacher: '.teacher',
   'training-student': '.training-student',
   'training-teacher': '.training-teacher',
 };
+/** Never the bare extension: `.pth` may be the checkpoint itself. */
+const weightsSuffixes: Record<WeightsFormat, string> = {safetensors: '.deployed.safetensors', pth: '.deployed.pth'};
+export const weightsFormatNames = Object.keys(weightsSuffixes) as WeightsFormat[];
 
 const CHECKPOINT_EXTENSION = /(\.(pth|pt|th|ckpt|bin|safetensors|tar))+$/i;
 
@@ -19,20 +23,36 @@ export function stemOf(checkpoint: string): string {
   return name.replace(CHECKPOINT_EXTENSION, '') || name;
 }
 
+export interface OutputPlan {
+  outputs: Partial<Record<Emit, string>>;
+  weights: Partial<Record<WeightsFormat, string>>;
+}
+
 /**
  * Without `output`: named after the checkpoint, in the current folder. With a folder (it exists, or ends with a slash): named so in
- * it. Else `output` is the file; of several forms it is the student's, and the others get their suffix before the extension.
+ * it. Else `output` is the file where there is only one; of several it is the student's, and the others get their suffix before
+ * the extension.
  */
-export function outputPaths(checkpoint: string, emits: readonly Emit[], output?: string): Partial<Record<Emit, string>> {
-  if (output === undefined || isFolder(output)) {
-    const stem = join(output ?? '', stemOf(checkpoint));
-    return Object.fromEntries(emits.map((emit) => [emit, `${stem}${suffixes[emit]}.onnx`]));
+export function planOutputs(
+  checkpoint: string,
+  wanted: {emits: readonly Emit[]; weights: readonly WeightsFormat[]},
+  output?: string,
+): OutputPlan {
+  const {emits, weights} = wanted;
+  const named = output !== undefined && !isFolder(output);
+  if (named && emits.length + weights.length === 1) {
+    return {outputs: toOne(emits, output), weights: toOne(weights, output)};
   }
-  if (emits.length === 1) return {[emits[0]!]: output};
-  const extension = extname(output);
-  const stem = output.slice(0, output.length - extension.length);
-  return Object.fromEntries(emits.map((emit) => [emit, `${stem}${suffixes[emit]}${extension}`]));
+  const extension = named ? extname(output) : '.onnx';
+  const stem = named ? output.slice(0, output.length - extension.length) : join(output ?? '', stemOf(checkpoint));
+  return {
+    outputs: Object.fromEntries(emits.map((emit) => [emit, `${stem}${formSuffixes[emit]}${extension}`])),
+    weights: Object.fromEntries(weights.map((format) => [format, `${stem}${weightsSuffixes[format]}`])),
+  };
 }
+
+const toOne = <K extends string>(keys: readonly K[], path: string): Partial<Record<K, string>> =>
+  Object.fromEntries(keys.map((key) => [key, path])) as Partial<Record<K, string>>;
 
 const isFolder = (path: string): boolean =>
   /[/\\]$/.test(path) || (statSync(path, {throwIfNoEntry: false})?.isDirectory() ?? false);

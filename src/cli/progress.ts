@@ -1,4 +1,6 @@
 /** One line on stderr that says what is going on, and disappears. Only where a person looks: on a terminal. */
+import type {ConvertOptions} from '../convert/convert.js';
+
 export interface Progress {
   phase(name: string): void;
   end(): void;
@@ -27,3 +29,7 @@ export function progressOn(stream: NodeJS.WriteStream, phases: number): Progress
 }
 
 export {silent as noProgress};
+
+/** Open, recognise and digest; and for each file: run the training form, fold, write, prove. */
+export const phasesOf = ({outputs, weights = {}}: Pick<ConvertOptions, 'outputs' | 'weights'>): number =>
+  3 + 4 * (Object.keys(outputs).length + Object.keys(weights).length);
