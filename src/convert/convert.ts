@@ -1,6 +1,7 @@
 /** From a checkpoint to proven files: recognise, build the training form, rewrite, write, prove, and only then let the files appear. */
 import {type Checkpoint, openCheckpoint} from '../checkpoint/open.js';
 import {fileSource} from '../core/bytes.js';
+import {GpdError} from '../core/error.js';
 import {checkOutput, type StagedFile, Staging} from '../core/output.js';
 import {type Recognised, recognise} from '../models/recognise.js';
 import {metadataBytes} from '../onnx/metadata.js';
@@ -92,6 +93,7 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
   const staging = new Staging();
   try {
     const r = await watch.measure('recognise', () => recognise(checkpoint.stateDict, checkpoint.args, options));
+    checkLabels(options.labels, r);
     await runtime;
     const run = new Run(r, options, staging, watch);
     const outputs: Staged[] = [];
@@ -116,6 +118,13 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
     staging.discard();
     checkpoint.close();
   }
+}
+
+function checkLabels(labels: readonly string[] | undefined, {arch}: Recognised): void {
+  if (!labels || labels.length === arch.classes) return;
+  throw new GpdError('SHAPE_MISMATCH', `there are ${labels.length} labels for a network of ${arch.classes} classes`, {
+    hint: 'give one label for each class, in the order of the classes',
+  });
 }
 
 const describeInput = (path: string, bytes: number, {sha256, checked}: Digest, c: Checkpoint) => ({
