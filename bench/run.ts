@@ -1,0 +1,23 @@
+/** `npm run bench`: every benchmark, or those named: `npm run bench convert startup`. Numbers are printed, never asserted. */
+import {cpus, totalmem} from 'node:os';
+import {benchConvert} from './convert.js';
+import {ms, timeCommand} from './measure.js';
+
+function benchStartup(): void {
+  for (const args of [['--help'], ['convert', '--help'], ['--version']]) {
+    const run = timeCommand(['bin/gpd.js', ...args], 9);
+    console.log(`gpd ${args.join(' ')}: ${ms(run.medianMs)} (${ms(run.minMs)} … ${ms(run.maxMs)})`);
+  }
+}
+
+const benches: Readonly<Record<string, () => void | Promise<void>>> = {startup: benchStartup, convert: benchConvert};
+
+const wanted = process.argv.slice(2);
+console.log(
+  `node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? 'cpu'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB\n`,
+);
+for (const [name, bench] of Object.entries(benches)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  await bench();
+  console.log('');
+}
