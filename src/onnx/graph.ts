@@ -202,6 +202,15 @@ export class Graph {
     [node.name, previous.name] = [previous.name, this.uniqueNodeName(`${previous.name}.replaced`)];
   }
 
+  /** Gives a node the name, unless another has it. */
+  renameNode(node: Node, name: string): boolean {
+    if (this.nodeNames.has(name)) return false;
+    this.nodeNames.delete(node.name);
+    this.nodeNames.add(name);
+    node.name = name;
+    return true;
+  }
+
   /** Drops every node and initializer on which no output depends, and puts the rest in topological order. Gives the number dropped. */
   prune(): number {
     const before = this.nodes.length;
