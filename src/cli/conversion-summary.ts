@@ -14,9 +14,10 @@ export interface OutputSummary extends Omit<OutputReport, 'size'> {
   macs: number;
 }
 
-export const summariseConversion = ({recognised, outputs, ...rest}: ConversionReport): ConversionSummary => ({
-  ...rest,
+export const summariseConversion = ({input, recognised, outputs, ...rest}: ConversionReport): ConversionSummary => ({
+  input,
   network: summariseNetwork(recognised),
+  ...rest,
   outputs: outputs.map(summariseOutput),
 });
 

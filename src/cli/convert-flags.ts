@@ -23,15 +23,15 @@ export const convertFlags = {
   emit: Flags.option({
     ...list,
     options: emitNames,
-    description: `ONNX models to write: ${emitNames.join(', ')}; default: student`,
-    helpValue: 'FORM,…',
+    description: `ONNX models to write, separated by commas: ${emitNames.join(', ')}; default: student`,
+    helpValue: 'FORM',
   })(),
   all: Flags.boolean({description: 'write every form', exclusive: ['emit']}),
   format: Flags.option({
     ...list,
     options: ['onnx' as const, ...weightsFormatNames],
     description: `kinds of files: onnx, and the merged weights of the student for PyTorch as ${weightsFormatNames.join(' or ')}; default: onnx`,
-    helpValue: 'KIND,…',
+    helpValue: 'KIND',
   })(),
   ...recogniseFlags,
   opset: Flags.integer({

@@ -36,12 +36,12 @@ export const recogniseFlags = {
     helpGroup: 'network',
   })(),
   heads: Flags.integer({
-    description: 'attention heads of each stage, for an RVT of unpublished width, such as 2,4',
+    description: 'attention heads of each stage, for an RVT of unpublished width, separated by commas',
     multiple: true,
     multipleNonGreedy: true,
     delimiter: ',',
     min: 1,
-    helpValue: 'N,…',
+    helpValue: 'N',
     helpGroup: 'network',
   }),
   'image-size': Flags.integer({

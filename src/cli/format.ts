@@ -15,7 +15,7 @@ export const duration = (ms: number): string =>
   ms < 999.5 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 9950 ? 2 : 1)} s`;
 /** 5.7e-7 */
 export const tiny = (n: number): string =>
-  n === 0 ? '0' : n >= 0.01 && n < 1000 ? String(Number(n.toPrecision(2))) : n.toExponential(1);
+  n === 0 ? '0' : n >= 0.01 && n < 1000 ? String(Number(n.toPrecision(2))) : n.toExponential(1).replace('.0e', 'e');
 
 /** `1 tensor`, `2 tensors`. */
 export const plural = (n: number, noun: string): string => `${count(n)} ${noun}${n === 1 ? '' : 's'}`;

@@ -16,9 +16,7 @@ export abstract class GpdCommand extends Command {
   protected override async catch(error: Error): Promise<void> {
     process.exitCode = exitCodeOf(error);
     if (this.jsonEnabled() && !isExit(error)) return super.catch(error);
-    if (!(error instanceof GpdError)) throw error;
-    const {code, hint} = error;
-    this.error(withPlace(error), {code, exit: exitCodes.failure, ...(hint !== undefined && {suggestions: [hint]})});
+    throw error;
   }
 
   protected override toErrorJson(error: unknown): {error: object} {
@@ -27,11 +25,6 @@ export abstract class GpdCommand extends Command {
 }
 
 const isExit = (error: Error): boolean => (error as {code?: unknown}).code === 'EEXIT';
-
-/** The place, unless the message names it already. */
-function withPlace({message, at}: GpdError): string {
-  return at === undefined || message.includes(at.replace(/[@#].*$/, '')) ? message : `${message}\nWhere: ${at}`;
-}
 
 /** `{code, message, at?, hint?, data?}`. Bad usage has the code USAGE, a bug the code BUG and its stack. */
 function errorJson(error: unknown): object {

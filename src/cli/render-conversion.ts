@@ -1,10 +1,14 @@
 /** What a person reads after a conversion: what it was, what became of it, why it can be trusted, and where it is. */
+import type {WeightsReport} from '../convert/convert.js';
 import type {Proof} from '../convert/prove.js';
 import type {ConversionSummary, OutputSummary} from './conversion-summary.js';
 import {bytes, count, duration, plural, printable, si, tiny} from './format.js';
 import {renderNetwork} from './render-network.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
+import {wrap} from './wrap.js';
+
+const WIDTH = 80;
 
 export function renderConversion(c: ConversionSummary, style: Style): string[] {
   return [
@@ -13,9 +17,11 @@ export function renderConversion(c: ConversionSummary, style: Style): string[] {
     ...renderSizes(c, style),
     '',
     ...c.outputs.flatMap((output) => (output.proof ? renderProof(output.emit, output.proof, style) : [])),
+    ...c.weights.slice(0, 1).flatMap(({proof}) => renderProof('deployed weights', proof, style)), // the same in every format
     ...c.warnings.map((warning) => `${style.warn('warning')}  ${printable(warning)}`),
     ...c.outputs.map((output) => renderOutput(output, style)),
-    style.dim(renderTiming(c)),
+    ...c.weights.map((weights) => renderWeights(weights, style)),
+    ...renderTiming(c).map(style.dim),
   ];
 }
 
@@ -30,15 +36,12 @@ function renderSizes({before, outputs, input}: ConversionSummary, style: Style):
   return [style.dim(head!), ...body];
 }
 
-/** The worst image decides. */
-function renderProof(emit: string, {maxAbs, relative, bound, images}: Proof, style: Style): string[] {
+function renderProof(what: string, {maxAbs, relative, bound, images}: Proof, style: Style): string[] {
   const same = images.filter((image) => image.sameTop1).length;
-  const margin =
-    relative > 0 ? `, ${count(Math.floor(bound / relative))} times inside the bound of ${tiny(bound)}` : ' exactly';
   return [
-    `${style.good('proven')}  ${emit} and training form agree on ${plural(images.length, 'image')}, run by onnxruntime:`,
-    `        logits within ${tiny(relative)} of the largest${margin}`,
-    `        (at most ${tiny(maxAbs)} in numbers); the same top class on ${same} of ${images.length}`,
+    `${style.good('proven')}  ${what}: same logits as the training form on ${plural(images.length, 'image')}`,
+    `        they differ by at most ${tiny(maxAbs)}, ${tiny(relative)} of the largest logit (allowed: ${tiny(bound)})`,
+    `        same top class on ${same} of ${images.length}; both ran in onnxruntime`,
   ];
 }
 
@@ -47,10 +50,12 @@ function renderOutput({path, bytes: size, externalBytes, opset}: OutputSummary, 
   return `${style.good('wrote')}   ${style.bold(printable(path))}  ${bytes(size)}${external}, opset ${opset}`;
 }
 
-function renderTiming({timing, input, peakBytes}: ConversionSummary): string {
-  const phases = timing.phases.filter(({ms}) => ms >= 5).map(({phase, ms}) => `${phase} ${duration(ms)}`);
-  return [
-    `${duration(timing.totalMs)} for ${bytes(input.bytes)}, at most ${bytes(peakBytes)} of memory`,
-    `  ${phases.join(', ')}`,
-  ].join('\n');
+const renderWeights = ({path, bytes: size, tensors}: WeightsReport, style: Style): string =>
+  `${style.good('wrote')}   ${style.bold(printable(path))}  ${bytes(size)}, ${plural(tensors, 'tensor')}`;
+
+/** Phases that nobody would miss are left out. */
+function renderTiming({timing, input, peakBytes}: ConversionSummary): string[] {
+  const phases = timing.phases.filter(({ms}) => ms >= timing.totalMs / 20).map(({phase, ms}) => `${phase} ${duration(ms)}`);
+  const line = `${duration(timing.totalMs)} for ${bytes(input.bytes)}, at most ${bytes(peakBytes)} of memory: ${phases.join(', ')}`;
+  return wrap(line, WIDTH);
 }

@@ -5,6 +5,7 @@ import {bytes, count, plural, printable} from './format.js';
 import type {ModelSummary, ValueSummary} from './model-summary.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
+import {labelled} from './wrap.js';
 
 export function renderModel(m: ModelSummary, style: Style): string[] {
   const {name, version} = m.producer;
@@ -19,40 +20,19 @@ export function renderModel(m: ModelSummary, style: Style): string[] {
   ];
   return [
     `${style.bold(printable(basename(m.path)))}  ONNX model, ${bytes(m.bytes)}`,
-    ...wrapRows(facts, style),
-    ...(Object.keys(m.metadata).length === 0 ? [] : ['', style.bold('metadata'), ...wrapMetadata(m.metadata, style)]),
+    ...labelled(
+      facts.map(([label, text]) => [label, printable(text)]),
+      {labelWidth: 7, paint: style.dim},
+    ),
+    ...(Object.keys(m.metadata).length === 0 ? [] : ['', style.bold('metadata'), ...renderMetadata(m.metadata, style)]),
   ];
 }
 
 const describe = ({name, dtype, shape}: ValueSummary): string =>
   `${name} ${dtype}${shape ? ` ${formatShape(shape)}` : ' of unknown shape'}`;
 
-const LABEL = 9;
-const WIDTH = 78;
-
-/** The second column wraps under itself. */
-function wrapRows(rows: readonly [string, string][], style: Style): string[] {
-  return rows.flatMap(([label, text]) =>
-    wrap(printable(text), WIDTH - LABEL - 2).map(
-      (line, i) => `  ${i === 0 ? style.dim(label.padEnd(LABEL)) : ' '.repeat(LABEL)}${line}`,
-    ),
-  );
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
-}
-
 const MAX_VALUE = 70;
-const wrapMetadata = (metadata: Record<string, string>, style: Style): string[] =>
+const renderMetadata = (metadata: Record<string, string>, style: Style): string[] =>
   table(
     Object.entries(metadata).map(([key, value]) => [printable(key), printable(value)]),
     [{paint: style.dim, maxWidth: 30}, {maxWidth: MAX_VALUE}],

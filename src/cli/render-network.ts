@@ -1,8 +1,9 @@
 /** A recognised network in a few lines: what it is, from what that was concluded, and what became of every tensor. */
-import {count, plural, printable} from './format.js';
+import {count, printable} from './format.js';
 import type {KeyCounts, NetworkSummary} from './network-summary.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
+import {labelled} from './wrap.js';
 
 const kinds: Record<NetworkSummary['kind'], (n: NetworkSummary) => string> = {
   gpd: ({ratio}) => `GPD student in a teacher ${ratio} times as wide`,
@@ -13,19 +14,21 @@ const kinds: Record<NetworkSummary['kind'], (n: NetworkSummary) => string> = {
 
 export function renderNetwork(network: NetworkSummary, style: Style): string[] {
   const {name, kind, orepa, reviewKd, evidence, tensors} = network;
-  const facts = [kinds[kind](network), orepa.length > 0 && kind !== 'branches' && 'OREPA', reviewKd && 'ReviewKD'];
-  const rows = evidence
-    .filter(({value}) => value !== '0')
-    .map(({what, value, from}) => [what, printable(value), printable(from)]);
+  const features = [kinds[kind](network), orepa.length > 0 && kind !== 'branches' && 'OREPA', reviewKd && 'ReviewKD'];
+  const facts = evidence.filter(({value}) => value !== '0');
+  const rows = facts.map(({what, value, from}) => [what, printable(value), printable(from)]);
+  const labelWidth = Math.max(...facts.map(({what}) => what.length));
+  const uses: [string, string][] = [
+    ['tensors', `${total(tensors)}: ${tensorUse(tensors)}`],
+    ...tensors.ignored.map(({reason, keys}): [string, string] => [
+      'ignored',
+      `${keys.length} (${example(keys)}): ${printable(reason)}`,
+    ]),
+  ];
   return [
-    `${style.bold(printable(name))}  ${facts.filter(Boolean).join(', ')}`,
-    ...table(
-      [...rows, ['tensors', String(total(tensors)), tensorUse(tensors)]],
-      [{paint: style.dim}, {}, {paint: style.dim, maxWidth: 100}],
-    ),
-    ...tensors.ignored.map(({reason, keys}) =>
-      style.dim(`  ignored: ${plural(keys.length, 'tensor')} (${example(keys)}): ${printable(reason)}`),
-    ),
+    `${style.bold(printable(name))}  ${features.filter(Boolean).join(', ')}`,
+    ...table(rows, [{paint: style.dim}, {}, {paint: style.dim}]),
+    ...labelled(uses, {labelWidth, paint: style.dim}),
   ];
 }
 
@@ -42,8 +45,8 @@ function tensorUse({both, student, teacher, ignored}: KeyCounts): string {
       ? [[both, 'used']]
       : [
           [both, 'shared'],
-          [student, "the student's alone"],
-          [teacher, "the teacher's alone"],
+          [student, "student's"],
+          [teacher, "teacher's"],
         ];
   return [...parts, [unused, 'ignored'] as const]
     .filter(([n]) => n > 0)

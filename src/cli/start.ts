@@ -4,7 +4,10 @@
  */
 import {run} from '@oclif/core/run';
 import {settings} from '@oclif/core/settings';
+import {GpdError} from '../core/error.js';
 import {exitCodeOf, exitCodes} from './exit-codes.js';
+import {renderError} from './render-error.js';
+import {styleFor} from './style.js';
 
 export async function start(argv: readonly string[]): Promise<void> {
   settings.enableAutoTranspile = false; // oclif would look for TypeScript sources and for ts-node
@@ -40,16 +43,18 @@ function handleSignals(): void {
   for (const [signal, number] of Object.entries(signals)) process.once(signal, () => process.exit(128 + number));
 }
 
-/** What a command did not handle itself: bad usage, `exit()`, and bugs. */
+/** How a command ends that failed: bad input, bad usage or `exit()`, and bugs. */
 async function fail(error: unknown): Promise<never> {
   const code = exitCodeOf(error);
-  if (code === exitCodes.bug) {
-    process.stderr.write(`gpd has a bug: this should not happen, whatever the input. Please report it.\n${stackOf(error)}\n`);
-    process.exit(code);
+  if (error instanceof GpdError) printError(renderError(error, styleFor(process.stderr)).join('\n'));
+  else if (code === exitCodes.bug)
+    printError(`gpd has a bug: this should not happen, whatever the input. Please report it.\n${stackOf(error)}`);
+  else {
+    const {handle} = await import('@oclif/core/handle'); // prints, and exits with the error's own code
+    await handle(error as Error);
   }
-  const {handle} = await import('@oclif/core/handle'); // prints, and exits with the error's own code
-  await handle(error as Error);
   process.exit(code);
 }
 
+const printError = (text: string): boolean => process.stderr.write(`${text}\n`);
 const stackOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));

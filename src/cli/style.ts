@@ -4,9 +4,10 @@ export interface Style {
   dim(text: string): string;
   good(text: string): string;
   warn(text: string): string;
+  bad(text: string): string;
 }
 
-const sequences = {bold: [1, 22], dim: [2, 22], good: [32, 39], warn: [33, 39]} as const;
+const sequences = {bold: [1, 22], dim: [2, 22], good: [32, 39], warn: [33, 39], bad: [31, 39]} as const;
 
 export function wantsColor(stream: {isTTY?: boolean | undefined}, env: NodeJS.ProcessEnv = process.env): boolean {
   if (env['NO_COLOR']) return false;
@@ -25,5 +26,6 @@ export function styleFor(stream: {isTTY?: boolean | undefined}, env?: NodeJS.Pro
     dim: paint(sequences.dim),
     good: paint(sequences.good),
     warn: paint(sequences.warn),
+    bad: paint(sequences.bad),
   };
 }
