@@ -20,7 +20,8 @@ export function checkOutput(path: string, {force, inputs}: {force: boolean; inpu
   const folder = dirname(path);
   if (!existsSync(folder)) throw refuse(`the folder ${folder} does not exist`, 'create it first');
   if (!existsSync(path)) return;
-  if (statSync(path).isDirectory()) throw refuse('is a directory', 'name a file');
+  const found = statSync(path);
+  if (!found.isFile()) throw refuse(found.isDirectory() ? 'is a directory' : 'is not a regular file', 'name a file');
   for (const input of inputs) {
     if (existsSync(input) && realpathSync(input) === realpathSync(path))
       throw refuse('is the input itself', 'choose another output with -o');
