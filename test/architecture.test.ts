@@ -1,0 +1,103 @@
+/** The house rules that a machine can check. docs/architecture.md has the reasons. */
+import {readdirSync, readFileSync} from 'node:fs';
+import {dirname, join, posix, relative, sep} from 'node:path';
+import {producer} from '../src/core/version.js';
+
+const root = join(__dirname, '..');
+const filesIn = (folder: string): string[] =>
+  readdirSync(join(root, folder), {recursive: true, withFileTypes: true})
+    .filter((entry) => entry.isFile() && /\.(ts|js|cjs|mjs)$/.test(entry.name))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .sort();
+const textOf = (file: string) => readFileSync(join(root, file), 'utf8');
+
+/** A file imports its own folder and lower floors only. src/index.ts, the library, stands outside. */
+const floors = [
+  ['core'],
+  ['reparam'],
+  ['onnx', 'checkpoint'],
+  ['models', 'tfjs', 'data'],
+  ['convert', 'train', 'eval'],
+  ['cli'],
+  ['commands'],
+];
+const OUTSIDE = 'src/index.ts';
+const floorOf = (folder: string) => floors.findIndex((names) => names.includes(folder));
+
+/** Who may import a package: a folder, or one file of it. Packages without an entry are refused. */
+const owners: readonly [name: RegExp, owners: readonly string[]][] = [
+  [/^onnxruntime-node$/, ['src/onnx/session.ts']],
+  [/^onnx-proto$/, ['src/onnx/proto.ts']],
+  [/^protobufjs(\/|$)/, ['src/onnx/']],
+  [/^@oclif\/core(\/|$)/, ['src/cli/', 'src/commands/']],
+  [/^@tensorflow\//, ['src/tfjs/', 'src/train/']],
+  [/^sharp$/, ['src/data/']],
+  // Parsers take bytes, never paths: files are opened on the lowest floor, by the readers of image sets, and by what the user types.
+  [/^node:fs(\/|$)/, ['src/core/', 'src/data/', 'src/cli/', 'src/commands/']],
+  [/^node:/, ['src/']],
+];
+
+/** Every imported name: static, dynamic, of types, and re-exported. */
+const importsOf = (text: string): string[] =>
+  [...text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*['"]([^'"\n]+)['"]/g)].map(([, name]) => name!);
+
+function whyNotPackage(file: string, name: string): string | undefined {
+  const owner = owners.find(([pattern]) => pattern.test(name));
+  if (!owner) return `${file}: the package '${name}' has no owner`;
+  return owner[1].some((path) => file.startsWith(path)) ? undefined : `${file}: '${name}' belongs to ${owner[1].join(', ')}`;
+}
+
+function whyNotFile(file: string, name: string): string | undefined {
+  const target = posix.join(dirname(file), name);
+  const [from, to] = [file, target].map((path) => path.split('/')[1]!) as [string, string];
+  if (!target.startsWith('src/') || target.split('/').length < 3) return `${file}: '${name}' is outside the floors`;
+  return from === to || floorOf(to) < floorOf(from) ? undefined : `${file}: '${name}' is not below`;
+}
+
+const whyNot = (file: string, name: string) => (name.startsWith('.') ? whyNotFile : whyNotPackage)(file, name);
+const sources = filesIn('src');
+
+test('every folder has a floor', () => {
+  const folders = new Set(sources.filter((file) => file !== OUTSIDE).map((file) => file.split('/')[1]!));
+  expect([...folders].filter((folder) => floorOf(folder) < 0)).toEqual([]);
+});
+
+test('a file imports only what is below it, and packages only where they belong', () => {
+  const inside = sources.filter((file) => file !== OUTSIDE);
+  expect(inside.length).toBeGreaterThan(50);
+  expect(inside.flatMap((file) => importsOf(textOf(file)).flatMap((name) => whyNot(file, name) ?? []))).toEqual([]);
+});
+
+test('the rule sees what breaks it', () => {
+  const breaking: [file: string, text: string][] = [
+    ['src/core/x.ts', `import {a} from '../onnx/graph.js';`],
+    ['src/onnx/passes/x.ts', `import type {A} from '../../checkpoint/open.js';`],
+    ['src/models/x.ts', `const a = await import('../convert/convert.js');`],
+    ['src/convert/x.ts', `export * from '../index.js';`],
+    ['src/models/x.ts', `type A = typeof import('onnxruntime-node');`],
+    ['src/onnx/graph.ts', `import x from 'onnx-proto';`],
+    ['src/checkpoint/x.ts', `import {readFileSync} from 'node:fs';`],
+    ['src/core/x.ts', `import 'left-pad';`],
+  ];
+  for (const [file, text] of breaking)
+    expect([file, importsOf(text).flatMap((name) => whyNot(file, name) ?? [])]).toEqual([file, [expect.any(String)]]);
+  expect(whyNot('src/onnx/passes/x.ts', '../graph.js')).toBeUndefined();
+});
+
+const written = ['src', 'test', 'fixtures', 'bench', 'scripts', 'bin'].flatMap(filesIn);
+const MAX_LINES = 400;
+
+test('a file has one subject: at most 400 lines, and a name that says which', () => {
+  const long = written.map((file) => [file, textOf(file).split('\n').length - 1] as const).filter(([, n]) => n > MAX_LINES);
+  expect(long).toEqual([]);
+  expect(written.filter((file) => /(^|\/)(utils?|helpers?|misc|common)(\.|\/)/i.test(file))).toEqual([]);
+});
+
+test('no default exports but commands', () => {
+  const defaults = sources.filter((file) => /^export default /m.test(textOf(file)));
+  expect(defaults.filter((file) => !file.startsWith('src/commands/'))).toEqual([]);
+});
+
+test('the version is that of package.json', () => {
+  expect(producer.version).toBe(JSON.parse(textOf('package.json')).version);
+});
