@@ -31,7 +31,7 @@ const outSize = (n: number, {kernel, stride, pad}: Window) => Math.floor((n + 2 
 function convolve(x: T, {weight, bias}: Kernel<T>, window: Window, groups: number): T {
   const [batch, channels, height, width] = x.shape as MapShape;
   const [out, perGroup] = weight.shape as MapShape;
-  if (perGroup * groups !== channels)
+  if (perGroup * groups !== channels || out % groups !== 0)
     throw new Error(`[${weight.shape}] in ${groups} groups does not fit ${channels} channels`);
   const y = zeros('float64', [batch, out, outSize(height, window), outSize(width, window)]);
   const [area, outArea] = [height * width, y.shape[2]! * y.shape[3]!];
