@@ -25,6 +25,9 @@ export const errorCodes = {
   GRAPH_INVALID: 'an ONNX graph breaks an invariant',
   OPSET_UNSUPPORTED: 'the graph needs an operator that the requested opset does not have',
   PROOF_FAILED: 'the two forms of the network do not compute the same function within the bound',
+  DATASET_INVALID: 'the images or their labels are not in a layout that is read here, or contradict each other',
+  IMAGE_UNREADABLE: 'an image is damaged, too large, or in a format that is not read here',
+  DECODER_FAILED: 'a worker that decodes images ended before its work was done',
   ENGINE_FAILED: 'onnxruntime refused the model or failed while running it',
 } as const;
 export type ErrorCode = keyof typeof errorCodes;
