@@ -9,6 +9,7 @@ export const debugTopics = {
   graph: 'text of the graph after each pass that changed it, as numbered files',
   match: 'per rewrite rule: attempts, hits, and the nearest miss with its reason',
   pickle: 'every pickle opcode with its offset',
+  lazy: 'what the TensorFlow.js backend compiles, runs, and leaves to the cpu',
   time: 'nested timings of a run',
 } as const;
 export type DebugTopic = keyof typeof debugTopics;

@@ -1,0 +1,78 @@
+/**
+ * Sessions that are made and run without waiting. onnxruntime-node's public API wraps a synchronous binding in promises; who must
+ * answer at once (TensorFlow.js's `dataSync`) needs the binding itself. `openSession` is for everyone else.
+ */
+import {GpdError} from '../core/error.js';
+import {type DataOf, type DType, type Tensor, tensor} from '../core/tensor.js';
+
+/** The part of onnxruntime-node/dist/binding.d.ts that is used. It is not public: a test holds it to the installed version. */
+interface NativeSession {
+  loadModel(buffer: ArrayBuffer, byteOffset: number, byteLength: number, options: object): void;
+  run(feeds: Record<string, unknown>, fetches: Record<string, null>, options: object): Record<string, NativeTensor>;
+  endProfiling(): void;
+  dispose(): void;
+}
+interface NativeTensor {
+  type: string;
+  dims: readonly number[];
+  data: DataOf<DType>;
+}
+interface Binding {
+  binding: {InferenceSession: new () => NativeSession};
+  initOrt(): void;
+}
+interface Common {
+  env: {logLevel?: string};
+  Tensor: new (type: string, data: unknown, dims: readonly number[]) => NativeTensor;
+}
+
+export interface SyncSession {
+  run(inputs: ReadonlyMap<string, Tensor>, outputs: readonly string[]): Map<string, Tensor>;
+  close(): void;
+}
+export interface SyncRuntime {
+  /** `options` as onnxruntime names them. */
+  open(model: Uint8Array, options?: object): SyncSession;
+}
+
+let loaded: SyncRuntime | undefined;
+
+/** Loads the library once. */
+export async function loadSyncRuntime(): Promise<SyncRuntime> {
+  if (loaded) return loaded;
+  const ort = unwrap<Common>(await import('onnxruntime-node'));
+  const bindingModule = 'onnxruntime-node/dist/binding.js'; // no types: not a public entry
+  const native = unwrap<Binding>(await import(bindingModule));
+  ort.env.logLevel = 'error';
+  native.initOrt();
+  loaded = {open: (model, options = {}) => open(native.binding.InferenceSession, ort.Tensor, model, options)};
+  return loaded;
+}
+
+/** CommonJS under an ES import has its exports under `default`. */
+const unwrap = <T>(module: unknown): T => ((module as {default?: T}).default ?? module) as T;
+
+function open(
+  Session: new () => NativeSession,
+  NativeTensorClass: Common['Tensor'],
+  model: Uint8Array,
+  options: object,
+): SyncSession {
+  const session = new Session();
+  try {
+    session.loadModel(model.buffer as ArrayBuffer, model.byteOffset, model.byteLength, options);
+  } catch (error) {
+    throw new GpdError('ENGINE_FAILED', `onnxruntime refused the model: ${(error as Error).message}`, {cause: error});
+  }
+  return {
+    run(inputs, outputs) {
+      const feeds = Object.fromEntries([...inputs].map(([name, t]) => [name, new NativeTensorClass(t.dtype, t.data, t.shape)]));
+      const fetches = Object.fromEntries(outputs.map((name) => [name, null]));
+      const results = session.run(feeds, fetches, {});
+      return new Map(outputs.map((name) => [name, fromNative(results[name]!)]));
+    },
+    close: () => session.dispose(),
+  };
+}
+
+const fromNative = (t: NativeTensor): Tensor => tensor(t.type as DType, t.dims, t.data);

@@ -1,0 +1,179 @@
+/**
+ * The TensorFlow.js backend `onnxruntime`: kernels record, a read or a full recording computes.
+ *
+ * It extends TensorFlow.js's own cpu backend for one reason: a kernel without a lowering runs there. Its kernels read `values` of
+ * an entry of `data`; here that is a getter that computes what is pending first. So the whole API works from the first day,
+ * and the table of lowerings only makes it fast.
+ */
+import {MathBackendCPU} from '@tensorflow/tfjs-backend-cpu/dist/base.js';
+import type {BackendValues, DataId, DataType, KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import {trace} from '../core/debug.js';
+import type {KernelEntry} from './kernel-entry.js';
+import {type Recorded, record} from './record.js';
+import type {Runtime} from './runtime.js';
+import {type LazyData, type LazyDType, LazyValue, sizeOf} from './value.js';
+
+/** Names with an underscore find no kernels: TensorFlow.js splits registry keys at the first one. */
+export const BACKEND_NAME = 'onnxruntime';
+/** A loop that never reads must not record forever. About two training steps of a large network. */
+const MAX_PENDING_CALLS = 20_000;
+
+/** What `data` holds for one dataId: numbers of any TensorFlow.js type, or a lazy value. */
+export interface Entry {
+  dtype: DataType;
+  refCount: number;
+  complexTensorInfos?: {real: TensorInfo; imag: TensorInfo};
+  values: BackendValues | undefined;
+  lazy?: LazyValue;
+}
+
+const isLazyType = (dtype: DataType): dtype is LazyDType => dtype === 'float32' || dtype === 'int32' || dtype === 'bool';
+
+export class OnnxruntimeBackend extends MathBackendCPU {
+  private readonly live = new Set<LazyValue>();
+  private pendingCalls = 0;
+  private readonly fallbacks = new Set<string>();
+
+  constructor(readonly runtime: Runtime) {
+    super();
+    (this as unknown as {firstUse: boolean}).firstUse = false; // its advice to install another backend
+  }
+
+  override write(values: BackendValues, shape: number[], dtype: DataType): DataId {
+    const dataId = {id: (this as unknown as {nextDataId(): number}).nextDataId()};
+    this.data.set(dataId, this.entry(values, shape, dtype, 1) as never);
+    return dataId;
+  }
+  override move(dataId: DataId, values: BackendValues, shape: number[], dtype: DataType, refCount: number): void {
+    this.data.set(dataId, this.entry(values, shape, dtype, refCount) as never);
+  }
+
+  /** The value behind a handle, in the shape that the handle has: a reshaped tensor shares its data. */
+  lazy({dataId, shape}: TensorInfo): LazyValue {
+    const entry = this.entryOf(dataId);
+    entry.lazy ??= existing(entry, shape);
+    return record.reshape(entry.lazy, shape);
+  }
+
+  /** Records a call and gives handles for its results. */
+  defer(kernel: string, entry: KernelEntry, inputs: readonly TensorInfo[], attrs: object): TensorInfo[] {
+    const call = record.call(
+      kernel,
+      entry,
+      inputs.map((t) => this.lazy(t)),
+      attrs,
+    );
+    const infos = call.outputs.map((v) => this.handle(v));
+    if (++this.pendingCalls >= MAX_PENDING_CALLS) this.barrier();
+    return infos;
+  }
+
+  /** Computes everything that is pending and still referred to. */
+  barrier(): void {
+    this.runtime.realize([...this.live]);
+    this.live.clear();
+    this.pendingCalls = 0;
+  }
+
+  override disposeData(dataId: DataId, force = false): boolean {
+    const lazy = this.data.has(dataId) ? this.entryOf(dataId).lazy : undefined;
+    const gone = super.disposeData(dataId, force);
+    if (gone && lazy && --lazy.handles === 0) this.live.delete(lazy);
+    return gone;
+  }
+
+  /** Says once that a kernel runs on TensorFlow.js's cpu code. */
+  noteFallback(kernel: string, reason: string): void {
+    const note = `${kernel}: ${reason}`;
+    if (this.fallbacks.has(note)) return;
+    this.fallbacks.add(note);
+    trace('lazy', () => `fallback to TensorFlow.js cpu: ${note}`);
+  }
+  get fallbackNotes(): readonly string[] {
+    return [...this.fallbacks];
+  }
+
+  override dispose(): void {
+    this.runtime.close();
+  }
+
+  private handle(value: LazyValue): TensorInfo {
+    const dataId = {id: (this as unknown as {nextDataId(): number}).nextDataId()};
+    const entry: Entry = {dtype: value.dtype, refCount: 1, values: undefined, lazy: value};
+    this.data.set(dataId, this.withLazyValues(entry) as never);
+    value.handles++;
+    if (value.producer) this.live.add(value);
+    return {dataId, shape: [...value.shape], dtype: value.dtype};
+  }
+
+  private entryOf(dataId: DataId): Entry {
+    return this.data.get(dataId) as unknown as Entry;
+  }
+
+  private entry(values: BackendValues, shape: number[], dtype: DataType, refCount: number): Entry {
+    const entry: Entry = {values, dtype, refCount};
+    if (isLazyType(dtype) && values !== undefined && values !== null) {
+      entry.lazy = existing(entry, shape);
+      entry.lazy.handles = 1;
+    }
+    return entry;
+  }
+
+  /** `values` becomes a getter that computes first. */
+  private withLazyValues(entry: Entry): Entry {
+    Object.defineProperty(entry, 'values', {
+      get: () => {
+        if (entry.lazy!.producer) this.barrier();
+        return plainData(entry.lazy!);
+      },
+      set: (values: LazyData) => {
+        const replaced = new LazyValue(entry.lazy!.dtype, entry.lazy!.shape);
+        replaced.data = values;
+        replaced.handles = 1;
+        entry.lazy = replaced;
+      },
+    });
+    return entry;
+  }
+}
+
+function existing(entry: Entry, shape: readonly number[]): LazyValue {
+  const value = new LazyValue(entry.dtype as LazyDType, [...shape]);
+  value.data = typed(entry.values as ArrayLike<number>, entry.dtype as LazyDType);
+  return value;
+}
+
+const arrays = {float32: Float32Array, int32: Int32Array, bool: Uint8Array};
+function typed(values: ArrayLike<number>, dtype: LazyDType): LazyData {
+  const array = arrays[dtype];
+  return values instanceof array ? values : array.from(values);
+}
+
+/** The numbers in TensorFlow.js's order. They are put in order once, and then kept so. */
+function plainData(v: LazyValue): LazyData {
+  if (v.layout) {
+    v.data = toPlain(v.data!, v.shape, v.layout);
+    v.layout = undefined;
+  }
+  return v.data!;
+}
+
+export function toPlain(data: LazyData, shape: readonly number[], perm: readonly number[]): LazyData {
+  const out = new (data.constructor as Float32ArrayConstructor)(sizeOf(shape)) as LazyData;
+  const strides = new Array<number>(shape.length).fill(1);
+  for (let i = perm.length - 2; i >= 0; i--) strides[i] = strides[i + 1]! * shape[perm[i + 1]!]!;
+  const stepOf = shape.map((_, d) => strides[perm.indexOf(d)]!);
+  const index = new Array<number>(shape.length).fill(0);
+  for (let flat = 0, source = 0; flat < out.length; flat++) {
+    out[flat] = data[source]!;
+    for (let d = shape.length - 1; d >= 0; d--) {
+      source += stepOf[d]!;
+      if (++index[d]! < shape[d]!) break;
+      source -= stepOf[d]! * shape[d]!;
+      index[d] = 0;
+    }
+  }
+  return out;
+}
+
+export type {KernelBackend, Recorded};

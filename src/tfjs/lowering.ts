@@ -1,0 +1,93 @@
+/**
+ * From recorded calls to an ONNX graph. Each value carries the permutation in which it exists: TensorFlow.js speaks NHWC,
+ * onnxruntime's convolutions NCHW, and a transpose is made only where two neighbours disagree.
+ */
+import {float32, type Tensor, tensor} from '../core/tensor.js';
+import {type AttributeValues, Graph, type Value} from '../onnx/graph.js';
+import {ints} from '../onnx/tensor-ops.js';
+import {identity, isIdentity, type LazyDType, type LazyValue, type Permutation} from './value.js';
+
+/** An ONNX value with the order of its dimensions. */
+export interface Laid {
+  value: Value;
+  perm: Permutation;
+}
+
+export class Lowering {
+  readonly graph = new Graph('step');
+  private readonly laid = new Map<LazyValue, Laid[]>();
+
+  /** An input of the graph for numbers that exist already. */
+  feed(v: LazyValue, name: string): void {
+    const perm = v.layout ?? identity(v.shape.length);
+    const value = this.graph.input(
+      name,
+      v.dtype,
+      perm.map((p) => v.shape[p]!),
+    );
+    this.laid.set(v, [{value, perm}]);
+  }
+
+  /** Says what computes v. */
+  define(v: LazyValue, value: Value, perm: Permutation = identity(v.shape.length)): void {
+    this.laid.set(v, [{value, perm}]);
+  }
+
+  /** v as it exists. */
+  any(v: LazyValue): Laid {
+    const forms = this.laid.get(v);
+    if (!forms) throw new Error(`a ${v.dtype} value of shape [${v.shape}] is used before it is computed`);
+    return forms[0]!;
+  }
+
+  /** v in the order asked for; transposed once, however often it is asked for. */
+  in(v: LazyValue, perm: Permutation): Value {
+    const first = this.any(v);
+    const forms = this.laid.get(v)!;
+    const known = forms.find((f) => f.perm.every((p, i) => p === perm[i]));
+    if (known) return known.value;
+    const value = this.op('Transpose', [first.value], {perm: perm.map((p) => first.perm.indexOf(p))});
+    forms.push({value, perm});
+    return value;
+  }
+
+  /** v with its dimensions in TensorFlow.js's order. */
+  plain(v: LazyValue): Value {
+    return this.in(v, identity(v.shape.length));
+  }
+
+  /**
+   * v as an operand beside values of rank `perm.length` in that order: its shape is filled up with ones in front, as
+   * broadcasting would, and then permuted. Only a vector among ones needs no transpose.
+   */
+  broadcastable(v: LazyValue, perm: Permutation): Value {
+    const rank = perm.length;
+    if (v.shape.length === rank) return this.in(v, perm);
+    if (isIdentity(perm) || v.shape.length === 0) return this.plain(v);
+    const full = [...new Array<number>(rank - v.shape.length).fill(1), ...v.shape];
+    const permuted = perm.map((p) => full[p]!);
+    const moved = full.filter((d) => d > 1).length > 1;
+    if (!moved) return this.reshape(this.plain(v), permuted);
+    return this.op('Transpose', [this.reshape(this.plain(v), full)], {perm: [...perm]});
+  }
+
+  op(opType: string, inputs: readonly (Value | undefined)[], attributes: AttributeValues = {}): Value {
+    return this.graph.op(opType, inputs, attributes);
+  }
+  reshape(x: Value, shape: readonly number[]): Value {
+    return this.op('Reshape', [x, this.ints(shape)], shape.includes(0) ? {allowzero: 1} : {});
+  }
+  ints(values: readonly number[]): Value {
+    return ints(this.graph, values);
+  }
+  /** A scalar that is part of the structure (a bound, a zero); numbers that may change are inputs. */
+  scalar(value: number, dtype: LazyDType = 'float32'): Value {
+    const name = `${dtype}_${value}`;
+    return this.graph.value(name) ?? this.graph.initializer(name, scalarTensor(value, dtype));
+  }
+}
+
+function scalarTensor(value: number, dtype: LazyDType): Tensor {
+  if (dtype === 'float32') return float32([], [value]);
+  return dtype === 'int32' ? tensor('int32', [], Int32Array.of(value)) : tensor('bool', [], Uint8Array.of(value ? 1 : 0));
+}

@@ -1,0 +1,99 @@
+/** From values that are wanted to an ordered list of calls, a key that says what is the same, and a graph. */
+import type {Model} from '../onnx/graph.js';
+import {Lowering} from './lowering.js';
+import {identity, type LazyCall, type LazyValue, type Permutation} from './value.js';
+
+/** Everything that has to be computed, in order. */
+export interface Plan {
+  calls: readonly LazyCall[];
+  /** Values that exist already: the inputs of the graph. */
+  leaves: readonly LazyValue[];
+  wanted: readonly LazyValue[];
+  /** Equal for plans that need the same graph: calls, how they are connected, types of the leaves, what is wanted. */
+  key: string;
+}
+
+export function makePlan(wanted: readonly LazyValue[]): Plan {
+  const calls: LazyCall[] = [];
+  const leaves: LazyValue[] = [];
+  const ids = new Map<LazyValue, number>();
+  const lines: string[] = [];
+  const name = (v: LazyValue): void => void ids.set(v, ids.size);
+  visitInOrder(wanted, {
+    leaf(v) {
+      name(v);
+      leaves.push(v);
+      lines.push(`${v.dtype}[${v.shape}]${v.layout ?? ''}`);
+    },
+    call(c) {
+      for (const output of c.outputs) name(output);
+      calls.push(c);
+      lines.push(`${c.kernel}(${c.inputs.map((v) => ids.get(v))})${c.signature}`);
+    },
+  });
+  lines.push(`→${wanted.map((v) => ids.get(v))}`);
+  return {calls, leaves, wanted, key: lines.join('\n')};
+}
+
+interface Visitor {
+  leaf(v: LazyValue): void;
+  call(c: LazyCall): void;
+}
+
+/** Depth first from the wanted values, without recursion: a training step is thousands of calls deep. */
+function visitInOrder(wanted: readonly LazyValue[], visitor: Visitor): void {
+  const entered = new Set<LazyCall>();
+  const done = new Set<LazyCall | LazyValue>();
+  const stack: LazyValue[] = [...wanted].reverse();
+  while (stack.length > 0) {
+    const v = stack.at(-1)!;
+    const {producer} = v;
+    if (!producer) {
+      stack.pop();
+      if (!done.has(v)) visitor.leaf(v);
+      done.add(v);
+    } else if (done.has(producer)) stack.pop();
+    else if (!entered.has(producer)) {
+      entered.add(producer);
+      for (let i = producer.inputs.length - 1; i >= 0; i--) stack.push(producer.inputs[i]!);
+    } else {
+      stack.pop();
+      done.add(producer);
+      visitor.call(producer);
+    }
+  }
+}
+
+export interface LoweredPlan {
+  model: Model;
+  inputNames: readonly string[];
+  outputNames: readonly string[];
+  /** The order of dimensions in which each wanted value comes out. */
+  layouts: readonly Permutation[];
+}
+
+const OPSET = 20; // Gelu, and every operator that the kernels are lowered to
+
+export function lowerPlan({calls, leaves, wanted}: Plan): LoweredPlan {
+  const g = new Lowering();
+  const inputNames = leaves.map((_, i) => `in${i}`);
+  for (const [i, leaf] of leaves.entries()) g.feed(leaf, inputNames[i]!);
+  for (const call of calls) call.entry.lower(g, call.inputs, call.attrs, call.outputs);
+  const results = wanted.map((v) => g.any(v));
+  // An output must be a node's own: a value may be wanted twice, or be an input itself.
+  g.graph.outputs = results.map(({value}, i) => g.graph.op('Identity', [value], {}, {name: `out${i}`}));
+  g.graph.prune();
+  return {
+    model: {
+      graph: g.graph,
+      opset: OPSET,
+      irVersion: 9,
+      domains: new Map(),
+      producer: {name: 'gpd-tfjs', version: ''},
+      metadata: new Map(),
+    },
+    inputNames,
+    outputNames: g.graph.outputs.map((v) => v.name),
+    layouts: results.map(({perm}, i) => perm ?? identity(wanted[i]!.shape.length)),
+  };
+}

@@ -1,0 +1,83 @@
+/** Plans become sessions, once for each structure, and sessions are run. */
+import {type Tensor, tensor} from '../core/tensor.js';
+import {modelBytes} from '../onnx/encode.js';
+import type {SyncRuntime, SyncSession} from '../onnx/sync-session.js';
+import {type LoweredPlan, lowerPlan, makePlan, type Plan} from './plan.js';
+import {isIdentity, type LazyData, type LazyValue} from './value.js';
+
+interface Compiled extends Omit<LoweredPlan, 'model'> {
+  session: SyncSession;
+}
+
+export interface RuntimeStatistics {
+  /** Graphs that were compiled, and runs of them. */
+  compiled: number;
+  runs: number;
+  calls: number;
+}
+
+/** More structures than any training loop has; a program that makes new ones forever must not keep them all. */
+const MAX_SESSIONS = 256;
+
+export class Runtime {
+  private readonly cache = new Map<string, Compiled>();
+  readonly statistics: RuntimeStatistics = {compiled: 0, runs: 0, calls: 0};
+  /** Called with every graph before it is compiled. */
+  onLowered: ((plan: Plan, lowered: LoweredPlan) => void) | undefined;
+
+  constructor(
+    private readonly native: SyncRuntime,
+    private readonly options: object,
+  ) {}
+
+  /** Computes the values. Afterwards each has its numbers and has forgotten the call that made it. A failed run changes nothing. */
+  realize(wanted: readonly LazyValue[]): void {
+    const pending = wanted.filter((v) => v.producer);
+    if (pending.length === 0) return;
+    const plan = makePlan(pending);
+    const compiled = this.compile(plan);
+    const inputs = new Map(plan.leaves.map((leaf, i) => [compiled.inputNames[i]!, asTensor(leaf)]));
+    const results = compiled.session.run(inputs, compiled.outputNames);
+    this.statistics.runs++;
+    this.statistics.calls += plan.calls.length;
+    for (const [i, v] of pending.entries()) {
+      v.data = results.get(compiled.outputNames[i]!)!.data as LazyData;
+      const layout = compiled.layouts[i]!;
+      v.layout = isIdentity(layout) ? undefined : layout;
+      v.producer = undefined;
+    }
+  }
+
+  private compile(plan: Plan): Compiled {
+    const known = this.cache.get(plan.key);
+    if (known) {
+      this.cache.delete(plan.key); // most recently used last
+      this.cache.set(plan.key, known);
+      return known;
+    }
+    const lowered = lowerPlan(plan);
+    this.onLowered?.(plan, lowered);
+    const {model, ...rest} = lowered;
+    const compiled = {...rest, session: this.native.open(modelBytes(model), this.options)};
+    this.statistics.compiled++;
+    this.cache.set(plan.key, compiled);
+    if (this.cache.size > MAX_SESSIONS) this.evict();
+    return compiled;
+  }
+
+  private evict(): void {
+    const [key, oldest] = this.cache.entries().next().value!;
+    this.cache.delete(key);
+    oldest.session.close();
+  }
+
+  close(): void {
+    for (const {session} of this.cache.values()) session.close();
+    this.cache.clear();
+  }
+}
+
+function asTensor(v: LazyValue): Tensor {
+  const shape = v.layout ? v.layout.map((p) => v.shape[p]!) : v.shape;
+  return tensor(v.dtype, shape, v.data as Float32Array<ArrayBuffer>);
+}
