@@ -29,6 +29,9 @@ export const errorCodes = {
   IMAGE_UNREADABLE: 'an image is damaged, too large, or in a format that is not read here',
   DECODER_FAILED: 'a worker that decodes images ended before its work was done',
   ENGINE_FAILED: 'onnxruntime refused the model or failed while running it',
+  PROVIDER_UNAVAILABLE:
+    'the execution provider that was asked for is not installed, finds no device, or cannot run the whole model',
+  STATE_MISMATCH: 'the saved state of an interrupted run belongs to a run of other models, images or settings',
 } as const;
 export type ErrorCode = keyof typeof errorCodes;
 

@@ -5,6 +5,7 @@
 import type {InferenceSession} from 'onnxruntime-node';
 import {GpdError} from '../core/error.js';
 import {type DataOf, type DType, type Tensor, tensor} from '../core/tensor.js';
+import {missingFor, type ProviderName, providerUnavailable} from './providers.js';
 
 export interface SessionOptions {
   /** Default: the runtime's own choice, one a physical core. */
@@ -17,12 +18,22 @@ export interface SessionOptions {
   arena?: boolean;
   /** Threads wait for work in a loop: a little faster for one session alone, slower beside any other thread. Default false. */
   spin?: boolean;
+  /** Default cpu. Nodes that another provider cannot run are run by the CPU, unless `strict`. */
+  provider?: ProviderName;
+  /** Which device of its kind, for cuda and dml. */
+  deviceId?: number | undefined;
+  /** Refuse the model if the provider cannot run every node. */
+  strict?: boolean;
+  /** Where to write a profile: the runtime appends a time and `.json`, when `endProfile` is called. */
+  profilePrefix?: string;
 }
 
 export interface Session {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
   run(inputs: ReadonlyMap<string, Tensor>, outputs?: readonly string[]): Promise<Map<string, Tensor>>;
+  /** Writes the profile, where one was asked for. */
+  endProfile(): void;
   close(): Promise<void>;
 }
 
@@ -46,25 +57,56 @@ const failed = (what: string, error: unknown) =>
     cause: error,
   });
 
-export async function openSession(model: Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
-  const ort = await runtime();
+/** Options in the runtime's words. */
+export function runtimeOptions(options: SessionOptions): InferenceSession.SessionOptions {
   const {threads, optimize = 'all', optimizedModelPath, arena = true, spin = false} = options;
-  const sessionOptions: InferenceSession.SessionOptions = {
+  const {provider = 'cpu', deviceId, strict = false, profilePrefix} = options;
+  return {
+    executionProviders: [deviceId === undefined ? provider : {name: provider, deviceId}],
     graphOptimizationLevel: optimize,
     enableCpuMemArena: arena,
     enableMemPattern: arena,
-    extra: {session: {intra_op: {allow_spinning: spin ? '1' : '0'}}},
+    extra: {session: {intra_op: {allow_spinning: spin ? '1' : '0'}, ...(strict && {disable_cpu_ep_fallback: '1'})}},
     ...(threads !== undefined && {intraOpNumThreads: threads}),
     ...(optimizedModelPath !== undefined && {optimizedModelFilePath: optimizedModelPath}),
+    ...(profilePrefix !== undefined && {enableProfiling: true, profileFilePrefix: profilePrefix}),
   };
-  let session: InferenceSession;
+}
+
+async function create(ort: Ort, model: Uint8Array | string, options: SessionOptions): Promise<InferenceSession> {
+  const {provider = 'cpu'} = options;
+  const missing = missingFor(provider);
+  if (missing) throw providerUnavailable(provider, missing);
   try {
-    session = await (typeof model === 'string'
+    const sessionOptions = runtimeOptions(options);
+    return await (typeof model === 'string'
       ? ort.InferenceSession.create(model, sessionOptions)
       : ort.InferenceSession.create(model, sessionOptions));
   } catch (error) {
+    const {message} = error as Error;
+    if (provider !== 'cpu' && PROVIDER_FAILURE.test(message)) throw providerUnavailable(provider, firstLine(message), error);
     throw failed('refused the model', error);
   }
+}
+
+/** No library, no device, or a node that is left to the CPU under `strict`: what onnxruntime 1.30 says of each. */
+const PROVIDER_FAILURE =
+  /shared library|backend not found|adapter|no CUDA-capable device|CUDA failure|CUDNN|fallback to CPU EP/i;
+const firstLine = (message: string): string =>
+  message.replace(/^.*?(?=Failed to |CUDA failure|CUDNN|This session )/s, '').split('\n')[0]!;
+
+/** WebGPU sessions that run at the same time crash on Linux (microsoft/onnxruntime#32561): each run waits for the one before. */
+let webgpuIdle: Promise<unknown> = Promise.resolve();
+function inTurn<T>(provider: ProviderName | undefined, work: () => Promise<T>): Promise<T> {
+  if (provider !== 'webgpu') return work();
+  const done = webgpuIdle.then(work);
+  webgpuIdle = done.catch(() => {});
+  return done;
+}
+
+export async function openSession(model: Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
+  const ort = await runtime();
+  const session = await inTurn(options.provider, () => create(ort, model, options));
   return {
     inputNames: session.inputNames,
     outputNames: session.outputNames,
@@ -72,12 +114,13 @@ export async function openSession(model: Uint8Array | string, options: SessionOp
       const feeds: Record<string, InstanceType<Ort['Tensor']>> = {};
       for (const [name, t] of inputs) feeds[name] = new ort.Tensor(t.dtype as 'float32', t.data as Float32Array, t.shape);
       try {
-        const results = await session.run(feeds, outputs);
+        const results = await inTurn(options.provider, () => session.run(feeds, outputs));
         return new Map(outputs.map((name) => [name, fromOrt(results[name]!)]));
       } catch (error) {
         throw failed('failed while running the model', error);
       }
     },
+    endProfile: () => session.endProfiling(),
     close: () => session.release(),
   };
 }
