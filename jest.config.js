@@ -1,5 +1,6 @@
 export default {
   testEnvironment: '<rootDir>/test/environment.cjs',
+  globalSetup: '<rootDir>/test/commands/build.cjs',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   transform: {'\\.ts$': '<rootDir>/test/transform.cjs'},
   moduleNameMapper: {'^(\\.{1,2}/.*)\\.js$': '$1'},

@@ -14,7 +14,7 @@ const listAllowed = Flags.boolean({
     if (!value) return value;
     const {allowedGlobals} = await import('../checkpoint/pickle-globals.js');
     const list = [...allowedGlobals.values()].map(({module, name, becomes}) => ({module, name, becomes}));
-    if (command.jsonEnabled()) process.stdout.write(`${JSON.stringify(list, null, 2)}\n`);
+    if (command.argv.includes('--json')) process.stdout.write(`${JSON.stringify(list, null, 2)}\n`);
     else for (const {module, name, becomes} of list) command.log(`${module}.${name}: ${becomes}`);
     return command.exit(0);
   },

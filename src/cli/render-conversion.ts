@@ -40,7 +40,7 @@ function renderProof(what: string, {maxAbs, relative, bound, images}: Proof, sty
   const same = images.filter((image) => image.sameTop1).length;
   return [
     `${style.good('proven')}  ${what}: same logits as the training form on ${plural(images.length, 'image')}`,
-    `        they differ by at most ${tiny(maxAbs)}, ${tiny(relative)} of the largest logit (allowed: ${tiny(bound)})`,
+    `        they differ by at most ${tiny(maxAbs)}, ${tiny(relative)} of the largest logit (bound ${tiny(bound)})`,
     `        same top class on ${same} of ${images.length}; both ran in onnxruntime`,
   ];
 }

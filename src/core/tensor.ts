@@ -62,7 +62,7 @@ export const bytesOf = (t: Tensor): Uint8Array => new Uint8Array(t.data.buffer, 
 /** A tensor over bytes: without a copy where the bytes are aligned. */
 export function tensorOver<D extends DType>(dtype: D, shape: Shape, bytes: Uint8Array): Tensor<D> {
   const {array, bytes: width} = dtypes[dtype];
-  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes); // a Buffer's own slice would not copy
   const data = new array(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / width);
   return tensor(dtype, shape, data as DataOf<D>);
 }

@@ -1,0 +1,33 @@
+/** Flags that do not exist or do not fit together: exit 2, and nothing on stdout. */
+import {fixture, run} from './program';
+
+describe('usage', () => {
+  test.each([
+    [['convert']],
+    [['convert', 'x.pth', '--jsn']],
+    [['convert', 'x.pth', '--opset', '9']],
+    [['convert', 'x.pth', '--emit', 'students']],
+    [['convert', 'x.pth', '--arch', 'resnet19']],
+    [['convert', 'x.pth', '--all', '--emit', 'student']],
+    [['convert', 'x.pth', '--format', 'pth', '--emit', 'teacher']],
+    [['nothing']],
+  ])('gpd %j exits 2', async (args) => {
+    const {status, stdout, stderr} = await run(args);
+    expect({status, stdout}).toEqual({status: 2, stdout: ''});
+    expect(stderr).toContain('Error');
+  });
+
+  test('as JSON', async () => {
+    const {status, stdout} = await run(['convert', 'x.pth', '--opset', '9', '--json']);
+    expect(status).toBe(2);
+    expect(JSON.parse(stdout)).toEqual({error: {code: 'USAGE', message: expect.stringContaining('--opset')}});
+  });
+
+  test('a misspelt debug topic', async () => {
+    expect(await run(['inspect', fixture('cifar_resnet20_plain.th')], {env: {GPD_DEBUG: 'grap'}})).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringContaining("'grap'"),
+    });
+  });
+});
