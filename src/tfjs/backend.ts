@@ -5,7 +5,7 @@
  * an entry of `data`; here that is a getter that computes what is pending first. So the whole API works from the first day,
  * and the table of lowerings only makes it fast.
  */
-import {MathBackendCPU} from '@tensorflow/tfjs-backend-cpu/dist/base.js';
+import {MathBackendCPU} from '@tensorflow/tfjs-backend-cpu';
 import type {BackendValues, DataId, DataType, KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {trace} from '../core/debug.js';
 import type {KernelEntry} from './kernel-entry.js';
@@ -97,7 +97,16 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     this.runtime.close();
   }
 
-  private handle(value: LazyValue): TensorInfo {
+  /** Gives a handle of its own other numbers: how a captured step updates a variable. */
+  replace(dataId: DataId, value: LazyValue): void {
+    const entry = this.entryOf(dataId);
+    if (entry.refCount > 1) throw new Error('a variable that shares its data with another tensor cannot be updated in place');
+    const replaced = this.withLazyValues({dtype: value.dtype, refCount: entry.refCount, values: undefined, lazy: value});
+    value.handles = 1;
+    this.data.set(dataId, replaced as never);
+  }
+
+  handle(value: LazyValue): TensorInfo {
     const dataId = {id: (this as unknown as {nextDataId(): number}).nextDataId()};
     const entry: Entry = {dtype: value.dtype, refCount: 1, values: undefined, lazy: value};
     this.data.set(dataId, this.withLazyValues(entry) as never);

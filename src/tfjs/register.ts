@@ -1,5 +1,6 @@
 /** Making the backend known to TensorFlow.js: every kernel of its cpu backend, under our name, lowered where the table has an entry. */
 import '@tensorflow/tfjs-backend-cpu';
+import '@tensorflow/tfjs-layers'; // for Node, TensorFlow.js registers its gradients here and nowhere else
 import {
   getKernelsForBackend,
   type KernelConfig,

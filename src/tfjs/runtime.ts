@@ -3,9 +3,9 @@ import {type Tensor, tensor} from '../core/tensor.js';
 import {modelBytes} from '../onnx/encode.js';
 import type {SyncRuntime, SyncSession} from '../onnx/sync-session.js';
 import {type LoweredPlan, lowerPlan, makePlan, type Plan} from './plan.js';
-import {isIdentity, type LazyData, type LazyValue} from './value.js';
+import {isIdentity, type LazyData, type LazyValue, type Permutation} from './value.js';
 
-interface Compiled extends Omit<LoweredPlan, 'model'> {
+export interface Compiled extends Omit<LoweredPlan, 'model'> {
   session: SyncSession;
 }
 
@@ -35,20 +35,27 @@ export class Runtime {
     const pending = wanted.filter((v) => v.producer);
     if (pending.length === 0) return;
     const plan = makePlan(pending);
-    const compiled = this.compile(plan);
-    const inputs = new Map(plan.leaves.map((leaf, i) => [compiled.inputNames[i]!, asTensor(leaf)]));
-    const results = compiled.session.run(inputs, compiled.outputNames);
-    this.statistics.runs++;
+    const results = this.run(this.compile(plan), plan.leaves);
     this.statistics.calls += plan.calls.length;
     for (const [i, v] of pending.entries()) {
-      v.data = results.get(compiled.outputNames[i]!)!.data as LazyData;
-      const layout = compiled.layouts[i]!;
-      v.layout = isIdentity(layout) ? undefined : layout;
+      v.data = results[i]!.data;
+      v.layout = results[i]!.layout;
       v.producer = undefined;
     }
   }
 
-  private compile(plan: Plan): Compiled {
+  /** Runs a compiled plan on numbers, in the order of its leaves; gives what was wanted, in order. */
+  run(compiled: Compiled, leaves: readonly LazyValue[]): {data: LazyData; layout: Permutation | undefined}[] {
+    const inputs = new Map(leaves.map((leaf, i) => [compiled.inputNames[i]!, asTensor(leaf)]));
+    const results = compiled.session.run(inputs, compiled.outputNames);
+    this.statistics.runs++;
+    return compiled.outputNames.map((name, i) => {
+      const layout = compiled.layouts[i]!;
+      return {data: results.get(name)!.data as LazyData, layout: isIdentity(layout) ? undefined : layout};
+    });
+  }
+
+  compile(plan: Plan): Compiled {
     const known = this.cache.get(plan.key);
     if (known) {
       this.cache.delete(plan.key); // most recently used last

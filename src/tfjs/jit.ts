@@ -1,0 +1,179 @@
+/**
+ * jit: a function of tensors is recorded once and afterwards replayed as one session, without TensorFlow.js in between.
+ *
+ * The first call runs normally, so that optimisers can make their slots. The second is recorded: what is returned and what was
+ * assigned to variables becomes the outputs of one graph, arguments and variables become its inputs. Later calls replay it. A call
+ * with other shapes or dtypes is recorded on its own. Numbers that are neither argument nor variable are constants of the
+ * recording; where such a tensor has been disposed since (an optimiser's new learning rate), the function is recorded again.
+ */
+import {engine, type Tensor, tidy, type Variable} from '@tensorflow/tfjs-core';
+import {GpdError} from '../core/error.js';
+import {BACKEND_NAME, type OnnxruntimeBackend} from './backend.js';
+import {makePlan} from './plan.js';
+import type {Compiled} from './runtime.js';
+import {type LazyDType, LazyValue, type TypedShape} from './value.js';
+
+// biome-ignore lint/suspicious/noConfusingVoidType: a step that returns nothing is a function of type void
+export type JitResult = Tensor | Tensor[] | null | undefined | void;
+export interface Jitted<A extends Tensor[], R extends JitResult> {
+  (...args: A): R;
+  /** How often the function was recorded. */
+  readonly recordings: number;
+}
+
+/** Where the numbers of one input of the graph come from. */
+type Source =
+  | {kind: 'argument'; index: number}
+  | {kind: 'variable'; name: string}
+  | {kind: 'constant'; value: LazyValue; mustLive: boolean};
+
+interface Recording {
+  compiled: Compiled;
+  sources: readonly Source[];
+  /** Layouts of the inputs when it was compiled. */
+  layouts: readonly string[];
+  /** Variables that get the last outputs, after those that are returned. */
+  updated: readonly string[];
+  returned: readonly TypedShape[];
+  single: boolean;
+  nothing: boolean;
+}
+
+const layoutOf = (v: LazyValue) => String(v.layout ?? '');
+const signatureOf = (args: readonly Tensor[]) => args.map((t) => `${t.dtype}[${t.shape}]`).join();
+
+function currentBackend(): OnnxruntimeBackend {
+  if (engine().backendName !== BACKEND_NAME) {
+    throw new GpdError(
+      'ENGINE_FAILED',
+      `jit needs the backend '${BACKEND_NAME}', the current one is '${engine().backendName}'`,
+      {
+        hint: 'await registerOnnxruntimeBackend() first',
+      },
+    );
+  }
+  return engine().backend as OnnxruntimeBackend;
+}
+
+const variables = (): Readonly<Record<string, Variable>> => engine().registeredVariables as Record<string, Variable>;
+
+export function jit<A extends Tensor[], R extends JitResult>(fn: (...args: A) => R): Jitted<A, R> {
+  const seen = new Set<string>();
+  const recordings = new Map<string, Recording>();
+  let count = 0;
+  const call = (...args: A): R => {
+    const backend = currentBackend();
+    const signature = signatureOf(args);
+    const known = recordings.get(signature);
+    const inputs = known && inputsOf(known, backend, args);
+    if (known && inputs) return replay(known, backend, inputs) as R;
+    if (!seen.has(signature)) {
+      seen.add(signature);
+      return tidy(() => fn(...args) as never) as R;
+    }
+    count++;
+    const {recording, result} = recordCall(backend, fn, args);
+    recordings.set(signature, recording);
+    return result;
+  };
+  return Object.defineProperty(call, 'recordings', {get: () => count}) as Jitted<A, R>;
+}
+
+/** Runs the function once, computes its results, and keeps the plan. */
+function recordCall<A extends Tensor[], R extends JitResult>(backend: OnnxruntimeBackend, fn: (...args: A) => R, args: A) {
+  backend.barrier(); // so that everything that exists is an input, not a part of the graph
+  const before = new Map(Object.entries(variables()).map(([name, v]) => [name, {dataId: v.dataId, value: backend.lazy(v)}]));
+  const {runs} = backend.runtime.statistics;
+  const result = tidy(() => fn(...args) as never) as R;
+  if (backend.runtime.statistics.runs !== runs) {
+    throw new GpdError(
+      'ENGINE_FAILED',
+      'a function under jit reads numbers while it runs (data(), dataSync(), print, or a kernel without a lowering)',
+      {
+        hint: 'return the tensor and read it outside; GPD_DEBUG=lazy names kernels without a lowering',
+      },
+    );
+  }
+  const tensors = result === null || result === undefined ? [] : Array.isArray(result) ? result : [result as Tensor];
+  const updated = Object.entries(variables()).filter(([name, v]) => before.get(name)?.dataId !== v.dataId);
+  const created = updated.find(([name]) => !before.has(name));
+  if (created) {
+    throw new GpdError('ENGINE_FAILED', `a function under jit made the variable '${created[0]}' in a call that is recorded`, {
+      hint: 'make variables before, or in the first call alone',
+    });
+  }
+  const wanted = [...tensors.map((t) => backend.lazy(t)), ...updated.map(([, v]) => backend.lazy(v))];
+  const plan = makePlan(wanted);
+  const compiled = backend.runtime.compile(plan);
+  const sourceOf = sourceFinder(backend, args, before);
+  const recording: Recording = {
+    compiled,
+    sources: plan.leaves.map(sourceOf),
+    layouts: plan.leaves.map(layoutOf),
+    updated: updated.map(([name]) => name),
+    returned: tensors.map(({dtype, shape}) => ({dtype: dtype as LazyDType, shape: [...shape]})),
+    single: !Array.isArray(result),
+    nothing: tensors.length === 0,
+  };
+  backend.barrier();
+  return {recording, result};
+}
+
+function sourceFinder(backend: OnnxruntimeBackend, args: readonly Tensor[], before: ReadonlyMap<string, {value: LazyValue}>) {
+  const known = new Map<LazyValue, Source>();
+  for (const [name, {value}] of before) known.set(value, {kind: 'variable', name});
+  for (const [index, arg] of args.entries()) known.set(backend.lazy(arg), {kind: 'argument', index});
+  return (value: LazyValue): Source => known.get(value) ?? {kind: 'constant', value, mustLive: value.handles > 0};
+}
+
+/** The inputs of a replay, or undefined where the recording no longer fits. */
+function inputsOf(recording: Recording, backend: OnnxruntimeBackend, args: readonly Tensor[]): LazyValue[] | undefined {
+  backend.barrier();
+  const named = variables();
+  const inputs: LazyValue[] = [];
+  for (const [i, source] of recording.sources.entries()) {
+    const value = currentValue(source, backend, args, named);
+    if (!value || layoutOf(value) !== recording.layouts[i]) return undefined;
+    inputs.push(value);
+  }
+  return inputs;
+}
+
+function currentValue(
+  source: Source,
+  backend: OnnxruntimeBackend,
+  args: readonly Tensor[],
+  named: Readonly<Record<string, Variable>>,
+): LazyValue | undefined {
+  switch (source.kind) {
+    case 'argument':
+      return backend.lazy(args[source.index]!);
+    case 'variable': {
+      const variable = named[source.name];
+      return variable && backend.lazy(variable);
+    }
+    case 'constant':
+      return source.mustLive && source.value.handles === 0 ? undefined : source.value;
+  }
+}
+
+function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: readonly LazyValue[]): JitResult {
+  const results = backend.runtime.run(recording.compiled, inputs);
+  const value = (i: number, like: TypedShape) => {
+    const made = new LazyValue(like.dtype, like.shape);
+    made.data = results[i]!.data;
+    made.layout = results[i]!.layout;
+    return made;
+  };
+  const returned = recording.returned.map((like, i) => {
+    const info = backend.handle(value(i, like));
+    return engine().makeTensorFromDataId(info.dataId, info.shape, info.dtype, backend) as Tensor;
+  });
+  const named = variables();
+  for (const [i, name] of recording.updated.entries()) {
+    const variable = named[name]!;
+    backend.replace(variable.dataId, value(recording.returned.length + i, variable as unknown as TypedShape));
+  }
+  if (recording.nothing) return undefined;
+  return recording.single ? returned[0]! : returned;
+}
