@@ -1,6 +1,9 @@
-// Writes docs/commands.md from what the commands say of themselves (oclif.manifest.json, made by `npm run build`): `npm run docs`.
-import {readFileSync, writeFileSync} from 'node:fs';
+// Writes docs/commands.md from what the commands say of themselves, and the tables of error codes and debug topics in the other
+// pages: `npm run build && npm run docs`. With --check it only says what is stale.
+import {existsSync, readFileSync, writeFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
+import {debugTopics} from '../dist/core/debug.js';
+import {errorCodes} from '../dist/core/error.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const {commands} = JSON.parse(readFileSync(`${root}/oclif.manifest.json`, 'utf8'));
@@ -63,7 +66,7 @@ function section({id, summary, description, args, flags, examples}) {
   ];
 }
 
-const text = [
+const commandsPage = [
   '# Commands',
   '',
   '<!-- Made by `npm run docs` from the commands themselves; a test fails when it is stale. -->',
@@ -73,5 +76,24 @@ const text = [
   ...Object.values(commands).flatMap(section),
 ].join('\n');
 
-if (process.argv.includes('--print')) process.stdout.write(text);
-else writeFileSync(`${root}/docs/commands.md`, text);
+/** The rows of a table between two marks are replaced, the page around them is written by hand. */
+function withTable(path, name, table) {
+  const page = readFileSync(`${root}/${path}`, 'utf8');
+  const marks = new RegExp(`(<!-- ${name} -->\n)[\\s\\S]*?(<!-- /${name} -->)`);
+  if (!marks.test(page)) throw new Error(`${path} has no marks for ${name}`);
+  const rows = Object.entries(table).map(([key, meaning]) => `| \`${key}\` | ${cell(meaning)} |`);
+  return page.replace(marks, (_, start, end) => `${start}| ${name} | |\n|---|---|\n${rows.join('\n')}\n${end}`);
+}
+
+const pages = {
+  'docs/commands.md': commandsPage,
+  'docs/formats.md': withTable('docs/formats.md', 'code', errorCodes),
+  'docs/debugging.md': withTable('docs/debugging.md', 'topic', debugTopics),
+};
+const stale = Object.entries(pages).filter(
+  ([path, text]) => !existsSync(`${root}/${path}`) || readFileSync(`${root}/${path}`, 'utf8') !== text,
+);
+if (process.argv.includes('--check')) {
+  for (const [path] of stale) console.log(`${path} is stale: npm run build && npm run docs`);
+  process.exitCode = stale.length > 0 ? 1 : 0;
+} else for (const [path, text] of stale) writeFileSync(`${root}/${path}`, text);

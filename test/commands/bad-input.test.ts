@@ -1,8 +1,8 @@
 /** What a user or an attacker may hand to the program: a typed error, exit 1, nothing written, nothing executed. */
 import {chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {describeShared, shared} from '../shared';
-import {fixture, inFolder, type Outcome, run} from './program';
+import {describeShared, shared} from '../shared.js';
+import {fixture, inFolder, type Outcome, run} from './program.js';
 
 const SMALL = fixture('cifar_resnet20_plain.th');
 

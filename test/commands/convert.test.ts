@@ -3,9 +3,9 @@ import {execFile, spawn} from 'node:child_process';
 import {copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {pathToFileURL} from 'node:url';
-import {decodeModel} from '../../src/onnx/decode';
-import {expectGolden} from '../golden';
-import {bin, fixture, inFolder, run} from './program';
+import {decodeModel} from '../../src/onnx/decode.js';
+import {expectGolden} from '../golden.js';
+import {bin, fixture, inFolder, run} from './program.js';
 
 const GPD = fixture('cifar_resnet20_r2_orepa.pth.tar');
 const PLAIN = fixture('cifar_resnet20_plain.th');

@@ -1,13 +1,13 @@
 /** `gpd inspect`: every fixture in text and as JSON, and a model. */
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {inspectFile} from '../../src/cli/inspect-file';
-import {renderCheckpoint} from '../../src/cli/render-checkpoint';
-import {styleFor} from '../../src/cli/style';
-import {decodeModel} from '../../src/onnx/decode';
-import {printModel} from '../../src/onnx/text';
-import {expectGolden} from '../golden';
-import {fixture, inFolder, run} from './program';
+import {inspectFile} from '../../src/cli/inspect-file.js';
+import {renderCheckpoint} from '../../src/cli/render-checkpoint.js';
+import {styleFor} from '../../src/cli/style.js';
+import {decodeModel} from '../../src/onnx/decode.js';
+import {printModel} from '../../src/onnx/text.js';
+import {expectGolden} from '../golden.js';
+import {fixture, inFolder, run} from './program.js';
 
 const plain = styleFor({}, {});
 const options = {ema: false, text: false};

@@ -1,15 +1,15 @@
 /** The small parts of what is printed, in this process. */
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {bytes, count, duration, printable, si, tiny} from '../../src/cli/format';
-import {planOutputs, stemOf} from '../../src/cli/output-paths';
-import {readLabels} from '../../src/cli/read-labels';
-import {renderError} from '../../src/cli/render-error';
-import {styleFor, wantsColor} from '../../src/cli/style';
-import {table} from '../../src/cli/table';
-import {wrap} from '../../src/cli/wrap';
-import {GpdError} from '../../src/core/error';
-import {inFolder} from './program';
+import {bytes, count, duration, printable, si, tiny} from '../../src/cli/format.js';
+import {planOutputs, stemOf} from '../../src/cli/output-paths.js';
+import {readLabels} from '../../src/cli/read-labels.js';
+import {renderError} from '../../src/cli/render-error.js';
+import {styleFor, wantsColor} from '../../src/cli/style.js';
+import {table} from '../../src/cli/table.js';
+import {wrap} from '../../src/cli/wrap.js';
+import {GpdError} from '../../src/core/error.js';
+import {inFolder} from './program.js';
 
 test('numbers', () => {
   expect([0, 999, 1000, 1234567].map(count)).toEqual(['0', '999', '1,000', '1,234,567']);

@@ -1,11 +1,10 @@
 /** The public surface: a change of a command or flag shows here, and in the documentation. */
-import {execFileSync} from 'node:child_process';
+import {spawnSync} from 'node:child_process';
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {exitCodes} from '../../src/cli/exit-codes';
-import {errorCodes} from '../../src/core/error';
-import {expectGolden} from '../golden';
-import {run} from './program';
+import {exitCodes} from '../../src/cli/exit-codes.js';
+import {expectGolden} from '../golden.js';
+import {run} from './program.js';
 
 const root = join(__dirname, '../..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -41,9 +40,9 @@ test('commands, arguments and flags', () => {
   expectGolden('commands.txt', `${lines.join('\n')}\n`);
 });
 
-test('docs/commands.md is what `npm run docs` writes', () => {
-  const printed = execFileSync(process.execPath, ['scripts/command-reference.js', '--print'], {cwd: root, encoding: 'utf8'});
-  expect(read('docs/commands.md')).toBe(printed);
+test('the documentation is what `npm run docs` writes', () => {
+  const {stdout} = spawnSync(process.execPath, ['scripts/command-reference.js', '--check'], {cwd: root, encoding: 'utf8'});
+  expect(stdout).toBe('');
 });
 
 test('help is written in fragments without a full stop', () => {
@@ -53,9 +52,8 @@ test('help is written in fragments without a full stop', () => {
   );
 });
 
-test('every error code and exit code is documented', () => {
+test('every exit code is documented', () => {
   const formats = read('docs/formats.md');
-  for (const [code, meaning] of Object.entries(errorCodes)) expect(formats).toContain(`| \`${code}\` | ${meaning} |`);
   for (const code of Object.values(exitCodes)) expect(formats).toMatch(new RegExp(`^\\| ${code} \\|`, 'm'));
 });
 

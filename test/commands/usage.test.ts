@@ -1,5 +1,5 @@
 /** Flags that do not exist or do not fit together: exit 2, and nothing on stdout. */
-import {fixture, run} from './program';
+import {fixture, run} from './program.js';
 
 describe('usage', () => {
   test.each([
