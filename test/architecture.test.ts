@@ -26,7 +26,7 @@ const floorOf = (folder: string) => floors.findIndex((names) => names.includes(f
 
 /** Who may import a package: a folder, or one file of it. Packages without an entry are refused. */
 const owners: readonly [name: RegExp, owners: readonly string[]][] = [
-  [/^onnxruntime-node$/, ['src/onnx/session.ts']],
+  [/^onnxruntime-node$/, ['src/onnx/session.ts', 'src/onnx/sync-session.ts']],
   [/^onnx-proto$/, ['src/onnx/proto.ts']],
   [/^protobufjs(\/|$)/, ['src/onnx/']],
   [/^@oclif\/core(\/|$)/, ['src/cli/', 'src/commands/']],
