@@ -132,6 +132,11 @@ export class Tally {
     bin.correct += right;
   }
 
+  /** Share of right answers so far. */
+  get top1(): number {
+    return this.s.top1 / this.s.labelled;
+  }
+
   state(): TallyState {
     const {classes} = this.s;
     const confusions = [...this.confusions].map(

@@ -1,0 +1,138 @@
+/** What is evaluated: an ONNX file as it is, or a network in memory. Both take images and give logits. */
+import {statSync} from 'node:fs';
+import {basename, dirname} from 'node:path';
+import {fileSource} from '../core/bytes.js';
+import {GpdError} from '../core/error.js';
+import {byteLength, elementCount, formatShape} from '../core/tensor.js';
+import {decodeModel} from '../onnx/decode.js';
+import {modelBytes} from '../onnx/encode.js';
+import {externalFilesIn} from '../onnx/external-data.js';
+import type {Model} from '../onnx/graph.js';
+import {openSession, type Session, type SessionOptions} from '../onnx/session.js';
+import {macsOf} from './macs.js';
+
+/** `student` and `teacher` are training forms made of a checkpoint; `onnx` is a file as it is. */
+export type SubjectForm = 'onnx' | 'student' | 'teacher';
+
+/** How large the graph is, for the picture of before and after. */
+export interface SubjectSize {
+  nodes: number;
+  /** Numbers in float constants. */
+  parameters: number;
+  weightBytes: number;
+  /** Of the file; undefined for a network in memory. */
+  fileBytes: number | undefined;
+  /** Multiply-accumulates for one image. */
+  macs: number;
+  /** Nodes by operator, most frequent first. */
+  operators: [operator: string, nodes: number][];
+}
+
+export interface Subject {
+  /** Unique in a run: what tables and gates call it. */
+  name: string;
+  path: string;
+  form: SubjectForm;
+  input: {
+    name: string;
+    /** Pixels a side. */
+    side: number;
+    /** Undefined: any. */
+    batch: number | undefined;
+    dtype: 'float32' | 'float16';
+  };
+  output: string;
+  classes: number;
+  size: SubjectSize;
+  /** Of the conversion that made an ONNX file: arch, form, … (`gpd.*` in its metadata). */
+  metadata: ReadonlyMap<string, string>;
+  /** The graph, for MACs and layers. Numbers stay in the file. */
+  model(): Model;
+  open(options: SessionOptions): Promise<Session>;
+}
+
+function refuse(path: string, problem: string, hint: string): never {
+  throw new GpdError('SHAPE_MISMATCH', `${path}: ${problem}`, {at: path, hint});
+}
+
+/** [N, 3, S, S] in, float32 or float16; [N, classes] out. Throws SHAPE_MISMATCH for anything else. */
+function interfaceOf(path: string, {graph}: Model): Pick<Subject, 'input' | 'output' | 'classes'> {
+  const [input, ...others] = graph.inputs;
+  if (!input || others.length > 0)
+    refuse(path, `has ${graph.inputs.length} inputs`, 'a classifier with one input, the images, is expected');
+  const [batch, channels, height, width] = input.shape ?? [];
+  const isImages = input.shape?.length === 4 && channels === 3 && typeof height === 'number' && height === width;
+  const {dtype} = input;
+  if (!isImages || (dtype !== 'float32' && dtype !== 'float16')) {
+    const found = `${dtype}${formatShape(input.shape ?? [])}`;
+    refuse(path, `input '${input.name}' is ${found}`, 'images are given as float32[N, 3, S, S], S a fixed number');
+  }
+  const logits = graph.outputs.find((v) => v.shape?.length === 2 && typeof v.shape[1] === 'number');
+  if (!logits) {
+    const found = graph.outputs.map((v) => `'${v.name}' ${formatShape(v.shape ?? [])}`).join(', ');
+    refuse(path, `no output is a table of logits: ${found}`, 'an output [N, classes] is expected');
+  }
+  const fixed = typeof batch === 'number' ? batch : undefined;
+  return {
+    input: {name: input.name, side: height as number, batch: fixed, dtype},
+    output: logits.name,
+    classes: logits.shape![1] as number,
+  };
+}
+
+function sizeOf({graph}: Model, fileBytes: number | undefined): SubjectSize {
+  const weights = graph.initializers.filter((v) => v.dtype.includes('float')).map((v) => v.initializer!);
+  const operators = new Map<string, number>();
+  for (const {opType} of graph.nodes) operators.set(opType, (operators.get(opType) ?? 0) + 1);
+  return {
+    nodes: graph.nodes.length,
+    parameters: weights.reduce((n, t) => n + elementCount(t.shape), 0),
+    weightBytes: weights.reduce((n, t) => n + byteLength(t), 0),
+    fileBytes,
+    macs: macsOf(graph).macs,
+    operators: [...operators].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])),
+  };
+}
+
+/** An ONNX file. Throws the codes of reading it, and SHAPE_MISMATCH if it is no classifier of images. */
+export function subjectOfFile(path: string): Subject {
+  const model = decodeModel(fileSource(path), {openExternal: externalFilesIn(dirname(path)).open});
+  return {
+    name: basename(path),
+    path,
+    form: 'onnx',
+    ...interfaceOf(path, model),
+    size: sizeOf(model, statSync(path).size),
+    metadata: model.metadata,
+    model: () => model,
+    open: (options) => openSession(path, options),
+  };
+}
+
+/** A network in memory, made of the checkpoint at `path`. Its bytes are made when a session is opened, and not kept. */
+export function subjectOfModel(path: string, form: 'student' | 'teacher', model: Model): Subject {
+  return {
+    name: `${basename(path)} (${form})`,
+    path,
+    form,
+    ...interfaceOf(path, model),
+    size: sizeOf(model, undefined),
+    metadata: model.metadata,
+    model: () => model,
+    open: (options) => openSession(modelBytes(model), options),
+  };
+}
+
+/** Names stay unique: the second file of a name gets its folder, then a number. */
+export function distinguish(subjects: readonly Subject[]): Subject[] {
+  const taken = new Set<string>();
+  return subjects.map((subject) => {
+    const candidates = [subject.name, subject.form === 'onnx' ? subject.path : `${subject.path} (${subject.form})`];
+    const name = candidates.find((n) => !taken.has(n)) ?? firstFree(subject.name, taken);
+    taken.add(name);
+    return {...subject, name};
+  });
+}
+function firstFree(name: string, taken: ReadonlySet<string>): string {
+  for (let i = 2; ; i++) if (!taken.has(`${name} #${i}`)) return `${name} #${i}`;
+}

@@ -1,0 +1,111 @@
+/** Equal models are equal, and a disturbed weight is found in the layer it belongs to. */
+import {toFloat32} from '../../src/core/tensor.js';
+import {edgeInputs, type InputGroup, randomInputs} from '../../src/eval/inputs.js';
+import {runImages} from '../../src/eval/logits.js';
+import {macsOf} from '../../src/eval/macs.js';
+import {distinguish, type Subject, subjectOfModel} from '../../src/eval/subject.js';
+import {statisticsOf} from '../../src/eval/tensor-statistics.js';
+import {pairOutputs, verify} from '../../src/eval/verify.js';
+import {type TinyOptions, tinyNetwork} from './networks.js';
+
+const subject = (options: TinyOptions = {}): Subject => subjectOfModel('tiny.pth', 'student', tinyNetwork(options));
+const inputs = (): InputGroup[] => [...randomInputs(8, 0, 10, 4), edgeInputs(8, 0)];
+
+test('a model against itself: no difference, on every kind of input', async () => {
+  const {ok, outputs, divergence} = await verify({reference: subject(), actual: subject({batch: 3}), inputs: inputs()});
+  expect(ok).toBe(true);
+  expect(outputs.map(({kind, images, sameTop1}) => [kind, images, sameTop1])).toEqual([
+    ['random', 10, 10],
+    ['edge', 10, 10],
+  ]);
+  expect(Math.max(...outputs.map((o) => o.relative))).toBeLessThan(1e-5);
+  expect(divergence).toBeUndefined();
+});
+
+test.each([
+  ['conv1.bias', 'conv1', undefined],
+  ['conv2.weight', 'conv2', 'relu1'],
+  ['fc.bias', 'logits', 'flat'],
+])('a disturbed %s is found in %s', async (name, layer, before) => {
+  const {ok, divergence, worst} = await verify({
+    reference: subject(),
+    actual: subject({disturb: {name, by: 0.01}}),
+    inputs: inputs(),
+  });
+  expect(ok).toBe(false);
+  expect(divergence!.first!.name).toBe(layer);
+  expect(divergence!.lastEqual?.name).toBe(before);
+  expect(divergence!.first!.maxAbs).toBeGreaterThan(0);
+  expect(worst!.relative).toBeGreaterThan(1e-4);
+});
+
+test('the table is what comparing all numbers at once gives', async () => {
+  const [a, b] = [subject(), subject({disturb: {name: 'fc.weight', by: 0.001}})];
+  const [group] = [...randomInputs(8, 1, 16, 16)];
+  const {outputs} = await verify({reference: a, actual: b, inputs: [group!], tolerance: 1e-9});
+  const [want, got] = await Promise.all(
+    [a, b].map(async (s) => {
+      const session = await s.open({});
+      return runImages(session, s, group!.images);
+    }),
+  );
+  const differences = [...want!].map((v, i) => Math.abs(v - got![i]!)).sort((x, y) => x - y);
+  const [row] = outputs;
+  expect(row!.maxAbs).toBeCloseTo(differences.at(-1)!, 6);
+  expect(row!.exceeding).toBe(16);
+  expect(row!.p50 / differences[Math.ceil(differences.length / 2) - 1]!).toBeCloseTo(1, 1);
+});
+
+test('NaN in one model alone is no agreement', async () => {
+  const broken = subject({disturb: {name: 'fc.bias', by: Number.NaN}});
+  const {ok, outputs} = await verify({reference: subject(), actual: broken, inputs: inputs()});
+  expect(ok).toBe(false);
+  expect(outputs[0]).toMatchObject({exceeding: 10, maxAbs: Number.POSITIVE_INFINITY});
+});
+
+test('models of different networks are refused', async () => {
+  await expect(verify({reference: subject(), actual: subject({classes: 5}), inputs: []})).rejects.toMatchObject({
+    code: 'SHAPE_MISMATCH',
+  });
+});
+
+test('outputs: logits belong together, others by name', () => {
+  const renamed = tinyNetwork();
+  renamed.graph.rename(renamed.graph.outputs[0]!, 'scores');
+  renamed.graph.outputs.push(renamed.graph.value('flat')!);
+  const other = subjectOfModel('b', 'student', renamed);
+  expect(pairOutputs(subject(), {...other, output: 'scores'})).toEqual({pairs: [['logits', 'scores']], unmatched: ['flat']});
+});
+
+test('inputs are a function of the seed; every edge is another image', () => {
+  const [first, again] = [edgeInputs(8, 3), edgeInputs(8, 3)];
+  expect(first).toEqual(again);
+  const images = first.names.map((_, i) => first.images.data.slice(i * 192, (i + 1) * 192).join());
+  expect(new Set(images).size).toBe(first.names.length);
+  expect([...randomInputs(8, 0, 10, 4)].map((g) => g.names.length)).toEqual([4, 4, 2]);
+});
+
+test('MACs: loops over the layers, for any batch', () => {
+  const byHand = 64 * 8 * 3 * 9 + 64 * 8 * 8 * 9 + 8 * 10;
+  expect(macsOf(tinyNetwork().graph)).toEqual({macs: byHand, unknown: 0});
+  expect(macsOf(tinyNetwork({batch: 4}).graph).macs).toBe(byHand);
+});
+
+test('statistics of a tensor', () => {
+  expect(statisticsOf([1, 2, 3, 4, Number.NaN])).toEqual({min: 1, max: 4, mean: 2.5, deviation: Math.sqrt(1.25), nonFinite: 1});
+});
+
+test('a subject tells its size; names become unique', () => {
+  const s = subject();
+  const constants = s.model().graph.initializers.map((v) => toFloat32(v.initializer!.read()).data.length);
+  expect(s.size).toMatchObject({
+    nodes: 7,
+    parameters: constants.reduce((x, y) => x + y),
+    operators: expect.arrayContaining([['Conv', 2]]),
+  });
+  expect(distinguish([s, s, s]).map((x) => x.name)).toEqual([
+    'tiny.pth (student)',
+    'tiny.pth (student) #2',
+    'tiny.pth (student) #3',
+  ]);
+});
