@@ -26,7 +26,9 @@ export function sizeReader(stateDict: StateDict, ratio: number): SizeReader {
   const shape = (key: string) => {
     const found = stateDict.get(key);
     if (found) return found.shape;
-    const near = nearest(key, stateDict.keys());
+    // A name with other numbers is another layer's, and rightly there: a slip is looked for among the rest first.
+    const sameNumbers = [...stateDict.keys()].filter((other) => other.replace(/\D+/g, ' ') === key.replace(/\D+/g, ' '));
+    const near = nearest(key, sameNumbers) ?? nearest(key, stateDict.keys());
     throw new GpdError('KEY_MISSING', `the checkpoint has no '${key}'`, {
       at: key,
       ...(near && {hint: `did you mean '${near}'?`}),
@@ -110,7 +112,10 @@ function headsOf(dims: readonly number[], asked: readonly number[] | undefined):
       },
     );
   }
-  if (heads.length !== dims.length || dims.some((d, i) => d % heads[i]! !== 0)) {
+  if (
+    heads.length !== dims.length ||
+    dims.some((d, i) => !(Number.isInteger(heads[i]) && heads[i]! > 0 && d % heads[i]! === 0))
+  ) {
     throw new GpdError('SHAPE_MISMATCH', `heads ${heads.join(',')} do not divide the widths ${dims.join(',')} of the stages`, {
       hint: `--heads takes ${dims.length} number${dims.length === 1 ? '' : 's'} that divide these widths`,
     });

@@ -78,7 +78,18 @@ function recogniseRatio(
   args: number | undefined,
 ): Evidence & {ratio: number} {
   const widened = [...stateDict.keys()].some((key) => key.endsWith('.tiny_running_mean'));
-  const result = (ratio: number, from: string) => ({ratio, what: 'ratio', value: String(ratio), from});
+  const result = (ratio: number, from: string) => {
+    if (widened && !(Number.isInteger(ratio) && ratio >= 2)) {
+      throw new GpdError(
+        'ARCH_AMBIGUOUS',
+        `the ratio ${ratio} (${from}) cannot be: a teacher is a whole number of times as wide`,
+        {
+          hint: 'name the ratio it was trained with, 2 or more: --ratio N',
+        },
+      );
+    }
+    return {ratio, what: 'ratio', value: String(ratio), from};
+  };
   if (!widened) {
     if (asked !== undefined && asked !== 1) {
       throw new GpdError(
@@ -150,7 +161,7 @@ function checkOrepaPlaces(form: GpdForm, modules: readonly Module[]): void {
       throw new GpdError(
         'SHAPE_MISMATCH',
         `'${m.name}' is stored as OREPA branches, but is not a 3x3 convolution of stride 1`,
-        {at: m.name},
+        {at: m.name, hint: 'the original makes no such network: the file was edited, or is of another one'},
       );
     }
   }
@@ -176,7 +187,8 @@ export function recognise(
   const arch = families[family].read(sizeReader(stateDict, ratio.ratio), options.heads);
   checkArchName(arch, options.arch);
   const imageSize = options.imageSize ?? arch.imageSize;
-  const refusal = arch.refuses(imageSize);
+  const isSize = Number.isInteger(imageSize) && imageSize > 0;
+  const refusal = isSize ? arch.refuses(imageSize) : `images have a whole number of pixels a side, not ${imageSize}`;
   if (refusal) throw new GpdError('SHAPE_MISMATCH', refusal, {hint: 'choose another --image-size'});
   const {modules, records} = manifestOf(arch, imageSize);
   const form = gpdForm(stateDict, modules, ratio.ratio);
