@@ -1,0 +1,86 @@
+/**
+ * An image file's bytes to RGB, as `PIL.Image.open(…).convert('RGB')` decodes them: embedded colour profiles and the EXIF
+ * orientation are ignored, alpha is dropped, of an animation the first frame is taken.
+ */
+import type {Sharp, SharpOptions} from 'sharp';
+import {describeBytes, type ImageKind, imageKind, isGray16Png, jpegFrame} from './image-kind.js';
+import {decodePpm} from './ppm.js';
+import type {Image} from './resample.js';
+
+/** PIL refuses images above this as decompression bombs (twice Image.MAX_IMAGE_PIXELS). */
+export const MAX_PIXELS = 178_956_970;
+
+type SharpModule = typeof import('sharp').default;
+let loaded: Promise<SharpModule> | undefined;
+
+async function load(): Promise<SharpModule> {
+  const module = await import('sharp');
+  const sharp = module.default;
+  sharp.concurrency(1); // images are decoded side by side instead
+  sharp.cache(false); // no image comes twice
+  return sharp;
+}
+
+/** `failOn: 'error'` is PIL's strictness: truncated files are refused, stray bytes between JPEG segments are not. */
+const options: SharpOptions = {ignoreIcc: true, failOn: 'error', limitInputPixels: MAX_PIXELS};
+
+/** sharp on a file's bytes, after a look at what they are. Its errors and ours are plain: the caller knows the path. */
+export async function openImage(bytes: Uint8Array): Promise<{pipeline: Sharp; kind: ImageKind}> {
+  const kind = imageKind(bytes);
+  if (!kind) throw new Error(describeBytes(bytes));
+  loaded ??= load();
+  const sharp = await loaded;
+  if (kind !== 'ppm') return {pipeline: sharp(bytes, options), kind};
+  const {width, height, data} = decodePpm(bytes);
+  return {pipeline: sharp(data, {raw: {width, height, channels: 3}}), kind};
+}
+
+export async function decodeImage(bytes: Uint8Array): Promise<Image> {
+  if (imageKind(bytes) === 'ppm') return decodePpm(bytes);
+  const {pipeline, kind} = await openImage(bytes);
+  if (kind === 'jpeg' && jpegFrame(bytes)?.components === 4) return decodeCmyk(pipeline);
+  if (kind === 'png' && isGray16Png(bytes)) return decodeGray16(pipeline);
+  const {data, info} = await pipeline.raw().toBuffer({resolveWithObject: true});
+  return toRgb(data, info);
+}
+
+interface RawInfo {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: number;
+}
+
+export function toRgb(data: Uint8Array, {width, height, channels}: RawInfo): Image {
+  if (channels === 3) return {width, height, data};
+  const pixels = width * height;
+  const rgb = new Uint8Array(pixels * 3);
+  const [green, blue] = channels > 3 ? [1, 2] : [0, 0]; // two channels are gray and alpha
+  for (let i = 0, from = 0, to = 0; i < pixels; i++, from += channels, to += 3) {
+    rgb[to] = data[from]!;
+    rgb[to + 1] = data[from + green]!;
+    rgb[to + 2] = data[from + blue]!;
+  }
+  return {width, height, data: rgb};
+}
+
+/** (1 - K) - C·(1 - K) in bytes, products rounded: Pillow, Convert.c, cmyk2rgb. libvips alone would go through colour profiles. */
+async function decodeCmyk(pipeline: Sharp): Promise<Image> {
+  const {data, info} = await pipeline.pipelineColourspace('cmyk').toColourspace('cmyk').raw().toBuffer({resolveWithObject: true});
+  const rgb = new Uint8Array(info.width * info.height * 3);
+  for (let from = 0, to = 0; to < rgb.length; from += 4, to += 3) {
+    const light = 255 - data[from + 3]!;
+    for (let c = 0; c < 3; c++) {
+      const product = data[from + c]! * light + 128;
+      rgb[to + c] = Math.max(0, light - (((product >> 8) + product) >> 8));
+    }
+  }
+  return {width: info.width, height: info.height, data: rgb};
+}
+
+/** Pillow reads 16-bit gray as mode I, whose conversion to RGB clips: everything above 255 is white. */
+async function decodeGray16(pipeline: Sharp): Promise<Image> {
+  const {data, info} = await pipeline.toColourspace('grey16').raw({depth: 'ushort'}).toBuffer({resolveWithObject: true});
+  const samples = new Uint16Array(Uint8Array.from(data).buffer);
+  const clipped = Uint8Array.from(samples, (v) => Math.min(v, 255));
+  return toRgb(clipped, info);
+}

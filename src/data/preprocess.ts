@@ -1,0 +1,58 @@
+/**
+ * A decoded image to a network's input: torchvision's Resize and CenterCrop on bytes, then normalised floats.
+ * Facts: torchvision 0.14, transforms/functional.py (resize, center_crop) and their use in both training codes.
+ */
+import type {Recipe} from './recipe.js';
+import {type Image, resample} from './resample.js';
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Resize(int): the short side becomes `short`, the long one int(short · long / short side). */
+export function resizedSize({width, height}: Size, short: number): Size {
+  return width <= height
+    ? {width: short, height: Math.trunc((short * height) / width)}
+    : {width: Math.trunc((short * width) / height), height: short};
+}
+
+/** Python's round, of a number of halves. */
+const halfRoundedToEven = (n: number) => (n % 2 === 0 ? n / 2 : 2 * Math.round(n / 4));
+/** CenterCrop's offset, and where the image lies in the crop when it is smaller: padding is the floor of half, and black. */
+const centre = (size: number, crop: number) =>
+  size >= crop ? {from: halfRoundedToEven(size - crop), length: crop, at: 0} : {from: 0, length: size, at: (crop - size) >> 1};
+
+export function preprocess(image: Image, {resize, crop, interpolation}: Recipe): Image {
+  const size = resize === undefined ? image : resizedSize(image, resize);
+  const x = centre(size.width, crop ?? size.width);
+  const y = centre(size.height, crop ?? size.height);
+  const window = {left: x.from, top: y.from, width: x.length, height: y.length};
+  const isWhole =
+    x.length === image.width && y.length === image.height && size.width === image.width && size.height === image.height;
+  const cut = isWhole ? image : resample(image, {size, filter: interpolation, window});
+  return crop === undefined || (cut.width === crop && cut.height === crop) ? cut : padded(cut, crop, x.at, y.at);
+}
+
+function padded(image: Image, side: number, left: number, top: number): Image {
+  const data = new Uint8Array(side * side * 3);
+  for (let y = 0; y < image.height; y++) {
+    const row = image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3);
+    data.set(row, ((top + y) * side + left) * 3);
+  }
+  return {width: side, height: side, data};
+}
+
+/** What every byte becomes, per channel: (x - 255·mean) / (255·std), which is (x / 255 - mean) / std, rounded to float32 once. */
+export function normaliser({mean, std}: Pick<Recipe, 'mean' | 'std'>): (rgb: Uint8Array, target: Float32Array) => void {
+  const table = [0, 1, 2].map((c) => Float32Array.from({length: 256}, (_, x) => (x - 255 * mean[c]!) / (255 * std[c]!)));
+  const [red, green, blue] = table as [Float32Array, Float32Array, Float32Array];
+  return (rgb, target) => {
+    const plane = rgb.length / 3;
+    for (let i = 0, p = 0; i < plane; i++, p += 3) {
+      target[i] = red[rgb[p]!]!;
+      target[plane + i] = green[rgb[p + 1]!]!;
+      target[2 * plane + i] = blue[rgb[p + 2]!]!;
+    } // [H, W, 3] → [3, H, W]
+  };
+}

@@ -1,0 +1,139 @@
+/**
+ * Resizing and cropping as torchvision does it on PIL images, to the bit: horizontal pass, then vertical, each rounded to 8 bits,
+ * with Pillow's fixed-point weights (`coefficients.ts`). Only the pixels of the window that is wanted are computed.
+ */
+import {type Axis, type Coefficients, coefficients, type FilterName} from './coefficients.js';
+import {BLOCK, instantiateKernels, type ResampleKernels, ROW_GROUP} from './resample-kernels.js';
+
+/** 8-bit RGB, row-major, without padding. */
+export interface Image {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array; // [height, width, 3]
+}
+export interface Box {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+export interface ResampleOptions {
+  /** The part of the source to resize, as if it had been cut out before: no pixel beyond it is used. Default: all. */
+  readonly box?: Box;
+  /** What the source, or its box, becomes. */
+  readonly size: {readonly width: number; readonly height: number};
+  readonly filter: FilterName;
+  /** The part of the result to compute. Default: all. */
+  readonly window?: Box;
+}
+
+const whole = ({width, height}: {width: number; height: number}): Box => ({left: 0, top: 0, width, height});
+const inside = (box: Box, {width, height}: {width: number; height: number}) =>
+  box.left >= 0 &&
+  box.top >= 0 &&
+  box.width > 0 &&
+  box.height > 0 &&
+  box.left + box.width <= width &&
+  box.top + box.height <= height;
+
+export function resample(image: Image, {box = whole(image), size, filter, window = whole(size)}: ResampleOptions): Image {
+  if (!inside(box, image) || !inside(window, size)) {
+    throw new Error(
+      `resample: ${JSON.stringify({box, window})} exceeds ${image.width}x${image.height} → ${size.width}x${size.height}`,
+    );
+  }
+  const across: Axis = {input: box.width, output: size.width, from: window.left, length: window.width};
+  const down: Axis = {input: box.height, output: size.height, from: window.top, length: window.height};
+  return {
+    width: window.width,
+    height: window.height,
+    data: twoPasses(image, box, coefficients(across, filter), coefficients(down, filter)),
+  };
+}
+
+let kernels: ResampleKernels | undefined;
+/** Above this the memory is given back after use: one huge image must not cost every later one. */
+const MAX_KEPT_BYTES = 32 * 1024 * 1024;
+const PAGE = 65536;
+/** Source rows are brought over in pieces of this size: they stay in the cache, and memory does not depend on the image's height. */
+const PIECE_BYTES = 256 * 1024;
+
+const roundUp = (n: number, unit: number) => Math.ceil(n / unit) * unit;
+
+/** Hands out consecutive, aligned places of the kernels' memory. */
+function layout(...sizes: number[]): {offsets: number[]; bytes: number} {
+  const offsets: number[] = [];
+  let bytes = 0;
+  for (const size of sizes) {
+    offsets.push(bytes);
+    bytes += roundUp(size + BLOCK, BLOCK); // kernels touch up to a block beyond the end
+  }
+  return {offsets, bytes};
+}
+
+function reserve(bytes: number): ResampleKernels {
+  kernels ??= instantiateKernels();
+  const missing = bytes - kernels.memory.buffer.byteLength;
+  if (missing > 0) kernels.memory.grow(Math.ceil(missing / PAGE));
+  return kernels;
+}
+
+function twoPasses(image: Image, box: Box, across: Coefficients, down: Coefficients): Uint8Array<ArrayBuffer> {
+  const columns = across.starts.length;
+  const outRows = down.starts.length;
+  const stride = roundUp(columns * 3 + 1, BLOCK); // + 1: a row's last pixel is stored as four bytes
+  const firstRow = down.starts[0]!;
+  const rows = down.starts[outRows - 1]! + down.counts[outRows - 1]! - firstRow;
+  const sourceStride = image.width * 3;
+  const pieceRows = Math.max(ROW_GROUP, roundUp(Math.floor(PIECE_BYTES / sourceStride), ROW_GROUP));
+  const {offsets, bytes} = layout(
+    pieceRows * sourceStride,
+    roundUp(rows, ROW_GROUP) * stride,
+    outRows * columns * 3,
+    columns * 4,
+    columns * 4,
+    across.weights.byteLength,
+    down.weights.byteLength,
+  );
+  const [source, middle, target, starts, counts, weights, downWeights] = offsets as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const {memory, horizontal, vertical} = reserve(bytes);
+  const bytesView = new Uint8Array(memory.buffer);
+  new Int32Array(memory.buffer, starts, columns).set(across.starts.map((start) => (box.left + start) * 3));
+  new Int32Array(memory.buffer, counts, columns).set(across.counts);
+  new Int32Array(memory.buffer, weights, across.weights.length).set(across.weights);
+  new Int32Array(memory.buffer, downWeights, down.weights.length).set(down.weights);
+
+  for (let done = 0; done < rows; done += pieceRows) {
+    const from = box.top + firstRow + done;
+    const here = Math.min(pieceRows, rows - done);
+    bytesView.set(image.data.subarray(from * sourceStride, (from + here) * sourceStride), source);
+    for (let y = 0; y < here; y += ROW_GROUP) {
+      horizontal(
+        source + y * sourceStride,
+        sourceStride,
+        middle + (done + y) * stride,
+        stride,
+        starts,
+        counts,
+        weights,
+        across.taps * 4,
+        columns,
+      );
+    }
+  }
+  for (let y = 0; y < outRows; y++) {
+    const first = middle + (down.starts[y]! - firstRow) * stride;
+    vertical(first, stride, down.counts[y]!, downWeights + y * down.taps * 4, target + y * columns * 3, columns * 3);
+  }
+  const result = bytesView.slice(target, target + outRows * columns * 3) as Uint8Array<ArrayBuffer>;
+  if (bytes > MAX_KEPT_BYTES) kernels = undefined;
+  return result;
+}
