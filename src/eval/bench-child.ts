@@ -1,0 +1,57 @@
+/** A program of its own: one session in one process, so that models share neither memory, threads nor caches. */
+import {float32ToHalf} from '../core/half.js';
+import {fillUniform} from '../core/random.js';
+import {elementCount, float32, type Tensor, tensor} from '../core/tensor.js';
+import {openSession, preloadRuntime, type Session} from '../onnx/session.js';
+import type {ChildTask, Order, Report, RoundOrder} from './bench-protocol.js';
+
+let session: Session | undefined;
+let inputs = new Map<string, Tensor>();
+
+function inputOf({input: {name, dtype, shape}}: ChildTask): Map<string, Tensor> {
+  const data = new Float32Array(elementCount(shape));
+  fillUniform(data, 'bench', -1.7, 1.7);
+  const value =
+    dtype === 'float16' ? tensor('float16', shape, float32ToHalf(data) as Uint16Array<ArrayBuffer>) : float32(shape, data);
+  return new Map([[name, value]]);
+}
+
+async function open(task: ChildTask): Promise<Report> {
+  await preloadRuntime(); // the library's own loading is not the model's
+  const bytesBefore = process.memoryUsage().rss;
+  const start = performance.now();
+  const {path, provider, deviceId, threads} = task;
+  session = await openSession(path, {provider, deviceId, threads});
+  const loadMs = performance.now() - start;
+  inputs = inputOf(task);
+  return {opened: {loadMs, bytesBefore}};
+}
+
+async function round({ms, minRuns}: RoundOrder): Promise<Report> {
+  const latencies: number[] = [];
+  const end = performance.now() + ms;
+  while (latencies.length < minRuns || performance.now() < end) {
+    const start = performance.now();
+    await session!.run(inputs);
+    latencies.push(performance.now() - start);
+  }
+  return {latencies};
+}
+
+async function close(): Promise<Report> {
+  await session?.close();
+  return {closed: {peakBytes: process.resourceUsage().maxRSS * 1024}};
+}
+
+const obey = (order: Order): Promise<Report> =>
+  'open' in order ? open(order.open) : 'round' in order ? round(order.round) : close();
+
+process.on('message', async (order: Order) => {
+  try {
+    process.send!(await obey(order));
+  } catch (error) {
+    const {message, code, hint} = error as Error & {code?: string; hint?: string};
+    process.send!({failed: {message, code, hint}} satisfies Report);
+  }
+});
+process.on('disconnect', () => process.exit()); // the parent is gone

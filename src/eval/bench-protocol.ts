@@ -1,0 +1,27 @@
+/** What the bench and its child processes say to each other. Plain data: it crosses a process border. */
+import type {ProviderName} from '../onnx/providers.js';
+
+export interface ChildTask {
+  path: string;
+  input: {name: string; dtype: 'float32' | 'float16'; shape: readonly number[]};
+  provider: ProviderName;
+  deviceId?: number | undefined;
+  threads?: number | undefined;
+}
+/** Runs for so long, and so many times at least. */
+export interface RoundOrder {
+  ms: number;
+  minRuns: number;
+}
+export type Order = {open: ChildTask} | {round: RoundOrder} | {close: true};
+
+export interface Opened {
+  loadMs: number;
+  /** Of the process before the model was loaded. */
+  bytesBefore: number;
+}
+export type Report =
+  | {opened: Opened}
+  | {latencies: number[]}
+  | {closed: {peakBytes: number}}
+  | {failed: {message: string; code: string | undefined; hint: string | undefined}};

@@ -1,0 +1,52 @@
+/** What latencies say, and what they do not: percentiles, rates, and a verdict only where the difference exceeds the noise. */
+import {median, quantile, quartileRange, sortedCopy} from './statistics.js';
+
+export interface LatencySummary {
+  runs: number;
+  /** Milliseconds of one run. */
+  min: number;
+  p50: number;
+  p90: number;
+  p99: number;
+  mean: number;
+  /** Distance of the quartiles of the rounds' medians, in percent of the median: how much the machine itself moved. */
+  spreadPercent: number;
+}
+
+/** Latencies in milliseconds, round by round. */
+export function summariseLatencies(rounds: readonly (readonly number[])[]): LatencySummary {
+  const sorted = sortedCopy(rounds.flat());
+  const p50 = quantile(sorted, 0.5);
+  return {
+    runs: sorted.length,
+    min: sorted[0] ?? Number.NaN,
+    p50,
+    p90: quantile(sorted, 0.9),
+    p99: quantile(sorted, 0.99),
+    mean: sorted.reduce((a, b) => a + b, 0) / sorted.length,
+    spreadPercent: (100 * quartileRange(rounds.map(median))) / p50,
+  };
+}
+
+export interface Verdict {
+  /** Which is faster; undefined if the measurement does not say. */
+  faster: 'a' | 'b' | undefined;
+  /** Time of b over time of a: the median over the rounds. */
+  ratio: number;
+  /** |ratio − 1| and the distance of the quartiles of the rounds' ratios, percent. */
+  differencePercent: number;
+  spreadPercent: number;
+}
+
+/**
+ * The same rounds of both, in pairs: what slows the machine for a while slows both and leaves their ratio. No verdict if the ratio
+ * moved more between rounds than it differs from 1.
+ */
+export function verdictOf(a: readonly (readonly number[])[], b: readonly (readonly number[])[]): Verdict {
+  const ratios = a.map((round, i) => median(b[i]!) / median(round));
+  const ratio = median(ratios);
+  const differencePercent = 100 * Math.abs(ratio - 1);
+  const spreadPercent = 100 * quartileRange(ratios);
+  const isClear = differencePercent > spreadPercent;
+  return {faster: isClear ? (ratio > 1 ? 'a' : 'b') : undefined, ratio, differencePercent, spreadPercent};
+}

@@ -1,0 +1,252 @@
+/**
+ * Latency and throughput: each model with each number of threads and images in a process of its own, in turns, so that what the
+ * machine does meanwhile hits all of them alike.
+ */
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {modelBytes} from '../onnx/encode.js';
+import type {ProviderName} from '../onnx/providers.js';
+import {BenchProcess} from './bench-process.js';
+import type {ChildTask, Opened} from './bench-protocol.js';
+import {type LatencySummary, summariseLatencies, type Verdict, verdictOf} from './bench-statistics.js';
+import {gemmPeak} from './gemm.js';
+import type {Subject} from './subject.js';
+
+export interface BenchOptions {
+  models: readonly Subject[];
+  provider?: ProviderName | undefined;
+  deviceId?: number | undefined;
+  /** Undefined: the runtime's choice, one a physical core. */
+  threads?: readonly (number | undefined)[];
+  batches?: readonly number[];
+  rounds?: number | undefined;
+  /** Of one contender in one round. */
+  roundMs?: number | undefined;
+  warmUpMs?: number | undefined;
+  onProgress?: (done: number, total: number, what: string) => void;
+  signal?: AbortSignal | undefined;
+  /** The compiled child, where it does not lie beside this file. */
+  childProgram?: string | undefined;
+}
+
+export interface BenchRow extends LatencySummary {
+  model: string;
+  /** Null: the runtime's choice. */
+  threads: number | null;
+  batch: number;
+  imagesPerSecond: number;
+  /** Multiply-accumulates for one image. */
+  macs: number;
+  /** Two operations a multiply-accumulate. */
+  gflops: number;
+  /** Of the matrix products measured in the same rounds, percent. */
+  peakShare: number;
+  loadMs: number;
+  /** Of the process, and how much of it was there before the model. */
+  peakBytes: number;
+  baseBytes: number;
+  /** Medians of the rounds, for the chart. */
+  rounds: number[];
+}
+export interface BenchFailure {
+  model: string;
+  threads: number | null;
+  batch: number;
+  reason: string;
+}
+export interface BenchVerdict extends Verdict {
+  a: string;
+  b: string;
+  threads: number | null;
+  batch: number;
+}
+export interface BenchPeak {
+  threads: number | null;
+  gflops: number;
+}
+export interface BenchResult {
+  provider: ProviderName;
+  complete: boolean;
+  rows: BenchRow[];
+  peaks: BenchPeak[];
+  verdicts: BenchVerdict[];
+  failures: BenchFailure[];
+}
+
+/** Ten medians give quartiles that mean something; a third of a second holds dozens of runs of a small network. */
+const DEFAULT_ROUNDS = 10;
+const DEFAULT_ROUND_MS = 300;
+/** Memory is claimed and clocks settle in the first runs. */
+const DEFAULT_WARM_UP_MS = 300;
+const MIN_RUNS = 3;
+
+interface Contender {
+  name: string;
+  /** Undefined for the matrix products. */
+  subject: Subject | undefined;
+  threads: number | undefined;
+  batch: number;
+  /** Of one run. */
+  macs: number;
+  task: ChildTask;
+}
+interface Measured extends Contender {
+  process: BenchProcess & {opened: Opened};
+  rounds: number[][];
+  peakBytes: number;
+}
+
+export async function bench(options: BenchOptions): Promise<BenchResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'gpd-bench-'));
+  const run = new Bench(options, folder);
+  try {
+    return await run.result();
+  } finally {
+    run.kill();
+    rmSync(folder, {recursive: true, force: true});
+  }
+}
+
+class Bench {
+  private readonly provider: ProviderName;
+  private readonly threads: readonly (number | undefined)[];
+  private measured: Measured[] = [];
+  private readonly failures: BenchFailure[] = [];
+
+  constructor(
+    private readonly options: BenchOptions,
+    private readonly folder: string,
+  ) {
+    this.provider = options.provider ?? 'cpu';
+    this.threads = options.threads ?? [undefined];
+  }
+
+  async result(): Promise<BenchResult> {
+    const contenders = [...this.peaks(), ...this.models()];
+    for (const contender of contenders) await this.start(contender);
+    const complete = await this.rounds();
+    for (const m of this.measured) m.peakBytes = await m.process.close();
+    const peaks = this.measured.filter((m) => !m.subject).map(peakOf);
+    const rows = this.measured.filter((m) => m.subject);
+    return {
+      provider: this.provider,
+      complete,
+      peaks,
+      rows: rows.map((m) => rowOf(m, peaks)),
+      verdicts: verdictsOf(rows),
+      failures: this.failures,
+    };
+  }
+
+  kill(): void {
+    for (const {process} of this.measured) process.kill();
+  }
+
+  private peaks(): Contender[] {
+    const {model, input, macs} = gemmPeak(this.provider);
+    const path = join(this.folder, 'gemm.onnx');
+    writeFileSync(path, modelBytes(model));
+    const name = 'matrix products';
+    return this.threads.map((threads) => ({
+      name,
+      subject: undefined,
+      threads,
+      batch: 1,
+      macs,
+      task: this.task(path, {...input, dtype: 'float32'}, threads),
+    }));
+  }
+
+  /** A model with a fixed batch is measured with that one alone. */
+  private models(): Contender[] {
+    const {models, batches = [1]} = this.options;
+    return this.threads.flatMap((threads) =>
+      models.flatMap((subject) => {
+        const {input, path} = subject;
+        const sizes = input.batch === undefined ? batches : [input.batch];
+        return sizes.map((batch) => {
+          const shape = [batch, 3, input.side, input.side];
+          const task = this.task(path, {name: input.name, dtype: input.dtype, shape}, threads);
+          return {name: subject.name, subject, threads, batch, macs: batch * subject.size.macs, task};
+        });
+      }),
+    );
+  }
+
+  private task(path: string, input: ChildTask['input'], threads: number | undefined): ChildTask {
+    return {path, input, provider: this.provider, deviceId: this.options.deviceId, threads};
+  }
+
+  /** What is not there for the matrix products is there for no model: that ends the bench. */
+  private async start(contender: Contender): Promise<void> {
+    const {childProgram, warmUpMs = DEFAULT_WARM_UP_MS} = this.options;
+    try {
+      const process = await BenchProcess.start(contender.name, contender.task, childProgram);
+      this.measured.push({...contender, process, rounds: [], peakBytes: 0});
+      await process.round({ms: warmUpMs, minRuns: MIN_RUNS});
+    } catch (error) {
+      if (!contender.subject) throw error;
+      this.drop(contender, error);
+    }
+  }
+
+  private drop({name, threads, batch}: Contender, error: unknown): void {
+    this.failures.push({model: name, threads: threads ?? null, batch, reason: (error as Error).message});
+    this.measured = this.measured.filter((m) => m.name !== name || m.threads !== threads || m.batch !== batch);
+  }
+
+  /** Every second round backwards: A B B A. */
+  private async rounds(): Promise<boolean> {
+    const {rounds = DEFAULT_ROUNDS, roundMs = DEFAULT_ROUND_MS, signal, onProgress} = this.options;
+    for (let r = 0; r < rounds; r++) {
+      for (const m of r % 2 ? this.measured.toReversed() : [...this.measured]) {
+        onProgress?.(r, rounds, m.name);
+        try {
+          m.rounds.push(await m.process.round({ms: roundMs, minRuns: MIN_RUNS}));
+        } catch (error) {
+          this.drop(m, error);
+        }
+      }
+      if (signal?.aborted) return r === rounds - 1;
+    }
+    return true;
+  }
+}
+
+const gflopsOf = (macs: number, ms: number): number => (2 * macs) / (ms * 1e6);
+
+const peakOf = ({threads, macs, rounds}: Measured): BenchPeak => ({
+  threads: threads ?? null,
+  gflops: gflopsOf(macs, summariseLatencies(rounds).p50),
+});
+
+function rowOf(m: Measured, peaks: readonly BenchPeak[]): BenchRow {
+  const latencies = summariseLatencies(m.rounds);
+  const gflops = gflopsOf(m.macs, latencies.p50);
+  const threads = m.threads ?? null;
+  return {
+    model: m.name,
+    threads,
+    batch: m.batch,
+    ...latencies,
+    imagesPerSecond: (1000 * m.batch) / latencies.p50,
+    macs: m.macs / m.batch,
+    gflops,
+    peakShare: (100 * gflops) / peaks.find((p) => p.threads === threads)!.gflops,
+    loadMs: m.process.opened.loadMs,
+    peakBytes: m.peakBytes,
+    baseBytes: m.process.opened.bytesBefore,
+    rounds: m.rounds.map((round) => summariseLatencies([round]).p50),
+  };
+}
+
+/** The first model against each other one, under the same conditions. */
+function verdictsOf(rows: readonly Measured[]): BenchVerdict[] {
+  const first = rows[0]?.name;
+  return rows.flatMap((b) => {
+    const a = rows.find((row) => row.name === first && row.threads === b.threads && row.batch === b.batch);
+    if (!a || a === b) return [];
+    return [{a: a.name, b: b.name, threads: b.threads ?? null, batch: b.batch, ...verdictOf(a.rounds, b.rounds)}];
+  });
+}

@@ -1,0 +1,234 @@
+/** The result of an evaluation as plain data: what `--json` prints, tables show and the report draws. Shares are in percent. */
+import type {ProviderName} from '../onnx/providers.js';
+import type {Outcome, PairOutcome} from './evaluate.js';
+import type {ProviderExplanation} from './explain-provider.js';
+import {type GateOptions, type GateResult, judge} from './gates.js';
+import type {WorstPair} from './pair-tally.js';
+import type {Interval} from './statistics.js';
+import type {Subject, SubjectForm, SubjectSize} from './subject.js';
+import type {WorstImage} from './tally.js';
+
+/** Low and high edge, percent, 95 %. */
+type Edges = [low: number, high: number];
+
+export interface ModelSummary {
+  name: string;
+  path: string;
+  form: SubjectForm;
+  images: number;
+  labelled: number;
+  /** Percent; null where no image has a label. */
+  top1: number | null;
+  top5: number | null;
+  correct1: number;
+  correct5: number;
+  top1Interval: Edges;
+  top5Interval: Edges;
+  crossEntropy: number | null;
+  /** Percent. */
+  calibrationError: number | null;
+  /** Percent of images with the baseline's top class. */
+  agreement: number | null;
+  nonFinite: number;
+  size: SubjectSize;
+  loadMs: number;
+  /** In the model alone, decoding aside. */
+  imagesPerSecond: number;
+  perClass: {class: string; images: number; top1: number | null; top5: number | null}[];
+  /** Wrong answers, most frequent first. */
+  confusions: {class: string; predicted: string; images: number}[];
+  calibration: {images: number; confidence: number; accuracy: number}[];
+  /** Where its answer cost most. */
+  worst: WorstSummary[];
+}
+export interface AnswerSummary {
+  class: string;
+  /** Percent. */
+  confidence: number;
+}
+export interface WorstSummary {
+  index: number;
+  path: string;
+  class: string | null;
+  loss: number;
+  answer: AnswerSummary;
+}
+export interface WorstPairSummary {
+  index: number;
+  path: string;
+  class: string | null;
+  /** Largest |Δ| of a logit. */
+  difference: number;
+  a: AnswerSummary;
+  b: AnswerSummary;
+}
+export interface ComparisonSummary {
+  a: string;
+  b: string;
+  images: number;
+  agreement: number | null;
+  agreementInterval: Edges;
+  bothRight: number;
+  onlyA: number;
+  onlyB: number;
+  bothWrong: number;
+  /** Probability of so uneven a split of onlyA and onlyB if both models were equally good. */
+  mcnemar: number;
+  difference: {median: number; p99: number; max: number};
+  histogram: {low: number; high: number; count: number}[];
+  worst: WorstPairSummary[];
+}
+export interface Settings {
+  data: string;
+  classes: number;
+  recipe: object;
+  /** Why this recipe. */
+  recipeReason: string;
+  batchSize: number;
+  threads: number | null;
+  provider: {asked: string; used: ProviderName; reason: string};
+}
+export interface Evaluation {
+  /** False if the run was interrupted: the numbers are of the images that were seen. */
+  complete: boolean;
+  images: {total: number; seen: number; failed: number};
+  failures: {path: string; reason: string}[];
+  settings: Settings;
+  /** Whose answers the others are compared with. */
+  baseline: string;
+  models: ModelSummary[];
+  comparisons: ComparisonSummary[];
+  gates: GateResult[];
+  /** Every gate is met. */
+  ok: boolean;
+  providers: {model: string; explanation: ProviderExplanation}[];
+  timing: Outcome['timing'];
+  peakBytes: number;
+}
+
+export interface Context {
+  settings: Settings;
+  gates: GateOptions;
+  classes: readonly string[];
+  /** Path of an image by its index. */
+  pathOf(index: number): string;
+  providers: Evaluation['providers'];
+}
+
+const percent = (share: number): number => Number((100 * share).toFixed(6));
+const percentOrNull = (share: number): number | null => (Number.isFinite(share) ? percent(share) : null);
+const edges = ({low, high}: Interval): Edges => [percent(low), percent(high)];
+const finiteOrNull = (x: number): number | null => (Number.isFinite(x) ? x : null);
+
+/** The student before deployment where a checkpoint is given, else the first model. */
+export const baselineOf = (subjects: readonly Pick<Subject, 'form'>[]): number =>
+  Math.max(
+    0,
+    subjects.findIndex(({form}) => form === 'student'),
+  );
+
+export function summarise(outcome: Outcome, context: Context): Evaluation {
+  const subjects = outcome.models.map(({subject}) => subject);
+  const reference = baselineOf(subjects);
+  const models = outcome.models.map((_, m) => summariseModel(outcome, m, reference, context));
+  const baseline = models[reference]!;
+  const gates = judge(context.gates, models, baseline);
+  return {
+    complete: outcome.complete,
+    images: {total: outcome.total, seen: outcome.done, failed: outcome.failures.count},
+    failures: outcome.failures.list,
+    settings: context.settings,
+    baseline: baseline.name,
+    models,
+    comparisons: outcome.pairs.map((pair) => summarisePair(pair, subjects, context)),
+    gates,
+    ok: gates.every((gate) => gate.ok),
+    providers: context.providers,
+    timing: outcome.timing,
+    peakBytes: process.resourceUsage().maxRSS * 1024,
+  };
+}
+
+const className = (classes: readonly string[], label: number): string => classes[label] ?? String(label);
+const pairOf = (pairs: readonly PairOutcome[], a: number, b: number) =>
+  pairs.find((p) => (p.a === a && p.b === b) || (p.a === b && p.b === a));
+
+function summariseModel({models, pairs}: Outcome, m: number, reference: number, {classes, pathOf}: Context): ModelSummary {
+  const {subject, interval1, interval5, ...r} = models[m]!;
+  const agreement = m === reference ? 1 : pairOf(pairs, m, reference)!.agreement;
+  return {
+    name: subject.name,
+    path: subject.path,
+    form: subject.form,
+    images: r.images,
+    labelled: r.labelled,
+    top1: percentOrNull(r.top1),
+    top5: percentOrNull(r.top5),
+    correct1: r.correct1,
+    correct5: r.correct5,
+    top1Interval: edges(interval1),
+    top5Interval: edges(interval5),
+    crossEntropy: finiteOrNull(r.crossEntropy),
+    calibrationError: percentOrNull(r.calibrationError),
+    agreement: r.images > 0 ? percentOrNull(agreement) : null,
+    nonFinite: r.nonFinite,
+    size: subject.size,
+    loadMs: r.loadMs,
+    imagesPerSecond: r.runImagesPerSecond,
+    perClass: r.perClass.map(({label, images, top1, top5}) => ({
+      class: className(classes, label),
+      images,
+      top1: percentOrNull(top1),
+      top5: percentOrNull(top5),
+    })),
+    confusions: r.confusions.map(({label, predicted, images}) => ({
+      class: className(classes, label),
+      predicted: className(classes, predicted),
+      images,
+    })),
+    calibration: r.calibration.map(({images, confidence, accuracy}) => ({
+      images,
+      confidence: percent(confidence),
+      accuracy: percent(accuracy),
+    })),
+    worst: r.worst.map((image) => summariseWorst(image, classes, pathOf)),
+  };
+}
+
+const answerOf = (
+  classes: readonly string[],
+  {predicted, confidence}: {predicted: number; confidence: number},
+): AnswerSummary => ({
+  class: className(classes, predicted),
+  confidence: percent(confidence),
+});
+const labelOf = (classes: readonly string[], label: number): string | null => (label < 0 ? null : className(classes, label));
+
+const summariseWorst = (image: WorstImage, classes: readonly string[], pathOf: Context['pathOf']): WorstSummary => ({
+  index: image.index,
+  path: pathOf(image.index),
+  class: labelOf(classes, image.label),
+  loss: image.key,
+  answer: answerOf(classes, image),
+});
+
+const summariseWorstPair = (pair: WorstPair, classes: readonly string[], pathOf: Context['pathOf']): WorstPairSummary => ({
+  index: pair.index,
+  path: pathOf(pair.index),
+  class: labelOf(classes, pair.label),
+  difference: pair.difference,
+  a: answerOf(classes, pair.a),
+  b: answerOf(classes, pair.b),
+});
+
+function summarisePair(pair: PairOutcome, subjects: readonly Subject[], {classes, pathOf}: Context): ComparisonSummary {
+  const {a, b, agreement, agreementInterval, worst, ...rest} = pair;
+  return {
+    a: subjects[a]!.name,
+    b: subjects[b]!.name,
+    ...rest,
+    agreement: percentOrNull(agreement),
+    agreementInterval: edges(agreementInterval),
+    worst: worst.map((image) => summariseWorstPair(image, classes, pathOf)),
+  };
+}

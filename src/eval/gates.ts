@@ -1,0 +1,69 @@
+/** Conditions that a result was asked to meet. A gate that is not met is a result too: reported in full, exit 1. */
+import type {ModelSummary} from './evaluation.js';
+
+export interface GateOptions {
+  /** Percent. */
+  minTop1?: number | undefined;
+  /** Points of top-1 below the baseline. */
+  maxDrop?: number | undefined;
+  /** Percent of images with the baseline's top class. */
+  minAgreement?: number | undefined;
+}
+
+export interface GateResult {
+  gate: 'min-top1' | 'max-drop' | 'min-agreement';
+  model: string;
+  bound: number;
+  /** Null where there is nothing to judge: no labels, or no images. */
+  value: number | null;
+  ok: boolean;
+}
+
+interface Gate {
+  bound(options: GateOptions): number | undefined;
+  value(model: ModelSummary, baseline: ModelSummary): number | null;
+  meets(value: number, bound: number): boolean;
+  /** The baseline is not compared with itself. */
+  judgesBaseline: boolean;
+}
+
+const drop = (model: ModelSummary, baseline: ModelSummary): number | null =>
+  model.top1 === null || baseline.top1 === null ? null : rounded(baseline.top1 - model.top1);
+/** 81.02 − 80.92 is 0.1, not 0.09999…. */
+const rounded = (points: number): number => Number(points.toFixed(6));
+
+/** THE table of gates. */
+const gates: Readonly<Record<GateResult['gate'], Gate>> = {
+  'min-top1': {
+    bound: (o) => o.minTop1,
+    value: (model) => model.top1,
+    meets: (value, bound) => value >= bound,
+    judgesBaseline: true,
+  },
+  'max-drop': {
+    bound: (o) => o.maxDrop,
+    value: drop,
+    meets: (value, bound) => value <= bound,
+    judgesBaseline: false,
+  },
+  'min-agreement': {
+    bound: (o) => o.minAgreement,
+    value: (model) => model.agreement,
+    meets: (value, bound) => value >= bound,
+    judgesBaseline: false,
+  },
+};
+
+/** The dynamic teacher is not judged: it is not what is deployed. What cannot be measured does not pass. */
+export function judge(options: GateOptions, models: readonly ModelSummary[], baseline: ModelSummary): GateResult[] {
+  const judged = models.filter((m) => m.form !== 'teacher');
+  return (Object.entries(gates) as [GateResult['gate'], Gate][]).flatMap(([gate, {bound, value, meets, judgesBaseline}]) => {
+    const limit = bound(options);
+    if (limit === undefined) return [];
+    const compared = judgesBaseline ? judged : judged.filter((m) => m !== baseline);
+    return compared.map((model): GateResult => {
+      const measured = value(model, baseline);
+      return {gate, model: model.name, bound: limit, value: measured, ok: measured !== null && meets(measured, limit)};
+    });
+  });
+}
