@@ -3,4 +3,6 @@
 import {run} from './run.js';
 
 const [first, ...rest] = process.argv.slice(2);
-await run(first === '--version' ? [first] : ['convert', ...(first === undefined ? ['--help'] : [first]), ...rest]);
+await run(
+  first === '--version' || first === '-V' ? [first] : ['convert', ...(first === undefined ? ['--help'] : [first]), ...rest],
+);

@@ -46,7 +46,10 @@ function countKeys(keys: readonly KeyUse[]): KeyCounts {
   const used = (use: KeyUse['use']) => keys.filter((key) => key.use === use).length;
   const byReason = new Map<string, string[]>();
   for (const {key, use, reason = 'not used'} of keys) {
-    if (use === 'ignored') byReason.set(reason, [...(byReason.get(reason) ?? []), key]);
+    if (use !== 'ignored') continue;
+    const ignored = byReason.get(reason) ?? [];
+    ignored.push(key);
+    byReason.set(reason, ignored);
   }
   return {
     both: used('both'),

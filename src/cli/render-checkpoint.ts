@@ -66,7 +66,11 @@ function renderArgs({args, meta}: CheckpointSummary, style: Style): string[] {
 
 function renderTensors(tensors: readonly TensorSummary[], style: Style, all: boolean): string[] {
   if (all) {
-    const rows = tensors.map((t) => [printable(t.name), `${t.dtype} ${formatShape(t.shape)}`, t.reason ?? t.use ?? '']);
+    const rows = tensors.map((t) => [
+      printable(t.name),
+      `${t.dtype} ${formatShape(t.shape)}`,
+      printable(t.reason ?? t.use ?? ''),
+    ]);
     return [style.bold('tensors'), ...table(rows, [{}, {}, {paint: style.dim}])];
   }
   const rows = groupTensors(tensors).map(({name, members}) => [
@@ -103,7 +107,9 @@ function groupTensors(tensors: readonly TensorSummary[]): {name: string; members
     const groups = new Map<string, TensorSummary[]>();
     for (const t of tensors) {
       const name = t.name.split('.').slice(0, depth).join('.');
-      groups.set(name, [...(groups.get(name) ?? []), t]);
+      const members = groups.get(name) ?? [];
+      members.push(t); // a hostile file has a million tensors of one prefix: no copies
+      groups.set(name, members);
     }
     return [...groups].map(([name, members]) => ({name, members}));
   };

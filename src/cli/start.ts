@@ -2,10 +2,15 @@
  * The process around the commands: settings, signals, closed pipes, exit codes. Everything heavy is imported by the command that
  * needs it; `gpd --help` reads the manifest and loads no command at all.
  */
+import {fileURLToPath} from 'node:url';
+import {Config} from '@oclif/core/config';
+import {CLIError} from '@oclif/core/errors';
 import {run} from '@oclif/core/run';
 import {settings} from '@oclif/core/settings';
 import {GpdError} from '../core/error.js';
+import {nearest} from '../core/nearest.js';
 import {exitCodeOf, exitCodes} from './exit-codes.js';
+import {printable} from './format.js';
 import {renderError} from './render-error.js';
 import {styleFor} from './style.js';
 
@@ -21,10 +26,29 @@ export async function start(argv: readonly string[]): Promise<void> {
     process.exit(exitCodes.usage);
   }
   try {
-    await run([...argv], import.meta.url);
+    const config = await Config.load({
+      root: fileURLToPath(import.meta.url),
+      userPlugins: false,
+      devPlugins: false,
+      jitPlugins: false,
+    });
+    const args = withoutHelpWord(argv);
+    refuseUnknown(args[0], config);
+    await run(args, config);
   } catch (error) {
     await fail(error);
   }
+}
+
+/** `gpd help convert` is `gpd convert --help`. */
+const withoutHelpWord = ([first, ...rest]: readonly string[]): string[] =>
+  first === 'help' ? [...rest, '--help'] : first === undefined ? [] : [first, ...rest];
+
+function refuseUnknown(name: string | undefined, config: Config): void {
+  if (name === undefined || name.startsWith('-') || config.findCommand(name) || config.findTopic(name)) return;
+  const near = nearest(name, config.commandIDs);
+  const hint = near ? `did you mean ${config.bin} ${near}?` : `${config.bin} --help lists the commands`;
+  throw new CLIError(`there is no command '${printable(name)}'; ${hint}`, {exit: exitCodes.usage});
 }
 
 /** A reader that went away (`gpd inspect FILE | head`) wants no more output: no message, and nothing that looks like a failure. */

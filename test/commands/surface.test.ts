@@ -64,5 +64,6 @@ test('help and version come from the manifest', async () => {
   const {version} = JSON.parse(read('package.json'));
   for (const program of ['gpd', 'gpd-convert'] as const)
     expect((await run(['--version'], {program})).stdout).toContain(`/${version} `);
+  expect((await run(['help', 'convert'])).stdout).toContain('$ gpd convert CHECKPOINT');
   expect((await run([], {program: 'gpd-convert'})).stdout).toContain('$ gpd convert CHECKPOINT');
 });

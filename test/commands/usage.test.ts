@@ -17,6 +17,10 @@ describe('usage', () => {
     expect(stderr).toContain('Error');
   });
 
+  test('a misspelt command', async () => {
+    expect((await run(['covnert', 'x.pth'])).stderr).toContain("there is no command 'covnert'; did you mean gpd convert?");
+  });
+
   test('as JSON', async () => {
     const {status, stdout} = await run(['convert', 'x.pth', '--opset', '9', '--json']);
     expect(status).toBe(2);
