@@ -1,8 +1,7 @@
 /** From a checkpoint to proven files: recognise, build the training form, rewrite, write, prove, and only then let the files appear. */
 import {type Checkpoint, openCheckpoint} from '../checkpoint/open.js';
 import {fileSource} from '../core/bytes.js';
-import {GpdError} from '../core/error.js';
-import {checkOutput, type StagedFile, Staging} from '../core/output.js';
+import {GpdError, naming} from '../core/error.js';
 import {type Recognised, recognise} from '../models/recognise.js';
 import {metadataBytes} from '../onnx/metadata.js';
 import type {PassReport} from '../onnx/pass.js';
@@ -92,7 +91,9 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
   digesting.catch(() => {}); // awaited below; an earlier failure must not be reported twice
   const staging = new Staging();
   try {
-    const r = await watch.measure('recognise', () => recognise(checkpoint.stateDict, checkpoint.args, options));
+    const r = await watch.measure('recognise', () =>
+      naming(path, () => recognise(checkpoint.stateDict, checkpoint.args, options)),
+    );
     checkLabels(options.labels, r);
     await runtime;
     const run = new Run(r, options, staging, watch);

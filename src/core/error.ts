@@ -62,3 +62,19 @@ export class GpdError extends Error {
     this.data = details.data;
   }
 }
+
+/** Runs `work`; what it refuses is said to be in `name`, for functions that know tensors but not the file they are from. */
+export function naming<T>(name: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof GpdError) || error.message.startsWith(name)) throw error;
+    const {code, message, at, hint, data} = error;
+    throw new GpdError(code, `${name}: ${message}`, {
+      ...(at !== undefined && {at}),
+      ...(hint !== undefined && {hint}),
+      ...(data && {data}),
+      cause: error,
+    });
+  }
+}
