@@ -65,7 +65,11 @@ export function toRgb(data: Uint8Array, {width, height, channels}: RawInfo): Ima
 
 /** (1 - K) - C·(1 - K) in bytes, products rounded: Pillow, Convert.c, cmyk2rgb. libvips alone would go through colour profiles. */
 async function decodeCmyk(pipeline: Sharp): Promise<Image> {
-  const {data, info} = await pipeline.pipelineColourspace('cmyk').toColourspace('cmyk').raw().toBuffer({resolveWithObject: true});
+  const {data, info} = await pipeline
+    .pipelineColourspace('cmyk')
+    .toColourspace('cmyk')
+    .raw()
+    .toBuffer({resolveWithObject: true});
   const rgb = new Uint8Array(info.width * info.height * 3);
   for (let from = 0, to = 0; to < rgb.length; from += 4, to += 3) {
     const light = 255 - data[from + 3]!;

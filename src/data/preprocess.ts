@@ -5,6 +5,9 @@
 import type {Recipe} from './recipe.js';
 import {type Image, resample} from './resample.js';
 
+/** The part of a recipe that is about places, not values. */
+export type Geometry = Pick<Recipe, 'resize' | 'crop' | 'interpolation'>;
+
 interface Size {
   readonly width: number;
   readonly height: number;
@@ -23,7 +26,7 @@ const halfRoundedToEven = (n: number) => (n % 2 === 0 ? n / 2 : 2 * Math.round(n
 const centre = (size: number, crop: number) =>
   size >= crop ? {from: halfRoundedToEven(size - crop), length: crop, at: 0} : {from: 0, length: size, at: (crop - size) >> 1};
 
-export function preprocess(image: Image, {resize, crop, interpolation}: Recipe): Image {
+export function preprocess(image: Image, {resize, crop, interpolation}: Geometry): Image {
   const size = resize === undefined ? image : resizedSize(image, resize);
   const x = centre(size.width, crop ?? size.width);
   const y = centre(size.height, crop ?? size.height);

@@ -1,0 +1,22 @@
+/** Samples with labels, wherever they come from. */
+
+export interface Sample {
+  readonly index: number;
+  /** Where it came from, for messages. */
+  readonly path: string;
+  readonly label: number | undefined;
+  /** The encoded image, in a fresh array: whoever reads may move its buffer to another thread. */
+  read(): Promise<Uint8Array>;
+}
+
+export interface Dataset {
+  readonly name: string;
+  readonly samples: readonly Sample[];
+  /** Class names in label order; [] when unknown. */
+  readonly classes: readonly string[];
+  /** What was left out or looks wrong: files that are no images, classes without any, doubles. */
+  readonly warnings: readonly string[];
+  close(): Promise<void>;
+}
+
+export {type OpenDatasetOptions, openDataset} from './open-dataset.js';

@@ -1,0 +1,43 @@
+/** What a folder and an archive have in common: files with relative paths that can be read. */
+
+export interface Entry {
+  /** Relative, with '/'; no '.', '..' or empty parts. */
+  readonly path: string;
+  readonly size: number;
+  read(): Promise<Uint8Array>;
+}
+
+export interface Listing {
+  /** For messages. */
+  readonly name: string;
+  readonly entries: readonly Entry[];
+  /** Folders that hold no file are classes too. */
+  readonly folders: readonly string[];
+  readonly warnings: readonly string[];
+  close(): Promise<void>;
+}
+
+/** Python's order of str: by code point. (`<` orders by UTF-16 unit, where surrogates come before U+E000 to U+FFFF.) */
+export function compareText(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];
+    if (x !== y) return (x >= 0xd800 && y >= 0xd800 ? Number(x < 0xe000) - Number(y < 0xe000) : 0) || x - y;
+  }
+  return a.length - b.length;
+}
+
+/** torchvision's IMG_EXTENSIONS. */
+const imageExtensions = ['.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'];
+export const isImage = (path: string): boolean => imageExtensions.some((extension) => path.toLowerCase().endsWith(extension));
+/** Hidden files, and what macOS leaves in archives: `._x`, `.DS_Store`, `__MACOSX`. */
+export const isHidden = (path: string): boolean => path.split('/').some((part) => part.startsWith('.') || part === '__MACOSX');
+
+export const folderOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
+export const fileOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+/** 'a, b, c and 7 more' */
+export function some(names: readonly string[], shown = 3): string {
+  const rest = names.length - shown;
+  return rest > 0 ? `${names.slice(0, shown).join(', ')} and ${rest} more` : names.join(', ');
+}

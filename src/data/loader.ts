@@ -1,0 +1,166 @@
+/**
+ * Batches of normalised images, in the order asked for, while the next ones are read and decoded. What is in memory does not depend
+ * on the size of the set: a window of crops as bytes, and two batches of floats (the one given out and the one being filled).
+ */
+import {GpdError} from '../core/error.js';
+import {type Tensor, tensor} from '../core/tensor.js';
+import type {Dataset, Sample} from './dataset.js';
+import {type Decoder, openDecoder} from './decoders.js';
+import type {PrepareOptions} from './prepare.js';
+import {normaliser} from './preprocess.js';
+import type {Recipe} from './recipe.js';
+import type {Image} from './resample.js';
+
+export interface Failure {
+  readonly path: string;
+  readonly index: number;
+  readonly reason: string;
+}
+
+export interface Batch {
+  /** [n, 3, height, width], normalised. n is smaller where samples were skipped, and 0 where all were. */
+  readonly images: Tensor<'float32'>;
+  /** -1: unknown. */
+  readonly labels: Int32Array;
+  readonly indices: Int32Array;
+  /** Samples that could not be read. */
+  readonly failures: readonly Failure[];
+}
+
+export interface LoadOptions {
+  readonly recipe: Recipe;
+  readonly batchSize: number;
+  /** Threads that decode; 0: none but this one. Default: one a core. The result does not depend on it. */
+  readonly workers?: number;
+  /** 'stop' (default) throws at the first image that cannot be read; 'skip' goes on and reports it in the batch. */
+  readonly onError?: 'stop' | 'skip';
+  /** Which samples, in which order. Default: all, as they are. */
+  readonly indices?: readonly number[];
+  /** See `decodeFast`. */
+  readonly fast?: boolean;
+  /** How many batches are read and decoded ahead of the one being filled. Default 1. */
+  readonly prefetch?: number;
+}
+
+export async function* loadBatches(dataset: Dataset, options: LoadOptions): AsyncGenerator<Batch, void, undefined> {
+  const {recipe, batchSize, workers, onError = 'stop', fast = false, prefetch = 1} = options;
+  if (!(batchSize >= 1)) throw new Error(`a batch of ${batchSize} images`);
+  const samples = options.indices ? options.indices.map((i) => sampleAt(dataset, i)) : dataset.samples;
+  if (samples.length === 0) return;
+  const decoder = openDecoder(workers);
+  const {resize, crop, interpolation} = recipe;
+  const window = Math.max(prefetch * batchSize, 2 * decoder.parallel);
+  const reading = new Reading(samples, decoder, {recipe: {resize, crop, interpolation}, fast}, window);
+  const fill = batchFiller(recipe, onError);
+  const batch = (start: number) => {
+    const part = samples.slice(start, start + batchSize);
+    const filled = fill(part, (i) => reading.take(start + i));
+    filled.catch(() => {}); // it is awaited, but only after the consumer has come back
+    return filled;
+  };
+  try {
+    let next = batch(0);
+    for (let start = 0; start < samples.length; start += batchSize) {
+      const current = await next;
+      if (start + batchSize < samples.length) next = batch(start + batchSize); // under way while the consumer works on this one
+      yield current;
+    }
+  } finally {
+    reading.stop();
+    await decoder.close();
+  }
+}
+
+function sampleAt(dataset: Dataset, index: number): Sample {
+  const sample = dataset.samples[index];
+  if (!sample) throw new Error(`${dataset.name} has ${dataset.samples.length} samples, there is no ${index}`);
+  return sample;
+}
+
+/** Samples being read and decoded, at most `window` beyond the one that is taken. */
+class Reading {
+  private readonly started = new Map<number, Promise<Image>>();
+  private next = 0;
+
+  constructor(
+    private readonly samples: readonly Sample[],
+    private readonly decoder: Decoder,
+    private readonly options: PrepareOptions,
+    private readonly window: number,
+  ) {}
+
+  take(position: number): Promise<Image> {
+    const end = Math.min(position + this.window, this.samples.length);
+    for (; this.next < end; this.next++) {
+      const image = this.read(this.samples[this.next]!);
+      image.catch(() => {}); // it is looked at when its turn comes
+      this.started.set(this.next, image);
+    }
+    const image = this.started.get(position);
+    if (!image) throw new Error(`sample ${position} was taken already`);
+    this.started.delete(position);
+    return image;
+  }
+
+  stop(): void {
+    this.next = this.samples.length;
+    this.started.clear();
+  }
+
+  private async read(sample: Sample): Promise<Image> {
+    return this.decoder.prepare(await sample.read(), this.options);
+  }
+}
+
+type Size = Pick<Image, 'width' | 'height'>;
+
+/** Waits for the images of a batch in their order and writes each into its place. The first image of all decides on the size. */
+function batchFiller(recipe: Recipe, onError: 'stop' | 'skip') {
+  const normalise = normaliser(recipe);
+  let size: Size | undefined = recipe.crop === undefined ? undefined : {width: recipe.crop, height: recipe.crop};
+  return async (samples: readonly Sample[], take: (i: number) => Promise<Image>): Promise<Batch> => {
+    const read: Sample[] = [];
+    const failures: Failure[] = [];
+    let floats = new Float32Array(0);
+    for (const [i, sample] of samples.entries()) {
+      try {
+        const image = await take(i);
+        size ??= {width: image.width, height: image.height};
+        checkSize(image, size);
+        const length = 3 * size.width * size.height;
+        if (floats.length === 0) floats = new Float32Array(samples.length * length);
+        normalise(image.data, floats.subarray(read.length * length, (read.length + 1) * length));
+        read.push(sample);
+      } catch (error) {
+        failures.push(failureOf(sample, error, onError));
+      }
+    }
+    const {width, height} = size ?? {width: 0, height: 0};
+    const shape = [read.length, 3, height, width];
+    return {
+      images: tensor('float32', shape, floats.subarray(0, read.length * 3 * width * height)),
+      labels: Int32Array.from(read, ({label}) => label ?? -1),
+      indices: Int32Array.from(read, ({index}) => index),
+      failures,
+    };
+  };
+}
+
+function checkSize({width, height}: Size, expected: Size): void {
+  if (width === expected.width && height === expected.height) return;
+  throw new Error(
+    `it is ${width}x${height} where ${expected.width}x${expected.height} is needed, and nothing was to be cropped`,
+  );
+}
+
+/** A bad image is data; anything else (a broken pool, an unreadable disk) is not, and goes on up. */
+function failureOf({path, index}: Sample, error: unknown, onError: 'stop' | 'skip'): Failure {
+  if (error instanceof GpdError && error.code !== 'IMAGE_UNREADABLE') throw error;
+  const reason = (error as Error).message;
+  if (onError === 'skip') return {path, index, reason};
+  throw new GpdError('IMAGE_UNREADABLE', `${path}: ${reason}`, {
+    at: path,
+    hint: 'replace or remove the image, or skip images like it and have them counted',
+    cause: error,
+  });
+}

@@ -1,0 +1,86 @@
+/** A path to a dataset: what it is is decided by what lies there, not by its name. */
+import {statSync} from 'node:fs';
+import {basename} from 'node:path';
+import {type ByteSource, fileSource} from '../core/bytes.js';
+import {GpdError} from '../core/error.js';
+import {cifarDataset, cifarIn} from './cifar.js';
+import type {Dataset} from './dataset.js';
+import type {Listing} from './entries.js';
+import {listFolder} from './folder.js';
+import {gunzipToTemporary} from './gunzip.js';
+import {imageKind} from './image-kind.js';
+import {readLabelFile} from './labels.js';
+import {organise, withoutTopFolder} from './organise.js';
+import {listTar} from './tar.js';
+import {BLOCK_BYTES, isEmptyBlock, parseTarHeader} from './tar-header.js';
+
+export interface OpenDatasetOptions {
+  /** A file of labels, or of class names in label order: see `labels.ts`. */
+  readonly labels?: string;
+}
+
+/** A folder, a .tar or .tar.gz of one, or a CIFAR-10 batch. */
+export async function openDataset(path: string, options: OpenDatasetOptions = {}): Promise<Dataset> {
+  const labels = options.labels === undefined ? undefined : readLabelFile(options.labels);
+  const kind = kindOf(path);
+  if (kind === 'cifar') return cifarFile(path);
+  const listing = kind === 'folder' ? await listFolder(path) : withoutTopFolder(await listArchive(path, kind));
+  try {
+    return (await cifarIn(listing)) ?? organise(listing, labels);
+  } catch (error) {
+    await listing.close();
+    throw error;
+  }
+}
+
+async function listArchive(path: string, kind: 'tar' | 'gzip'): Promise<Listing> {
+  if (kind === 'tar') return listTar(path);
+  const unpacked = await gunzipToTemporary(path);
+  try {
+    const listing = await listTar(unpacked.path, path);
+    const close = async () => {
+      await listing.close();
+      unpacked.remove();
+    };
+    return {...listing, close};
+  } catch (error) {
+    unpacked.remove();
+    throw error;
+  }
+}
+
+function kindOf(path: string): 'folder' | 'tar' | 'gzip' | 'cifar' {
+  if (statSync(path, {throwIfNoEntry: false})?.isDirectory()) return 'folder';
+  const source = fileSource(path);
+  try {
+    return fileKind(path, source);
+  } finally {
+    source.close();
+  }
+}
+
+function fileKind(path: string, source: ByteSource): 'tar' | 'gzip' | 'cifar' {
+  const head = source.read(0, Math.min(source.size, BLOCK_BYTES));
+  if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip';
+  if (parseTarHeader(head) || (head.length === BLOCK_BYTES && isEmptyBlock(head))) return 'tar';
+  if (/^(data_batch_\d|test_batch).*\.bin$/.test(basename(path))) return 'cifar';
+  throw new GpdError('DATASET_INVALID', `${path}: ${whatItIs(head)}`, {
+    at: path,
+    hint: 'give a folder or a .tar or .tar.gz with <class>/<image>, or a CIFAR-10 batch (.bin)',
+  });
+}
+
+function whatItIs(head: Uint8Array): string {
+  if (head[0] === 0x50 && head[1] === 0x4b) return 'zip archives are not read; unpack it and give the folder';
+  if (imageKind(head)) return 'is a single image, not a set of them';
+  return 'is no set of images that is read here';
+}
+
+function cifarFile(path: string): Dataset {
+  const source = fileSource(path);
+  try {
+    return cifarDataset(path, [{path, bytes: source.read(0, source.size)}]);
+  } finally {
+    source.close();
+  }
+}
