@@ -2,6 +2,7 @@
 import {type Checkpoint, openCheckpoint} from '../checkpoint/open.js';
 import {fileSource} from '../core/bytes.js';
 import {GpdError, naming} from '../core/error.js';
+import {checkOutput, type StagedFile, Staging} from '../core/output.js';
 import {type Recognised, recognise} from '../models/recognise.js';
 import {metadataBytes} from '../onnx/metadata.js';
 import type {PassReport} from '../onnx/pass.js';
