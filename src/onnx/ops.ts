@@ -45,6 +45,7 @@ export function constantInts(value: Value | undefined): number[] | undefined {
   return Array.from(source.read().data as ArrayLike<number | bigint>, Number);
 }
 
+const axisOf = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
 const same = (x: Value, shape: Dims | undefined = x.shape): OutputType[] => [{dtype: x.dtype, shape}];
 const unary: OpSchema['infer'] = (_, [x]) => same(x!);
 
@@ -70,6 +71,37 @@ const elementwise = (since: number, attributes: Record<string, AttributeKind> = 
   attributes,
   infer: unary,
 });
+/** A bool for each number. */
+const predicate = (since: number, attributes: Record<string, AttributeKind> = {}): OpSchema => ({
+  since,
+  attributes,
+  infer: (_, [x]) => [{dtype: 'bool', shape: x!.shape}],
+});
+/** Any number of operands that broadcast. */
+const variadic = (since: number): OpSchema => ({
+  since,
+  infer: (_, inputs) => same(inputs[0]!, inputs.map((v) => v.dims).reduce(broadcastDims)),
+});
+const argument: OpSchema = {
+  since: 13,
+  attributes: {axis: 'int', keepdims: 'int', select_last_index: 'int'},
+  infer(node, [x]) {
+    const axis = axisOf(node.number('axis', 0), x!.dims.length);
+    const keep = node.number('keepdims', 1) === 1;
+    return [{dtype: 'int64', shape: x!.dims.flatMap((d, i) => (i !== axis ? [d] : keep ? [1] : []))}];
+  },
+};
+/** Names of functions of one number with no attributes. */
+const functions = ['Abs', 'Acos', 'Acosh', 'Asin', 'Asinh', 'Atan', 'Atanh', 'Ceil', 'Cos', 'Cosh', 'Floor', 'Log'].concat([
+  'Reciprocal',
+  'Round',
+  'Sign',
+  'Sin',
+  'Sinh',
+  'Softplus',
+  'Tan',
+  'Not',
+]);
 
 function slidingWindow(size: Dim, kernel: number, stride: number, before: number, after: number, dilation = 1): Dim {
   return typeof size === 'string' ? `${size}'` : Math.floor((size + before + after - dilation * (kernel - 1) - 1) / stride) + 1;
@@ -109,8 +141,6 @@ export function reshapeDims(from: Dims, target: readonly number[]): Dims {
   else out[open] = symbols.length === 1 && product === 1 ? symbols[0]! : `${[...symbols, product].join('*')}`;
   return out;
 }
-
-const axisOf = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
 
 /** Reductions with `axes` as an input since 18 (ReduceSum since 13), as an attribute before. */
 const reduction = (since: number): OpSchema => ({
@@ -162,11 +192,39 @@ const poolAttributes = {
 } as const;
 
 export const ops: Readonly<Record<string, OpSchema>> = {
+  ...Object.fromEntries(functions.map((name) => [name, elementwise(13)])),
   Add: binary(7),
   Sub: binary(7),
   Mul: binary(7),
   Div: binary(7),
   Pow: binary(7),
+  Mod: {...binary(13), attributes: {fmod: 'int'}},
+  BitwiseAnd: binary(18),
+  Equal: binary(13, 'bool'),
+  Greater: binary(13, 'bool'),
+  GreaterOrEqual: binary(16, 'bool'),
+  Less: binary(13, 'bool'),
+  LessOrEqual: binary(16, 'bool'),
+  And: binary(7, 'bool'),
+  Or: binary(7, 'bool'),
+  Xor: binary(7, 'bool'),
+  PRelu: binary(16),
+  Max: variadic(13),
+  Min: variadic(13),
+  Sum: variadic(13),
+  Where: {
+    since: 16,
+    infer: (_, [condition, x, y]) => same(x!, broadcastDims(condition!.dims, broadcastDims(x!.dims, y!.dims))),
+  },
+  IsNaN: predicate(13),
+  IsInf: predicate(10, {detect_negative: 'int', detect_positive: 'int'}),
+  Clip: elementwise(13),
+  Elu: elementwise(6, {alpha: 'float'}),
+  Selu: elementwise(6, {alpha: 'float', gamma: 'float'}),
+  LeakyRelu: elementwise(16, {alpha: 'float'}),
+  HardSigmoid: elementwise(6, {alpha: 'float', beta: 'float'}),
+  LogSoftmax: elementwise(13, {axis: 'int'}),
+  ScatterND: elementwise(18, {reduction: 'string'}),
   Relu: elementwise(6),
   Sqrt: elementwise(6),
   Erf: elementwise(9),
@@ -207,6 +265,22 @@ export const ops: Readonly<Record<string, OpSchema>> = {
     infer(node, [x, w]) {
       const kernel = w!.dims.slice(2) as number[];
       return same(x!, [x!.dims[0]!, w!.dims[0]!, ...windowed(node, x!.dims.slice(2), kernel)]);
+    },
+  },
+  ConvTranspose: {
+    since: 11,
+    attributes: {...convAttributes, output_padding: 'ints', output_shape: 'ints'},
+    infer(node, [x, w]) {
+      const spatial = x!.dims.slice(2) as number[];
+      const kernel = w!.dims.slice(2) as number[];
+      const rank = kernel.length;
+      const given = (name: string, otherwise: number, size = rank) => node.numbers(name, new Array(size).fill(otherwise));
+      const [strides, dilations, extra] = [given('strides', 1), given('dilations', 1), given('output_padding', 0)];
+      const pads = given('pads', 0, 2 * rank);
+      const sizes = spatial.map(
+        (n, i) => (n - 1) * strides[i]! + (kernel[i]! - 1) * dilations[i]! + 1 + extra[i]! - pads[i]! - pads[i + rank]!,
+      );
+      return same(x!, [x!.dims[0]!, (w!.dims[1] as number) * node.number('group', 1), ...sizes]);
     },
   },
   MaxPool: {since: 8, attributes: poolAttributes, infer: pool},
@@ -310,6 +384,55 @@ export const ops: Readonly<Record<string, OpSchema>> = {
       return same(x!, amounts && x!.dims.map((d, i) => (typeof d === 'string' ? d : d + amounts[i]! + amounts[i + rank]!)));
     },
   },
+  Unsqueeze: {
+    since: 13,
+    infer(_, [x, axes]) {
+      const positions = constantInts(axes);
+      if (!positions) return same(x!, undefined);
+      const shape = [...x!.dims];
+      for (const a of [...positions].sort((p, q) => p - q)) shape.splice(a < 0 ? a + shape.length + 1 : a, 0, 1);
+      return same(x!, shape);
+    },
+  },
+  Expand: {
+    since: 8,
+    infer(_, [x, shape]) {
+      const target = constantInts(shape);
+      return same(x!, target && broadcastDims(x!.dims, target));
+    },
+  },
+  Tile: {
+    since: 13,
+    infer(_, [x, repeats]) {
+      const counts = constantInts(repeats);
+      return same(x!, counts && x!.dims.map((d, i) => (d as number) * counts[i]!));
+    },
+  },
+  Gather: {
+    since: 13,
+    attributes: {axis: 'int'},
+    infer(node, [x, indices]) {
+      const axis = axisOf(node.number('axis', 0), x!.dims.length);
+      return same(x!, [...x!.dims.slice(0, axis), ...indices!.dims, ...x!.dims.slice(axis + 1)]);
+    },
+  },
+  GatherND: {
+    since: 13,
+    attributes: {batch_dims: 'int'},
+    infer: (_, [x, indices]) => same(x!, [...indices!.dims.slice(0, -1), ...x!.dims.slice(indices!.dims.at(-1) as number)]),
+  },
+  Einsum: {
+    since: 12,
+    attributes: {equation: 'string'},
+    infer(node, inputs) {
+      const [terms = '', result = ''] = node.text('equation', '').replaceAll(' ', '').split('->');
+      const sizes = new Map(terms.split(',').flatMap((term, i) => [...term].map((letter, d) => [letter, inputs[i]!.dims[d]!])));
+      return same(
+        inputs[0]!,
+        [...result].map((letter) => sizes.get(letter)!),
+      );
+    },
+  },
   Squeeze: {
     since: 13,
     infer(_, [x, axes]) {
@@ -322,6 +445,25 @@ export const ops: Readonly<Record<string, OpSchema>> = {
   },
   ReduceMean: reduction(1),
   ReduceSum: reduction(13),
+  ReduceMax: reduction(18),
+  ReduceMin: reduction(18),
+  ReduceProd: reduction(18),
+  ArgMax: argument,
+  ArgMin: argument,
+  CumSum: elementwise(14, {exclusive: 'int', reverse: 'int'}),
+  TopK: {
+    since: 11,
+    attributes: {axis: 'int', largest: 'int', sorted: 'int'},
+    infer(node, [x, k]) {
+      const axis = axisOf(node.number('axis', -1), x!.dims.length);
+      const count = constantInts(k)?.[0];
+      const shape = count === undefined ? undefined : x!.dims.map((d, i) => (i === axis ? count : d));
+      return [
+        {dtype: x!.dtype, shape},
+        {dtype: 'int64', shape},
+      ];
+    },
+  },
   Attention: {
     since: 23,
     attributes: {

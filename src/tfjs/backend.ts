@@ -39,40 +39,47 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     (this as unknown as {firstUse: boolean}).firstUse = false; // its advice to install another backend
   }
 
-  override write(values: BackendValues, shape: number[], dtype: DataType): DataId {
+  override write(values: BackendValues, _shape: number[], dtype: DataType): DataId {
     const dataId = {id: (this as unknown as {nextDataId(): number}).nextDataId()};
-    this.data.set(dataId, this.entry(values, shape, dtype, 1) as never);
+    this.data.set(dataId, {values, dtype, refCount: 1} as never);
     return dataId;
   }
-  override move(dataId: DataId, values: BackendValues, shape: number[], dtype: DataType, refCount: number): void {
-    this.data.set(dataId, this.entry(values, shape, dtype, refCount) as never);
-  }
-
-  /** The value behind a handle, in the shape that the handle has: a reshaped tensor shares its data. */
-  lazy({dataId, shape}: TensorInfo): LazyValue {
+  /** The value behind a handle, in the shape and type that the handle has: tensors that were reshaped or cast share their data. */
+  lazy({dataId, shape, dtype}: TensorInfo): LazyValue {
     const entry = this.entryOf(dataId);
-    entry.lazy ??= existing(entry, shape);
-    return record.reshape(entry.lazy, shape);
+    if (!entry.lazy) this.adopt(entry, shape);
+    return record.cast(record.reshape(entry.lazy!, shape), dtype as LazyDType);
   }
 
-  /** Records a call and gives handles for its results. */
-  defer(kernel: string, entry: KernelEntry, inputs: readonly TensorInfo[], attrs: object): TensorInfo[] {
-    const call = record.call(
-      kernel,
-      entry,
-      inputs.map((t) => this.lazy(t)),
-      attrs,
-    );
-    const infos = call.outputs.map((v) => this.handle(v));
+  /** Records a call and gives handles for its results, or says why it must run on TensorFlow.js's cpu code. */
+  defer(kernel: string, entry: KernelEntry, infos: readonly TensorInfo[], attrs: object): TensorInfo[] | string {
+    const foreign = infos.find((t) => !isLazyType(t.dtype));
+    if (foreign) return `${foreign.dtype} tensors`;
+    const inputs = infos.map((t) => this.lazy(t));
+    const reason = entry.refuses?.(inputs, attrs);
+    if (reason !== undefined) return reason;
+    const types = entry.infer(inputs, attrs);
+    if ([...inputs, ...types].some((t) => t.shape.includes(0))) return 'empty tensors';
+    const call = record.call(kernel, entry, inputs, attrs, types);
     if (++this.pendingCalls >= MAX_PENDING_CALLS) this.barrier();
-    return infos;
+    return call.outputs.map((v) => this.handle(v));
   }
 
-  /** Computes everything that is pending and still referred to. */
+  /**
+   * Computes everything that is pending and still referred to. What took part in a run that failed is from then on computed only
+   * when it is read itself, so that one impossible value does not stand in the way of the others.
+   */
   barrier(): void {
-    this.runtime.realize([...this.live]);
+    const wanted = [...this.live];
     this.live.clear();
     this.pendingCalls = 0;
+    this.runtime.realize(wanted);
+  }
+
+  /** The numbers are the caller's own: later steps must not see what it does with them. */
+  override readSync(dataId: DataId): BackendValues {
+    const values = super.readSync(dataId);
+    return this.entryOf(dataId).lazy && ArrayBuffer.isView(values) ? (values as Float32Array).slice() : values;
   }
 
   override disposeData(dataId: DataId, force = false): boolean {
@@ -119,20 +126,23 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     return this.data.get(dataId) as unknown as Entry;
   }
 
-  private entry(values: BackendValues, shape: number[], dtype: DataType, refCount: number): Entry {
-    const entry: Entry = {values, dtype, refCount};
-    if (isLazyType(dtype) && values !== undefined && values !== null) {
-      entry.lazy = existing(entry, shape);
-      entry.lazy.handles = 1;
-    }
-    return entry;
+  /**
+   * Numbers from outside take part in a recording from now on. They are copied: the recording is computed later, and the program
+   * may reuse its array before that.
+   */
+  private adopt(entry: Entry, shape: readonly number[]): void {
+    const value = new LazyValue(entry.dtype as LazyDType, [...shape]);
+    value.data = new arrays[value.dtype](entry.values as ArrayLike<number>);
+    value.handles = 1;
+    entry.lazy = value;
+    this.withLazyValues(entry);
   }
 
   /** `values` becomes a getter that computes first. */
   private withLazyValues(entry: Entry): Entry {
-    Object.defineProperty(entry, 'values', {
+    return Object.defineProperty(entry, 'values', {
       get: () => {
-        if (entry.lazy!.producer) this.barrier();
+        this.compute(entry.lazy!);
         return plainData(entry.lazy!);
       },
       set: (values: LazyData) => {
@@ -142,21 +152,20 @@ export class OnnxruntimeBackend extends MathBackendCPU {
         entry.lazy = replaced;
       },
     });
-    return entry;
+  }
+
+  private compute(value: LazyValue): void {
+    if (!value.producer) return;
+    if (!this.live.has(value)) return this.runtime.realize([value]);
+    try {
+      this.barrier();
+    } catch {
+      this.runtime.realize([value]); // another value was impossible; if it is this one, the same error again
+    }
   }
 }
 
-function existing(entry: Entry, shape: readonly number[]): LazyValue {
-  const value = new LazyValue(entry.dtype as LazyDType, [...shape]);
-  value.data = typed(entry.values as ArrayLike<number>, entry.dtype as LazyDType);
-  return value;
-}
-
 const arrays = {float32: Float32Array, int32: Int32Array, bool: Uint8Array};
-function typed(values: ArrayLike<number>, dtype: LazyDType): LazyData {
-  const array = arrays[dtype];
-  return values instanceof array ? values : array.from(values);
-}
 
 /** The numbers in TensorFlow.js's order. They are put in order once, and then kept so. */
 function plainData(v: LazyValue): LazyData {

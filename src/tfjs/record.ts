@@ -1,7 +1,8 @@
 /** Recording: calls on lazy values, with the reshapes that TensorFlow.js makes without a kernel. */
 import type {KernelEntry} from './kernel-entry.js';
+import {castEntry} from './kernels/convert.js';
 import {reshapeEntry} from './kernels/shape.js';
-import {LazyCall, LazyValue} from './value.js';
+import {LazyCall, type LazyDType, LazyValue, type TypedShape} from './value.js';
 
 export interface Recorded {
   call: LazyCall;
@@ -11,9 +12,24 @@ export interface Recorded {
 const views = new WeakMap<LazyValue, Map<string, LazyValue>>();
 
 export const record = {
-  call(kernel: string, entry: KernelEntry, inputs: readonly LazyValue[], attrs: object): LazyCall {
-    const attributes = attrs as Readonly<Record<string, unknown>>;
-    return new LazyCall(kernel, entry, inputs, attributes, entry.infer(inputs, attributes));
+  call(
+    kernel: string,
+    entry: KernelEntry,
+    inputs: readonly LazyValue[],
+    attrs: object,
+    types: readonly TypedShape[] = entry.infer(inputs, attrs),
+  ): LazyCall {
+    const attributes = {...attrs} as Record<string, unknown>;
+    const numbers = (entry.numbers ?? []).map((name) => {
+      const value = scalar(attributes[name] as number, types[0]!.dtype);
+      delete attributes[name];
+      return value;
+    });
+    return new LazyCall(kernel, entry, [...inputs, ...numbers], attributes, types);
+  },
+
+  cast(value: LazyValue, dtype: LazyDType): LazyValue {
+    return value.dtype === dtype ? value : record.call('Cast', castEntry, [value], {dtype}).outputs[0]!;
   },
 
   reshape(value: LazyValue, shape: readonly number[]): LazyValue {
@@ -33,3 +49,11 @@ export const record = {
     return view;
   },
 };
+
+/** A number that is an input of the graph and not part of it: another number next time is the same graph. */
+function scalar(number: number, dtype: LazyDType): LazyValue {
+  const value = new LazyValue(dtype, []);
+  value.data =
+    dtype === 'float32' ? Float32Array.of(number) : dtype === 'int32' ? Int32Array.of(number) : Uint8Array.of(number);
+  return value;
+}

@@ -13,10 +13,9 @@ import {
 } from '@tensorflow/tfjs-core';
 import {loadSyncRuntime} from '../onnx/sync-session.js';
 import {BACKEND_NAME, OnnxruntimeBackend} from './backend.js';
-import type {KernelEntry} from './kernel-entry.js';
-import {kernels} from './kernels/index.js';
+import {type KernelEntry, SHARES_DATA} from './kernel-entry.js';
+import {hostKernels, kernels, viewKernels} from './kernels/index.js';
 import {Runtime} from './runtime.js';
-import type {LazyDType, TypedShape} from './value.js';
 
 export interface BackendOptions {
   /** Where graphs run. Default cpu. */
@@ -25,35 +24,40 @@ export interface BackendOptions {
   threads?: number;
 }
 
-const isComputed = (t: TensorInfo) => t.dtype === 'float32' || t.dtype === 'int32' || t.dtype === 'bool';
+/** The inputs of a call in the order of the entry, and the attributes with the names of those that are there. */
+function argumentsOf(entry: KernelEntry, {inputs, attrs = {}}: Call): {infos: TensorInfo[]; attributes: object} {
+  const named = inputs as NamedTensorInfoMap;
+  if (entry.inputs.length === 0) return {infos: Object.values(named) as TensorInfo[], attributes: attrs};
+  const given = entry.inputs.filter((name) => named[name]);
+  return {infos: given.map((name) => named[name] as TensorInfo), attributes: entry.optional ? {...attrs, given} : attrs};
+}
+type Call = Pick<Parameters<KernelFunc>[0], 'inputs' | 'attrs'>;
 
 function lowered(name: string, entry: KernelEntry, fallback: KernelFunc): KernelFunc {
   return (params) => {
-    const named = params.inputs as NamedTensorInfoMap;
-    const present = entry.inputs.length > 0 ? entry.inputs.flatMap((n) => named[n] ?? []) : Object.values(named);
-    const infos = present as TensorInfo[];
     const backend = params.backend as OnnxruntimeBackend;
-    const attrs = params.attrs ?? {};
-    const types = infos.map(({dtype, shape}): TypedShape => ({dtype: dtype as LazyDType, shape}));
-    const reason = infos.every(isComputed) ? entry.refuses?.(types, attrs) : `${infos.map((t) => t.dtype)} tensors`;
-    if (reason !== undefined) {
-      backend.noteFallback(name, reason);
+    const {infos, attributes} = argumentsOf(entry, params);
+    const results = backend.defer(name, entry, infos, attributes);
+    if (typeof results === 'string') {
+      if (results !== SHARES_DATA) backend.noteFallback(name, results);
       return fallback(params);
     }
-    const results = backend.defer(name, entry, infos, attrs);
     return entry.list ? results : results[0]!;
   };
 }
 
-function configOf(config: KernelConfig): KernelConfig {
-  const entry = kernels.get(config.kernelName);
-  const kernelFunc: KernelFunc = entry
-    ? lowered(config.kernelName, entry, config.kernelFunc)
-    : (params) => {
-        (params.backend as OnnxruntimeBackend).noteFallback(config.kernelName, 'no lowering');
-        return config.kernelFunc(params);
-      };
-  return {...config, backendName: BACKEND_NAME, kernelFunc};
+function onCpu(name: string, kernelFunc: KernelFunc): KernelFunc {
+  if (viewKernels.has(name) || hostKernels.has(name)) return kernelFunc;
+  return (params) => {
+    (params.backend as OnnxruntimeBackend).noteFallback(name, 'no lowering');
+    return kernelFunc(params);
+  };
+}
+
+function configOf({kernelName, kernelFunc, ...config}: KernelConfig): KernelConfig {
+  const entry = kernels.get(kernelName);
+  const ours = entry ? lowered(kernelName, entry, kernelFunc) : onCpu(kernelName, kernelFunc);
+  return {...config, kernelName, backendName: BACKEND_NAME, kernelFunc: ours};
 }
 
 let registered = false;

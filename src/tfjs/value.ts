@@ -46,7 +46,7 @@ export class LazyCall {
     types: readonly TypedShape[],
   ) {
     this.outputs = types.map(({dtype, shape}) => new LazyValue(dtype, shape, this));
-    this.signature = JSON.stringify(attrs);
+    this.signature = JSON.stringify(attrs, (_, value) => (typeof value === 'number' ? String(value) : value)); // JSON has no NaN
   }
 }
 

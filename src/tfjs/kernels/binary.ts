@@ -1,0 +1,118 @@
+/** Kernels on two tensors that broadcast, and sums of many. */
+import type {Value} from '../../onnx/graph.js';
+import {broadcastDims} from '../../onnx/ops.js';
+import type {KernelEntry} from '../kernel-entry.js';
+import type {Lowering} from '../lowering.js';
+import {isIdentity, type LazyDType, type LazyValue, type Permutation, sizeOf, type TypedShape} from '../value.js';
+import {convert} from './convert.js';
+
+/** Both operands in one order. */
+export function together(g: Lowering, a: LazyValue, b: LazyValue) {
+  const perm = leading(g, a, b);
+  return {perm, left: g.broadcastable(a, perm), right: g.broadcastable(b, perm)};
+}
+
+/**
+ * The order of the operand with more dimensions, or else more numbers. Among equals one that a convolution chose: state that
+ * meets its gradient takes over the gradient's order, and needs no transpose in later steps.
+ */
+function leading(g: Lowering, a: LazyValue, b: LazyValue): Permutation {
+  const [ofA, ofB] = [g.any(a).perm, g.any(b).perm];
+  const larger = a.shape.length - b.shape.length || sizeOf(a.shape) - sizeOf(b.shape);
+  return larger > 0 || (larger === 0 && !isIdentity(ofA)) ? ofA : ofB;
+}
+
+export const broadcastShape = (a: TypedShape, b: TypedShape) => broadcastDims(a.shape, b.shape) as number[];
+
+type Formula = (g: Lowering, a: Value, b: Value) => Value;
+interface BinaryOptions {
+  /** Type in which it is computed, by the types of both operands. Default: float32 if one is, else int32. */
+  computed?: (a: LazyDType, b: LazyDType) => LazyDType | 'float64';
+  /** Type of the result. Default: that of a, as in TensorFlow.js's cpu kernels. */
+  result?: LazyDType;
+  refuses?: KernelEntry['refuses'];
+}
+
+const numberType = (a: LazyDType, b: LazyDType): LazyDType => (a === 'float32' || b === 'float32' ? 'float32' : 'int32');
+/** Integers are divided in float64, as JavaScript does: no fault at 0, and every int32 is exact. */
+const divisionType = (a: LazyDType, b: LazyDType) => (numberType(a, b) === 'int32' ? 'float64' : 'float32');
+
+/** 1 + 1 of bools is 2 there, and ONNX has no such bool. */
+const noBools: KernelEntry['refuses'] = ([a]) => (a!.dtype === 'bool' ? 'arithmetic on bool' : undefined);
+
+const binary = (formula: Formula | string, {computed = numberType, result, refuses}: BinaryOptions = {}): KernelEntry => ({
+  inputs: ['a', 'b'],
+  infer: ([a, b]) => [{dtype: result ?? a!.dtype, shape: broadcastShape(a!, b!)}],
+  ...(refuses && {refuses}),
+  lower(g, [a, b], _, [out]) {
+    const {perm, left, right} = together(g, a!, b!);
+    const type = computed(a!.dtype, b!.dtype);
+    const [x, y] = [convert(g, left, type), convert(g, right, type)];
+    const value = typeof formula === 'string' ? g.op(formula, [x, y]) : formula(g, x, y);
+    g.define(out!, convert(g, value, out!.dtype), perm);
+  },
+});
+
+const arithmetic = (formula: Formula | string, options: BinaryOptions = {}) => binary(formula, {refuses: noBools, ...options});
+const comparison = (formula: Formula | string) => binary(formula, {result: 'bool'});
+const logic = (opType: string) => binary(opType, {computed: () => 'bool', result: 'bool'});
+
+/** The remainder has the sign of the divisor; ONNX's fmod has that of the dividend. */
+const mod: Formula = (g, a, b) => {
+  const remainder = g.op('Mod', [a, b], {fmod: 1});
+  const zero = convert(g, g.scalar(0), b.dtype as 'float64');
+  const signsDiffer = g.op('Less', [g.op('Mul', [remainder, g.op('Sign', [b])]), zero]);
+  return g.op('Where', [signsDiffer, g.op('Add', [remainder, b]), remainder]);
+};
+
+const prelu: Formula = (g, x, alpha) => g.op('PRelu', [x, alpha]);
+
+/** dy where y ≥ 0, else dy·(y + 1): y = eˣ − 1 there. */
+const eluGrad: Formula = (g, dy, y) => g.op('Mul', [dy, g.op('Add', [g.op('Min', [y, g.scalar(0)]), g.scalar(1)])]);
+
+const addN: KernelEntry = {
+  inputs: [],
+  infer: (inputs) => [inputs[0]!],
+  refuses: noBools,
+  lower(g, inputs, _, [out]) {
+    const {perm} = g.any(inputs[0]!);
+    const values = inputs.map((v) => convert(g, g.in(v, perm), out!.dtype));
+    g.define(out!, out!.dtype === 'float32' ? g.op('Sum', values) : values.reduce((a, b) => g.op('Add', [a, b])), perm);
+  },
+};
+
+export const binaryKernels: Readonly<Record<string, KernelEntry>> = {
+  Add: arithmetic('Add'),
+  AddN: addN,
+  BitwiseAnd: binary('BitwiseAnd', {computed: () => 'int32', result: 'int32'}),
+  EluGrad: {...binary(eluGrad), inputs: ['dy', 'y'], infer: ([, y]) => [{dtype: 'float32', shape: y!.shape}]},
+  Equal: comparison('Equal'),
+  FloorDiv: binary((g, a, b) => g.op('Floor', [g.op('Div', [a, b])]), {computed: () => 'float64', result: 'int32'}),
+  Greater: comparison('Greater'),
+  GreaterEqual: comparison('GreaterOrEqual'),
+  Less: comparison('Less'),
+  LessEqual: comparison('LessOrEqual'),
+  LogicalAnd: logic('And'),
+  LogicalOr: logic('Or'),
+  Maximum: binary('Max'),
+  Minimum: binary('Min'),
+  Mod: arithmetic(mod, {computed: divisionType}),
+  Multiply: binary('Mul'), // of bools: 0 or 1
+  NotEqual: comparison((g, a, b) => g.op('Not', [g.op('Equal', [a, b])])),
+  Pow: arithmetic('Pow'),
+  Prelu: {
+    ...binary(prelu, {computed: () => 'float32', result: 'float32'}),
+    inputs: ['x', 'alpha'],
+    // PRelu broadcasts its slope only
+    refuses: ([x, alpha]) =>
+      broadcastShape(x!, alpha!).length === x!.shape.length && broadcastShape(x!, alpha!).every((d, i) => d === x!.shape[i])
+        ? undefined
+        : 'slopes larger than the tensor',
+  },
+  RealDiv: arithmetic('Div', {computed: divisionType}),
+  SquaredDifference: arithmetic((g, a, b) => {
+    const difference = g.op('Sub', [a, b]);
+    return g.op('Mul', [difference, difference]);
+  }),
+  Sub: arithmetic('Sub'),
+};

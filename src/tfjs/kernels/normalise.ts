@@ -1,0 +1,50 @@
+/** Softmax and batch normalisation. */
+import type {Value} from '../../onnx/graph.js';
+import {float32Only, type KernelEntry} from '../kernel-entry.js';
+import type {Lowering} from '../lowering.js';
+import type {LazyValue} from '../value.js';
+
+const softmax: KernelEntry = {
+  inputs: ['logits'],
+  infer: ([x]) => [x!],
+  refuses: float32Only,
+  lower(g, [x], {dim}: {dim: number}, [out]) {
+    const {value, perm} = g.any(x!);
+    const axis = perm.indexOf(dim < 0 ? dim + perm.length : dim);
+    g.define(out!, g.op('Softmax', [value], {axis}), perm);
+  },
+};
+
+const DEFAULT_EPSILON = 0.001; // TensorFlow.js, BatchNorm kernel
+
+/** With given statistics. onnxruntime's own operator wants the channels second; otherwise (x − mean)·scale/√(variance + ε) + offset. */
+const batchNorm: KernelEntry = {
+  inputs: ['x', 'mean', 'variance', 'offset', 'scale'],
+  optional: true,
+  infer: ([x]) => [x!],
+  refuses: float32Only,
+  lower(g, inputs, {varianceEpsilon, given}: {varianceEpsilon?: number; given: readonly string[]}, [out]) {
+    const [x, mean, variance] = inputs as [LazyValue, LazyValue, LazyValue];
+    const named = (name: string) => (given.includes(name) ? inputs[given.indexOf(name)] : undefined);
+    const [offset, scale] = [named('offset'), named('scale')];
+    const {value, perm} = g.any(x);
+    const epsilon = varianceEpsilon ?? DEFAULT_EPSILON;
+    const channelsSecond = perm.length > 2 && perm[1] === perm.length - 1 && mean.shape.length === 1;
+    const filled = (v: LazyValue | undefined, number: number) =>
+      v ? g.plain(v) : g.op('Expand', [g.scalar(number), g.ints(mean.shape)]);
+    if (channelsSecond) {
+      const statistics = [filled(scale, 1), filled(offset, 0), g.plain(mean), g.plain(variance)];
+      return g.define(out!, g.op('BatchNormalization', [value, ...statistics], {epsilon}), perm);
+    }
+    const aligned = (v: LazyValue) => g.broadcastable(v, perm);
+    const factor = inverseDeviation(g, aligned(variance), epsilon);
+    const centred = g.op('Sub', [value, aligned(mean)]);
+    const scaled = g.op('Mul', [centred, scale ? g.op('Mul', [factor, aligned(scale)]) : factor]);
+    g.define(out!, offset ? g.op('Add', [scaled, aligned(offset)]) : scaled, perm);
+  },
+};
+
+const inverseDeviation = (g: Lowering, variance: Value, epsilon: number): Value =>
+  g.op('Reciprocal', [g.op('Sqrt', [g.op('Add', [variance, g.scalar(epsilon)])])]);
+
+export const normalisationKernels: Readonly<Record<string, KernelEntry>> = {FusedBatchNorm: batchNorm, Softmax: softmax};

@@ -1,0 +1,101 @@
+/**
+ * Gradients of pools, one dimension after the other. Along a dimension of windows of size k and stride s, the numbers at offset
+ * o of every window are a run of rows of x cut into s phases: phase o mod s, from row ⌊o / s⌋. Runs are cheap to cut and to put
+ * back, and nothing is indexed: onnxruntime's MaxPool with Indices takes 15 to 30 times as long as without.
+ */
+import type {Value} from '../../onnx/graph.js';
+import type {Lowering} from '../lowering.js';
+import type {Span, Windows} from './window.js';
+
+const dims = (v: Value) => v.dims as number[];
+const replaced = (shape: readonly number[], axis: number, ...by: number[]) => shape.toSpliced(axis, 1, ...by);
+
+/** Rows of each phase that all windows together touch. */
+const rowsOf = ({out, kernel, stride}: Span) => out + Math.ceil(kernel / stride) - 1;
+
+/** Adds `before` and `behind` numbers along one dimension; negative takes away. */
+function pad(g: Lowering, x: Value, axis: number, before: number, behind: number, by: number): Value {
+  if (before === 0 && behind === 0) return x;
+  const rank = dims(x).length;
+  const at = (i: number) => (i === axis ? before : i === axis + rank ? behind : 0);
+  return g.op('Pad', [x, g.ints(Array.from({length: 2 * rank}, (_, i) => at(i))), g.scalar(by)]);
+}
+
+/** x padded and cut into phases, each [.., rows, ..]. */
+function phases(g: Lowering, x: Value, axis: number, span: Span, by: number): Value[] {
+  const {stride, before, size} = span;
+  const rows = rowsOf(span);
+  const padded = pad(g, x, axis, before, rows * stride - size - before, by);
+  if (stride === 1) return [padded];
+  const cut = g.reshape(padded, replaced(dims(padded), axis, rows, stride));
+  const ones = g.ints(new Array(stride).fill(1));
+  const parts = g.graph.node('Split', [cut, ones], {axis: axis + 1}, {outputs: stride}).outputs;
+  return parts.map((part) => g.reshape(part, replaced(dims(padded), axis, rows)));
+}
+
+/** The number at each offset of every window: `kernel` values of [.., out, ..]. */
+function windowed(g: Lowering, x: Value, axis: number, span: Span, by: number): Value[] {
+  const parts = phases(g, x, axis, span, by);
+  return Array.from({length: span.kernel}, (_, offset) => {
+    const part = parts[offset % span.stride]!;
+    const first = Math.floor(offset / span.stride);
+    if (first === 0 && rowsOf(span) === span.out) return part;
+    return g.op('Slice', [part, g.ints([first]), g.ints([first + span.out]), g.ints([axis])]);
+  });
+}
+
+/** The transpose of `windowed`: what belongs to each offset of every window, added up where windows overlap. */
+function scattered(g: Lowering, offsets: readonly Value[], axis: number, span: Span): Value {
+  const {stride, out, before, size} = span;
+  const rows = rowsOf(span);
+  const phase = (p: number): Value | undefined => {
+    const terms = offsets.flatMap((v, offset) => {
+      const first = Math.floor(offset / stride);
+      return offset % stride === p ? [pad(g, v, axis, first, rows - out - first, 0)] : [];
+    });
+    return terms.length > 1 ? g.op('Sum', terms) : terms[0];
+  };
+  const parts = Array.from({length: stride}, (_, p) => phase(p));
+  const shape = replaced(dims(offsets[0]!), axis, rows);
+  const nothing = parts.includes(undefined) ? g.op('Expand', [g.scalar(0), g.ints(shape)]) : undefined; // kernel < stride
+  const columns = parts.map((part) => g.reshape(part ?? nothing!, replaced(shape, axis, rows, 1)));
+  const joined =
+    stride === 1 ? parts[0]! : g.reshape(g.op('Concat', columns, {axis: axis + 1}), replaced(shape, axis, rows * stride));
+  return pad(g, joined, axis, -before, size + before - rows * stride, 0);
+}
+
+/** dy for the first offset that has the maximum, 0 for the others. */
+function toFirstMaximum(g: Lowering, dy: Value, numbers: readonly Value[], maximum: Value): Value[] {
+  const zero = g.scalar(0);
+  let rest = dy;
+  return numbers.map((v, i) => {
+    if (i === numbers.length - 1) return rest;
+    const has = g.op('Equal', [v, maximum]);
+    const share = g.op('Where', [has, rest, zero]);
+    rest = g.op('Where', [has, zero, rest]);
+    return share;
+  });
+}
+
+function maximaAlong(g: Lowering, x: Value, axis: number, span: Span) {
+  const numbers = windowed(g, x, axis, span, Number.NEGATIVE_INFINITY);
+  return {numbers, maximum: numbers.length > 1 ? g.op('Max', numbers) : numbers[0]!};
+}
+
+/**
+ * The first maximum of a window, row by row, is the first maximum of the first row that has it: so first rows (maxima along W),
+ * then which row (along H).
+ */
+export function maxGradient(g: Lowering, dy: Value, x: Value, {spans: [h, w]}: Windows): Value {
+  const inRows = maximaAlong(g, x, 3, w);
+  const overRows = maximaAlong(g, inRows.maximum, 2, h);
+  const toRows = scattered(g, toFirstMaximum(g, dy, overRows.numbers, overRows.maximum), 2, h);
+  return scattered(g, toFirstMaximum(g, toRows, inRows.numbers, inRows.maximum), 3, w);
+}
+
+/** Every number of a window gets dy / (kH·kW), at the border too: TensorFlow.js divides by the full window there. */
+export function averageGradient(g: Lowering, dy: Value, _: Value, {spans: [h, w]}: Windows): Value {
+  const everywhere = (v: Value, axis: number, span: Span) => scattered(g, new Array(span.kernel).fill(v), axis, span);
+  const share = g.op('Mul', [dy, g.scalar(1 / (h.kernel * w.kernel))]);
+  return everywhere(everywhere(share, 2, h), 3, w);
+}

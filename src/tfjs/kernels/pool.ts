@@ -1,0 +1,54 @@
+/** Pooling and its gradients, in NCHW. */
+import type {AttributeValues, Value} from '../../onnx/graph.js';
+import {float32Only, type KernelEntry, SHARES_DATA} from '../kernel-entry.js';
+import type {Lowering} from '../lowering.js';
+import type {LazyValue, TypedShape} from '../value.js';
+import {convert} from './convert.js';
+import {averageGradient, maxGradient} from './pool-gradients.js';
+import {after, each, pads, poolWindows, refusesWindows, type Windows} from './window.js';
+
+/** onnxruntime wants every window to touch the image. */
+function refusesPool(windows: Windows): string | undefined {
+  const outside = windows.spans.some((s) => s.before >= s.kernel || after(s) >= s.kernel);
+  return refusesWindows(windows) ?? (outside ? 'windows that lie in the padding' : undefined);
+}
+
+const isIdentity = ({spans}: Windows) => spans.every((s) => s.kernel === 1 && s.size === s.out);
+
+const pool = (opType: string, attributes: AttributeValues = {}): KernelEntry => ({
+  inputs: ['x'],
+  infer: ([x], attrs) => [{dtype: x!.dtype, shape: poolWindows(x!.shape, attrs).outShape}],
+  refuses([x], attrs) {
+    const windows = poolWindows(x!.shape, attrs);
+    return isIdentity(windows) ? SHARES_DATA : refusesPool(windows);
+  },
+  lower(g, [x], attrs, [out]) {
+    const {spans, perm} = poolWindows(x!.shape, attrs);
+    const shape = {kernel_shape: each(spans, 'kernel'), strides: each(spans, 'stride'), pads: pads(spans)};
+    const pooled = g.op(opType, [convert(g, g.in(x!, perm), 'float32')], {...shape, ...attributes});
+    g.define(out!, convert(g, pooled, out!.dtype), perm);
+  },
+});
+
+type Gradient = (g: Lowering, dy: Value, x: Value, windows: Windows) => Value;
+
+const gradient = (inputs: readonly string[], formula: Gradient): KernelEntry => {
+  const windowsOf = (given: readonly TypedShape[], attrs: object) => poolWindows(given[1]!.shape, attrs);
+  return {
+    inputs,
+    infer: ([, x]) => [{dtype: 'float32', shape: x!.shape}],
+    refuses: (given, attrs) => float32Only(given) ?? refusesPool(windowsOf(given, attrs)),
+    lower(g, given, attrs, [out]) {
+      const [dy, x] = given as [LazyValue, LazyValue];
+      const windows = windowsOf(given, attrs);
+      g.define(out!, formula(g, g.in(dy, windows.perm), g.in(x, windows.perm), windows), windows.perm);
+    },
+  };
+};
+
+export const poolKernels: Readonly<Record<string, KernelEntry>> = {
+  AvgPool: pool('AveragePool', {count_include_pad: 0}),
+  AvgPoolGrad: gradient(['dy', 'input'], averageGradient),
+  MaxPool: pool('MaxPool'),
+  MaxPoolGrad: gradient(['dy', 'input'], maxGradient), // `output` is not needed: each row of windows finds its own maximum
+};

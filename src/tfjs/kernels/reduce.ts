@@ -1,0 +1,97 @@
+/** Kernels that fold dimensions away. */
+import {util} from '@tensorflow/tfjs-core';
+import type {Value} from '../../onnx/graph.js';
+import type {Attributes, KernelEntry} from '../kernel-entry.js';
+import type {Lowering} from '../lowering.js';
+import type {LazyDType, Permutation, TypedShape} from '../value.js';
+import {convert} from './convert.js';
+
+/** `reductionIndices` is what Max alone calls its axes. */
+const axesOf = ({axis, reductionIndices = axis}: Attributes, shape: readonly number[]): number[] =>
+  util.parseAxisParam(reductionIndices, [...shape]);
+
+function reducedShape(attrs: Attributes, shape: readonly number[]): number[] {
+  const axes = new Set(axesOf(attrs, shape));
+  return shape.flatMap((d, i) => (!axes.has(i) ? [d] : attrs.keepDims ? [1] : []));
+}
+
+/** The order of the dimensions that are left. */
+function remaining(perm: Permutation, gone: readonly number[]): Permutation {
+  const rank = (d: number) => d - gone.filter((a) => a < d).length;
+  return perm.filter((d) => !gone.includes(d)).map(rank);
+}
+
+interface ReductionOptions {
+  /** Type in which it is computed. */
+  computed: (x: LazyDType) => LazyDType;
+  result: (x: LazyDType) => LazyDType;
+}
+const numbers = (x: LazyDType): LazyDType => (x === 'bool' ? 'int32' : x);
+const itself = (x: LazyDType) => x;
+const float: () => LazyDType = () => 'float32';
+
+type Fold = (g: Lowering, x: Value, axes: Value, keep: {keepdims: number}) => Value;
+const fold =
+  (opType: string): Fold =>
+  (g, x, axes, keep) =>
+    g.op(opType, [x, axes], keep);
+
+const reduction = (reduce: Fold, {computed, result}: ReductionOptions): KernelEntry => ({
+  inputs: ['x'],
+  infer: ([x], attrs): TypedShape[] => [{dtype: result(x!.dtype), shape: reducedShape(attrs, x!.shape)}],
+  lower(g, [x], attrs, [out]) {
+    const {value, perm} = g.any(x!);
+    const gone = axesOf(attrs, x!.shape);
+    const number = convert(g, value, computed(x!.dtype));
+    if (gone.length === 0) return g.define(out!, convert(g, number, out!.dtype), perm);
+    const axes = g.ints(gone.map((d) => perm.indexOf(d)).sort((a, b) => a - b));
+    const folded = reduce(g, number, axes, {keepdims: attrs.keepDims ? 1 : 0});
+    g.define(out!, convert(g, folded, out!.dtype), attrs.keepDims ? perm : remaining(perm, gone));
+  },
+});
+
+/** One NaN makes the result NaN; onnxruntime's ReduceMax and ReduceMin pass over it unless it comes first. */
+const orNaN =
+  (opType: string): Fold =>
+  (g, x, axes, keep) => {
+    const value = g.op(opType, [x, axes], keep);
+    if (x.dtype !== 'float32') return value;
+    const hasNaN = g.op('ReduceMax', [g.op('IsNaN', [x]), axes], keep); // of bools: any; since opset 20
+    return g.op('Where', [hasNaN, g.scalar(Number.NaN), value]);
+  };
+
+const argument = (opType: string): KernelEntry => ({
+  inputs: ['x'],
+  infer: ([x], attrs) => [{dtype: 'int32', shape: reducedShape({...attrs, keepDims: false}, x!.shape)}],
+  refuses: ([x], {axis}) => (Array.isArray(axis) && axesOf({axis}, x!.shape).length !== 1 ? 'several axes' : undefined),
+  lower(g, [x], attrs, [out]) {
+    const {value, perm} = g.any(x!);
+    const [axis] = axesOf(attrs, x!.shape) as [number];
+    const index = g.op(opType, [convert(g, value, numbers(x!.dtype))], {axis: perm.indexOf(axis), keepdims: 0});
+    g.define(out!, convert(g, index, 'int32'), remaining(perm, [axis]));
+  },
+});
+
+const cumsum: KernelEntry = {
+  inputs: ['x'],
+  infer: ([x]) => [{dtype: numbers(x!.dtype), shape: x!.shape}],
+  lower(g, [x], {axis, exclusive, reverse}, [out]) {
+    const {value, perm} = g.any(x!);
+    const along = g.scalar(perm.indexOf(axesOf({axis}, x!.shape)[0]!), 'int32');
+    const flags = {exclusive: exclusive ? 1 : 0, reverse: reverse ? 1 : 0};
+    g.define(out!, g.op('CumSum', [convert(g, value, out!.dtype), along], flags), perm);
+  },
+};
+
+export const reductionKernels: Readonly<Record<string, KernelEntry>> = {
+  All: reduction(fold('ReduceMin'), {computed: () => 'bool', result: itself}),
+  Any: reduction(fold('ReduceMax'), {computed: () => 'bool', result: itself}),
+  ArgMax: argument('ArgMax'),
+  ArgMin: argument('ArgMin'),
+  Cumsum: cumsum,
+  Max: reduction(orNaN('ReduceMax'), {computed: itself, result: itself}),
+  Mean: reduction(fold('ReduceMean'), {computed: float, result: float}),
+  Min: reduction(orNaN('ReduceMin'), {computed: itself, result: itself}),
+  Prod: reduction(fold('ReduceProd'), {computed: numbers, result: numbers}),
+  Sum: reduction(fold('ReduceSum'), {computed: numbers, result: numbers}),
+};
