@@ -2,6 +2,7 @@
  * A decoded image to a network's input: torchvision's Resize and CenterCrop on bytes, then normalised floats.
  * Facts: torchvision 0.14, transforms/functional.py (resize, center_crop) and their use in both training codes.
  */
+import {withKernels} from './kernels.js';
 import type {Recipe} from './recipe.js';
 import {type Image, resample} from './resample.js';
 
@@ -48,14 +49,15 @@ function padded(image: Image, side: number, left: number, top: number): Image {
 
 /** What every byte becomes, per channel: (x - 255·mean) / (255·std), which is (x / 255 - mean) / std, rounded to float32 once. */
 export function normaliser({mean, std}: Pick<Recipe, 'mean' | 'std'>): (rgb: Uint8Array, target: Float32Array) => void {
-  const table = [0, 1, 2].map((c) => Float32Array.from({length: 256}, (_, x) => (x - 255 * mean[c]!) / (255 * std[c]!)));
-  const [red, green, blue] = table as [Float32Array, Float32Array, Float32Array];
-  return (rgb, target) => {
-    const plane = rgb.length / 3;
-    for (let i = 0, p = 0; i < plane; i++, p += 3) {
-      target[i] = red[rgb[p]!]!;
-      target[plane + i] = green[rgb[p + 1]!]!;
-      target[2 * plane + i] = blue[rgb[p + 2]!]!;
-    } // [H, W, 3] → [3, H, W]
-  };
+  const tables = Float32Array.from(
+    [0, 1, 2].flatMap((c) => Array.from({length: 256}, (_, x) => (x - 255 * mean[c]!) / (255 * std[c]!))),
+  );
+  return (rgb, target) =>
+    withKernels([rgb.length, tables.length * 4, target.byteLength], (kernels, [source, table, planes]) => {
+      const {buffer} = kernels.memory;
+      new Uint8Array(buffer).set(rgb, source);
+      new Float32Array(buffer, table, tables.length).set(tables);
+      kernels.normalise(source!, source! + rgb.length, table!, planes!, target.byteLength / 3);
+      target.set(new Float32Array(buffer, planes, target.length)); // [H, W, 3] → [3, H, W]
+    });
 }

@@ -3,7 +3,7 @@
  * with Pillow's fixed-point weights (`coefficients.ts`). Only the pixels of the window that is wanted are computed.
  */
 import {type Axis, type Coefficients, coefficients, type FilterName} from './coefficients.js';
-import {BLOCK, instantiateKernels, type ResampleKernels, ROW_GROUP} from './resample-kernels.js';
+import {BLOCK, ROW_GROUP, roundUp, withKernels} from './kernels.js';
 
 /** 8-bit RGB, row-major, without padding. */
 export interface Image {
@@ -51,32 +51,8 @@ export function resample(image: Image, {box = whole(image), size, filter, window
   };
 }
 
-let kernels: ResampleKernels | undefined;
-/** Above this the memory is given back after use: one huge image must not cost every later one. */
-const MAX_KEPT_BYTES = 32 * 1024 * 1024;
-const PAGE = 65536;
 /** Source rows are brought over in pieces of this size: they stay in the cache, and memory does not depend on the image's height. */
 const PIECE_BYTES = 256 * 1024;
-
-const roundUp = (n: number, unit: number) => Math.ceil(n / unit) * unit;
-
-/** Hands out consecutive, aligned places of the kernels' memory. */
-function layout(...sizes: number[]): {offsets: number[]; bytes: number} {
-  const offsets: number[] = [];
-  let bytes = 0;
-  for (const size of sizes) {
-    offsets.push(bytes);
-    bytes += roundUp(size + BLOCK, BLOCK); // kernels touch up to a block beyond the end
-  }
-  return {offsets, bytes};
-}
-
-function reserve(bytes: number): ResampleKernels {
-  kernels ??= instantiateKernels();
-  const missing = bytes - kernels.memory.buffer.byteLength;
-  if (missing > 0) kernels.memory.grow(Math.ceil(missing / PAGE));
-  return kernels;
-}
 
 function twoPasses(image: Image, box: Box, across: Coefficients, down: Coefficients): Uint8Array<ArrayBuffer> {
   const columns = across.starts.length;
@@ -86,54 +62,45 @@ function twoPasses(image: Image, box: Box, across: Coefficients, down: Coefficie
   const rows = down.starts[outRows - 1]! + down.counts[outRows - 1]! - firstRow;
   const sourceStride = image.width * 3;
   const pieceRows = Math.max(ROW_GROUP, roundUp(Math.floor(PIECE_BYTES / sourceStride), ROW_GROUP));
-  const {offsets, bytes} = layout(
+  const outBytes = outRows * columns * 3;
+  const sizes = [
     pieceRows * sourceStride,
     roundUp(rows, ROW_GROUP) * stride,
-    outRows * columns * 3,
-    columns * 4,
-    columns * 4,
-    across.weights.byteLength,
-    down.weights.byteLength,
-  );
-  const [source, middle, target, starts, counts, weights, downWeights] = offsets as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
+    outBytes,
+    ...[columns * 4, columns * 4, across.weights.byteLength, down.weights.byteLength],
   ];
-  const {memory, horizontal, vertical} = reserve(bytes);
-  const bytesView = new Uint8Array(memory.buffer);
-  new Int32Array(memory.buffer, starts, columns).set(across.starts.map((start) => (box.left + start) * 3));
-  new Int32Array(memory.buffer, counts, columns).set(across.counts);
-  new Int32Array(memory.buffer, weights, across.weights.length).set(across.weights);
-  new Int32Array(memory.buffer, downWeights, down.weights.length).set(down.weights);
-
-  for (let done = 0; done < rows; done += pieceRows) {
-    const from = box.top + firstRow + done;
-    const here = Math.min(pieceRows, rows - done);
-    bytesView.set(image.data.subarray(from * sourceStride, (from + here) * sourceStride), source);
-    for (let y = 0; y < here; y += ROW_GROUP) {
-      horizontal(
-        source + y * sourceStride,
-        sourceStride,
-        middle + (done + y) * stride,
-        stride,
-        starts,
-        counts,
-        weights,
-        across.taps * 4,
-        columns,
-      );
+  return withKernels(sizes, ({memory, horizontal, vertical}, offsets) => {
+    const [source, middle, target, starts, counts, weights, downWeights] = offsets as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    const bytes = new Uint8Array(memory.buffer);
+    const put = (at: number, values: Int32Array) => new Int32Array(memory.buffer, at, values.length).set(values);
+    put(
+      starts,
+      across.starts.map((start) => (box.left + start) * 3),
+    );
+    put(counts, across.counts);
+    put(weights, across.weights);
+    put(downWeights, down.weights);
+    for (let done = 0; done < rows; done += pieceRows) {
+      const from = box.top + firstRow + done;
+      const here = Math.min(pieceRows, rows - done);
+      bytes.set(image.data.subarray(from * sourceStride, (from + here) * sourceStride), source);
+      for (let y = 0; y < here; y += ROW_GROUP) {
+        const row = middle + (done + y) * stride;
+        horizontal(source + y * sourceStride, sourceStride, row, stride, starts, counts, weights, across.taps * 4, columns);
+      }
     }
-  }
-  for (let y = 0; y < outRows; y++) {
-    const first = middle + (down.starts[y]! - firstRow) * stride;
-    vertical(first, stride, down.counts[y]!, downWeights + y * down.taps * 4, target + y * columns * 3, columns * 3);
-  }
-  const result = bytesView.slice(target, target + outRows * columns * 3) as Uint8Array<ArrayBuffer>;
-  if (bytes > MAX_KEPT_BYTES) kernels = undefined;
-  return result;
+    for (let y = 0; y < outRows; y++) {
+      const first = middle + (down.starts[y]! - firstRow) * stride;
+      vertical(first, stride, down.counts[y]!, downWeights + y * down.taps * 4, target + y * columns * 3, columns * 3);
+    }
+    return bytes.slice(target, target + outBytes) as Uint8Array<ArrayBuffer>;
+  });
 }

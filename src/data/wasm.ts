@@ -37,7 +37,9 @@ export const set = (local: number, value: Code): Code => [...value, 0x21, ...leb
 export const add = binary(0x6a);
 export const multiply = binary(0x6c);
 export const lessThan = binary(0x48); // signed
-export const load32 = (address: Code, offset = 0): Code => [...address, 0x28, ...memory(offset)];
+export const load32 = (address: Code): Code => [...address, 0x28, ...memory(0)];
+export const loadByte = (address: Code, offset = 0): Code => [...address, 0x2d, ...memory(offset)];
+export const store32 = (address: Code, value: Code): Code => [...address, ...value, 0x36, ...memory(0)];
 
 // v128
 export const load128 = (address: Code): Code => [...address, ...simd(0x00), ...memory(0)];
