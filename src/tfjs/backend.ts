@@ -156,12 +156,12 @@ export class OnnxruntimeBackend extends MathBackendCPU {
 
   private compute(value: LazyValue): void {
     if (!value.producer) return;
-    if (!this.live.has(value)) return this.runtime.realize([value]);
     try {
-      this.barrier();
+      if (this.live.has(value)) this.barrier();
     } catch {
-      this.runtime.realize([value]); // another value was impossible; if it is this one, the same error again
+      // another value was impossible; if it is this one, the same error comes again
     }
+    this.runtime.realize([value]);
   }
 }
 

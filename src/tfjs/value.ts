@@ -50,4 +50,6 @@ export class LazyCall {
   }
 }
 
+export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((d, i) => d === b[i]);
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1);

@@ -1,6 +1,6 @@
 /** The two gradients of a convolution. Each has one function here: the place for a choice by shape and provider. */
 import type {Value} from '../../onnx/graph.js';
-import type {Lowering} from '../lowering.js';
+import type {Laid, Lowering} from '../lowering.js';
 import type {LazyValue} from '../value.js';
 import {each, overhang, pads, type Windows} from './window.js';
 
@@ -19,27 +19,26 @@ export function convolveInputGradient(g: Lowering, dy: Value, weight: Value, {sp
   });
 }
 
+export interface FilterShape {
+  filter: readonly number[];
+  depthwise: boolean;
+}
+const IOHW_OF_HWIO = [2, 3, 0, 1];
+
 /**
  * dw[i, j] = Σ x[out·stride + i·dilation]·dy[out], summed over images: a convolution of x with dy as its filters, where stride
  * and dilation change places and images are channels. [I, N, H, W] ∗ [O, N, H′, W′] → [I, O, kH, kW].
  */
-export function convolveFilterGradient(
-  g: Lowering,
-  x: LazyValue,
-  dy: LazyValue,
-  windows: Windows,
-  depthwise: boolean,
-  out: LazyValue,
-): void {
+export function convolveFilterGradient(g: Lowering, x: LazyValue, dy: LazyValue, windows: Windows, shape: FilterShape): Laid {
   const [n, c, h, w] = windows.perm as [number, number, number, number];
   const images = g.in(x, [c, n, h, w]);
   const filters = g.in(dy, [c, n, h, w]);
-  if (!depthwise) return g.define(out, crossCorrelate(g, images, filters, windows, 1), [2, 3, 0, 1]);
-  const [kH, kW, channels, multiplier] = out.shape as [number, number, number, number];
+  if (!shape.depthwise) return {value: crossCorrelate(g, images, filters, windows, 1), perm: IOHW_OF_HWIO};
+  const [kH, kW, channels, multiplier] = shape.filter as [number, number, number, number];
   const batch = x.shape[n]!;
   const grouped = g.reshape(images, [1, channels * batch, x.shape[h]!, x.shape[w]!]);
   const gradient = crossCorrelate(g, grouped, filters, windows, channels); // [1, C·M, kH, kW]
-  g.define(out, g.reshape(gradient, [channels, multiplier, kH, kW]), [2, 3, 0, 1]);
+  return {value: g.reshape(gradient, [channels, multiplier, kH, kW]), perm: IOHW_OF_HWIO};
 }
 
 /** The result is cut where the last windows ended before the image did. */

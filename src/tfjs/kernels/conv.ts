@@ -1,8 +1,8 @@
 /** Convolutions: images in NCHW, filters in OIHW, whatever the order in which TensorFlow.js names their dimensions. */
 import type {Value} from '../../onnx/graph.js';
-import {type Attributes, float32Only, type KernelEntry} from '../kernel-entry.js';
+import {float32Only, type KernelEntry} from '../kernel-entry.js';
 import type {Lowering} from '../lowering.js';
-import type {LazyValue} from '../value.js';
+import {type LazyValue, sameShape} from '../value.js';
 import {activate, alongChannels, fusedInputs, refusesActivation} from './activation.js';
 import {convolveFilterGradient, convolveInputGradient} from './conv-gradients.js';
 import {convWindows, each, pads, refusesWindows, type Windows} from './window.js';
@@ -63,17 +63,17 @@ const fused = (kind: Kind): KernelEntry => {
   };
 };
 
-/** `inputShape`, or the shape of x: of the images that were convolved. */
-const gradientWindows = (kind: Kind, inShape: readonly number[], filterShape: readonly number[], attrs: Attributes) =>
-  convWindows(inShape, filterShape, attrs, kind.depthwise);
+/** Of the convolution whose output has the gradient dy. TensorFlow.js takes any dy; what is left over or missing means nothing here. */
+const refusesGradient = (inputs: readonly LazyValue[], dy: LazyValue, windows: Windows): string | undefined =>
+  float32Only(inputs) ?? refusesWindows(windows) ?? (sameShape(dy.shape, windows.outShape) ? undefined : 'dy of another shape');
 
 const inputGradient = (kind: Kind): KernelEntry => ({
   inputs: ['dy', 'filter'],
   infer: (_, {inputShape}) => [{dtype: 'float32', shape: inputShape}],
   refuses: (inputs, attrs) =>
-    float32Only(inputs) ?? refusesWindows(gradientWindows(kind, attrs.inputShape, inputs[1]!.shape, attrs)),
+    refusesGradient(inputs, inputs[0]!, convWindows(attrs.inputShape, inputs[1]!.shape, attrs, kind.depthwise)),
   lower(g, [dy, filter], attrs, [out]) {
-    const windows = gradientWindows(kind, attrs.inputShape, filter!.shape, attrs);
+    const windows = convWindows(attrs.inputShape, filter!.shape, attrs, kind.depthwise);
     const weight = kind.weight(g, filter!);
     g.define(out!, convolveInputGradient(g, g.in(dy!, windows.perm), weight, windows, kind.groups(filter!)), windows.perm);
   },
@@ -83,10 +83,11 @@ const filterGradient = (kind: Kind): KernelEntry => ({
   inputs: ['x', 'dy'],
   infer: (_, {filterShape}) => [{dtype: 'float32', shape: filterShape}],
   refuses: (inputs, attrs) =>
-    float32Only(inputs) ?? refusesWindows(gradientWindows(kind, inputs[0]!.shape, attrs.filterShape, attrs)),
+    refusesGradient(inputs, inputs[1]!, convWindows(inputs[0]!.shape, attrs.filterShape, attrs, kind.depthwise)),
   lower(g, [x, dy], attrs, [out]) {
-    const windows = gradientWindows(kind, x!.shape, attrs.filterShape, attrs);
-    convolveFilterGradient(g, x!, dy!, windows, kind.depthwise, out!);
+    const windows = convWindows(x!.shape, attrs.filterShape, attrs, kind.depthwise);
+    const {value, perm} = convolveFilterGradient(g, x!, dy!, windows, {...kind, filter: attrs.filterShape});
+    g.define(out!, value, perm);
   },
 });
 

@@ -1,7 +1,8 @@
 /** Products of matrices, alone, in batches and with what follows. */
+import {backend_util} from '@tensorflow/tfjs-core';
 import type {Value} from '../../onnx/graph.js';
 import {broadcastDims} from '../../onnx/ops.js';
-import type {Attributes, KernelEntry} from '../kernel-entry.js';
+import {type Attributes, float32Only, type KernelEntry} from '../kernel-entry.js';
 import type {Lowering} from '../lowering.js';
 import {identity, type LazyValue, type TypedShape} from '../value.js';
 import {activate, fusedInputs, refusesActivation} from './activation.js';
@@ -38,8 +39,13 @@ function product(g: Lowering, a: LazyValue, b: LazyValue, attrs: MatMulAttribute
   return addend ? g.op('Add', [value, addend]) : value;
 }
 
-const refuses = ([a, b]: readonly TypedShape[]): string | undefined =>
-  a!.dtype === 'bool' || a!.dtype !== b!.dtype ? `product of ${a!.dtype} and ${b!.dtype}` : undefined;
+/** Shapes that do not fit are left to TensorFlow.js, which has the words for it. */
+function refuses([a, b]: readonly TypedShape[], {transposeA, transposeB}: MatMulAttributes): string | undefined {
+  if (a!.dtype === 'bool' || a!.dtype !== b!.dtype) return `product of ${a!.dtype} and ${b!.dtype}`;
+  const fit =
+    a!.shape.length > 1 && b!.shape.length > 1 && a!.shape.at(transposeA ? -2 : -1) === b!.shape.at(transposeB ? -1 : -2);
+  return fit ? undefined : `shapes [${a!.shape}] and [${b!.shape}]`;
+}
 
 const batchMatMul: KernelEntry = {
   inputs: ['a', 'b'],
@@ -53,7 +59,9 @@ const fusedMatMul: KernelEntry = {
   inputs: ['a', 'b', 'bias', 'preluActivationWeights'],
   optional: true,
   refuses: (inputs, attrs: Attributes) =>
-    refuses(inputs) ?? refusesActivation(attrs) ?? (inputs[0]!.dtype === 'float32' ? undefined : `${inputs[0]!.dtype} numbers`),
+    refuses(inputs, attrs) ??
+    refusesActivation(attrs) ??
+    (inputs[0]!.dtype === 'float32' ? undefined : `${inputs[0]!.dtype} numbers`),
   lower(g, inputs, attrs, [out]) {
     const {bias, slopes} = fusedInputs(inputs, attrs);
     const sum = product(g, inputs[0]!, inputs[1]!, attrs, bias && g.plain(bias));
@@ -71,7 +79,9 @@ const einsum: KernelEntry = {
   },
   refuses(inputs, {equation}: {equation: string}) {
     if (!/^[a-z, ]+->[a-z ]*$/i.test(equation)) return `equation ${equation}`;
-    return inputs.length <= 2 && inputs.every((v) => v.dtype === 'float32') ? undefined : 'operands';
+    const {allDims, idDims} = backend_util.decodeEinsumEquation(equation, inputs.length);
+    backend_util.checkEinsumDimSizes(allDims.length, idDims, inputs as never);
+    return float32Only(inputs);
   },
   lower(g, inputs, {equation}, [out]) {
     g.define(

@@ -2,7 +2,7 @@
 import type {AttributeValues, Value} from '../../onnx/graph.js';
 import {float32Only, type KernelEntry, SHARES_DATA} from '../kernel-entry.js';
 import type {Lowering} from '../lowering.js';
-import type {LazyValue, TypedShape} from '../value.js';
+import {type LazyValue, sameShape, type TypedShape} from '../value.js';
 import {convert} from './convert.js';
 import {averageGradient, maxGradient} from './pool-gradients.js';
 import {after, each, pads, poolWindows, refusesWindows, type Windows} from './window.js';
@@ -12,6 +12,9 @@ function refusesPool(windows: Windows): string | undefined {
   const outside = windows.spans.some((s) => s.before >= s.kernel || after(s) >= s.kernel);
   return refusesWindows(windows) ?? (outside ? 'windows that lie in the padding' : undefined);
 }
+
+const refusesShape = (dy: TypedShape, {outShape}: Windows) =>
+  sameShape(dy.shape, outShape) ? undefined : 'dy of another shape';
 
 const isIdentity = ({spans}: Windows) => spans.every((s) => s.kernel === 1 && s.size === s.out);
 
@@ -37,7 +40,8 @@ const gradient = (inputs: readonly string[], formula: Gradient): KernelEntry => 
   return {
     inputs,
     infer: ([, x]) => [{dtype: 'float32', shape: x!.shape}],
-    refuses: (given, attrs) => float32Only(given) ?? refusesPool(windowsOf(given, attrs)),
+    refuses: (given, attrs) =>
+      float32Only(given) ?? refusesPool(windowsOf(given, attrs)) ?? refusesShape(given[0]!, windowsOf(given, attrs)),
     lower(g, given, attrs, [out]) {
       const [dy, x] = given as [LazyValue, LazyValue];
       const windows = windowsOf(given, attrs);

@@ -60,14 +60,21 @@ const orNaN =
     return g.op('Where', [hasNaN, g.scalar(Number.NaN), value]);
   };
 
-const argument = (opType: string): KernelEntry => ({
+/** TensorFlow.js passes over NaN when it looks for the largest or smallest; so `worst` takes its place. */
+const withoutNaN = (g: Lowering, x: Value, worst: number) =>
+  x.dtype === 'float32' ? g.op('Where', [g.op('IsNaN', [x]), g.scalar(worst), x]) : x;
+
+const argument = (opType: string, worst: number): KernelEntry => ({
   inputs: ['x'],
   infer: ([x], attrs) => [{dtype: 'int32', shape: reducedShape({...attrs, keepDims: false}, x!.shape)}],
   refuses: ([x], {axis}) => (Array.isArray(axis) && axesOf({axis}, x!.shape).length !== 1 ? 'several axes' : undefined),
   lower(g, [x], attrs, [out]) {
     const {value, perm} = g.any(x!);
     const [axis] = axesOf(attrs, x!.shape) as [number];
-    const index = g.op(opType, [convert(g, value, numbers(x!.dtype))], {axis: perm.indexOf(axis), keepdims: 0});
+    const index = g.op(opType, [withoutNaN(g, convert(g, value, numbers(x!.dtype)), worst)], {
+      axis: perm.indexOf(axis),
+      keepdims: 0,
+    });
     g.define(out!, convert(g, index, 'int32'), remaining(perm, [axis]));
   },
 });
@@ -86,8 +93,8 @@ const cumsum: KernelEntry = {
 export const reductionKernels: Readonly<Record<string, KernelEntry>> = {
   All: reduction(fold('ReduceMin'), {computed: () => 'bool', result: itself}),
   Any: reduction(fold('ReduceMax'), {computed: () => 'bool', result: itself}),
-  ArgMax: argument('ArgMax'),
-  ArgMin: argument('ArgMin'),
+  ArgMax: argument('ArgMax', Number.NEGATIVE_INFINITY),
+  ArgMin: argument('ArgMin', Number.POSITIVE_INFINITY),
   Cumsum: cumsum,
   Max: reduction(orNaN('ReduceMax'), {computed: itself, result: itself}),
   Mean: reduction(fold('ReduceMean'), {computed: float, result: float}),

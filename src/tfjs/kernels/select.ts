@@ -2,17 +2,16 @@
 import {backend_util, upcastType} from '@tensorflow/tfjs-core';
 import type {KernelEntry} from '../kernel-entry.js';
 import type {Lowering} from '../lowering.js';
-import type {LazyDType, LazyValue, TypedShape} from '../value.js';
+import {type LazyDType, type LazyValue, sameShape} from '../value.js';
 import {convert, where} from './convert.js';
-
-const sameShape = (a: TypedShape, b: TypedShape) =>
-  a.shape.length === b.shape.length && a.shape.every((d, i) => d === b.shape[i]);
 
 const select: KernelEntry = {
   inputs: ['condition', 't', 'e'],
   infer: ([, t, e]) => [{dtype: upcastType(t!.dtype, e!.dtype) as LazyDType, shape: t!.shape}],
   refuses: ([condition, t, e]) =>
-    condition!.dtype === 'bool' && sameShape(condition!, t!) && sameShape(t!, e!) ? undefined : 'operands of several shapes',
+    condition!.dtype === 'bool' && sameShape(condition!.shape, t!.shape) && sameShape(t!.shape, e!.shape)
+      ? undefined
+      : 'operands of several shapes',
   lower(g, [condition, t, e], _, [out]) {
     const {perm} = g.any(t!);
     const [yes, no] = [t!, e!].map((v) => convert(g, g.in(v, perm), out!.dtype));
@@ -54,7 +53,7 @@ const gather: KernelEntry = {
 
 /** Whether any index tuple, along the last dimension, lies outside the leading dimensions of `shape`. */
 function tuplesOutside(indices: LazyValue, shape: readonly number[]): string | undefined {
-  const length = indices.shape.at(-1)!;
+  const length = indices.shape.length > 1 ? indices.shape.at(-1)! : 1;
   return indices.data?.some((i, at) => i < 0 || i >= shape[at % length]!) ? 'indices outside the tensor' : undefined;
 }
 
@@ -78,7 +77,8 @@ const scatterNd: KernelEntry = {
   refuses: ([indices, updates], {shape}) =>
     updates!.dtype === 'bool' || updates!.shape.length === 0 ? 'updates' : tuplesOutside(indices!, shape),
   lower(g, [indices, updates], {shape}, [out]) {
-    const positions = convert(g, g.plain(indices!), 'int64');
+    const list = convert(g, g.plain(indices!), 'int64');
+    const positions = indices!.shape.length > 1 ? list : g.op('Unsqueeze', [list, g.ints([-1])]);
     g.define(out!, g.op('ScatterND', [zeros(g, shape, out!.dtype), positions, g.plain(updates!)], {reduction: 'add'}));
   },
 };

@@ -114,6 +114,7 @@ const concat: KernelEntry = {
   inputs: [],
   infer(inputs, {axis}) {
     const shapes = inputs.map((v) => [...v.shape]);
+    backend_util.assertParamsConsistent(shapes, axisOf(axis, shapes[0]!));
     return [{dtype: inputs[0]!.dtype, shape: backend_util.computeOutShape(shapes, axisOf(axis, shapes[0]!))}];
   },
   refuses: (inputs, attrs) => (inputs.length === 1 ? SHARES_DATA : sameType(inputs as LazyValue[], attrs)),
@@ -131,6 +132,7 @@ const withoutDimension = (perm: Permutation, d: number) => perm.filter((p) => p 
 const pack: KernelEntry = {
   inputs: [],
   infer(inputs, {axis}: {axis: number}) {
+    for (const {shape} of inputs) util.assertShapesMatch([...inputs[0]!.shape], [...shape], 'Tensors to stack differ: ');
     const shape = inputs[0]!.shape.toSpliced(axis < 0 ? axis + inputs[0]!.shape.length + 1 : axis, 0, inputs.length);
     return [{dtype: inputs[0]!.dtype, shape}];
   },
@@ -233,7 +235,10 @@ const tile: KernelEntry = {
 
 const reverse: KernelEntry = {
   inputs: ['x'],
-  infer: ([x]) => [x!],
+  infer([x], {dims}) {
+    util.parseAxisParam(dims, [...x!.shape]); // throws for axes that are not there
+    return [x!];
+  },
   refuses: ([x]) => (x!.shape.length === 0 ? SHARES_DATA : undefined),
   lower(g, [x], {dims}, [out]) {
     const turned = new Set(util.parseAxisParam(dims, [...x!.shape]));

@@ -68,6 +68,12 @@ const log1p: Formula = (g, x) => {
   return g.op('Where', [near, g.op('Mul', [atanh, g.scalar(2)]), g.op('Log', [g.op('Add', [x, g.scalar(1)])])]);
 };
 
+/** In float64, which onnxruntime's own Tan lacks: near the poles a float32 one is not exact to its last digits. */
+const tan: Formula = (g, x) => {
+  const wide = convert(g, x, 'float64');
+  return convert(g, g.op('Div', [g.op('Sin', [wide]), g.op('Cos', [wide])]), 'float32');
+};
+
 const finite: Formula = (g, x) => g.op('Not', [g.op('Or', [g.op('IsNaN', [x]), g.op('IsInf', [x])])]);
 
 const clip: Formula = (g, x, {clipValueMin, clipValueMax}) => {
@@ -87,17 +93,19 @@ export const unaryFormulas: Readonly<Record<string, Formula>> = {
   leakyrelu: (g, x, {leakyreluAlpha}) => g.op('LeakyRelu', [x], {alpha: leakyreluAlpha}),
 };
 
-const floatFunctions = ['Acos', 'Acosh', 'Asin', 'Asinh', 'Atan', 'Atanh', 'Cos', 'Cosh', 'Elu', 'Erf', 'Exp', 'Log'].concat([
-  'Reciprocal',
-  'Selu',
-  'Sigmoid',
-  'Sin',
-  'Sinh',
-  'Softplus',
-  'Sqrt',
-  'Tan',
-  'Tanh',
-]);
+const floatFunctions =
+  'Acos Acosh Asin Asinh Atan Atanh Cos Cosh Elu Erf Log Reciprocal Selu Sigmoid Sin Sinh Softplus Sqrt Tanh'.split(' ');
+
+/** Of integers in float64: rounding once is as near as a float32 result can be. */
+const exp: KernelEntry = {
+  inputs: ['x'],
+  infer: ([x]) => [{dtype: 'float32', shape: x!.shape}],
+  lower(g, [x], _, [out]) {
+    const {value, perm} = g.any(x!);
+    const number = value.dtype === 'float32' ? value : convert(g, value, 'float64');
+    g.define(out!, convert(g, g.op('Exp', [number]), 'float32'), perm);
+  },
+};
 
 export const unaryKernels: Readonly<Record<string, KernelEntry>> = {
   ...Object.fromEntries(floatFunctions.map((name) => [name, onFloats(op(name))])),
@@ -110,6 +118,7 @@ export const unaryKernels: Readonly<Record<string, KernelEntry>> = {
         ? `${x!.dtype} numbers between fractions`
         : undefined,
   },
+  Exp: exp,
   Expm1: onFloats(expm1),
   Floor: rounding('Floor'),
   IsFinite: onFloats(finite, 'bool'),
@@ -135,4 +144,5 @@ export const unaryKernels: Readonly<Record<string, KernelEntry>> = {
   Sign: onNumbers(sign),
   Square: onNumbers((g, x) => g.op('Mul', [x, x])),
   Step: onFloats(step),
+  Tan: onFloats(tan),
 };
