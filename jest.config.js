@@ -6,5 +6,6 @@ export default {
   moduleNameMapper: {'^(\\.{1,2}/.*)\\.js$': '$1'},
   moduleFileExtensions: ['ts', 'js', 'json', 'node'],
   sandboxInjectedGlobals: ['Math', 'Number', 'Array', 'Object', 'Float32Array', 'Float64Array'], // a vm looks its globals up slowly
+  testTimeout: 120_000, // a guard against hanging, not a measure: machines are slow and shared
   reporters: ['default', '<rootDir>/test/reporter.cjs'],
 };

@@ -47,7 +47,7 @@ test('the same as data: plain JSON, numbers as numbers, nothing else on stdout o
     expect(summary).toMatchObject({
       input: {
         path: GPD,
-        bytes: 274262,
+        bytes: 281558,
         sha256: expect.stringMatching(/^[\da-f]{64}$/),
         format: 'torch-zip',
         stateDictKey: 'state_dict',
@@ -60,7 +60,7 @@ test('the same as data: plain JSON, numbers as numbers, nothing else on stdout o
         imageSize: 32,
         tensors: {both: 263, student: 38, teacher: 38},
       },
-      outputs: [{emit: 'student', path: 'a.onnx', nodes: 53, parameters: 2378, proof: {bound: 1e-4, top1Agreement: 1}}],
+      outputs: [{emit: 'student', path: 'a.onnx', nodes: 54, parameters: 2495, proof: {bound: 1e-4, top1Agreement: 1}}],
       warnings: [],
     });
     expect(summary.network.orepa).toHaveLength(17);
