@@ -1,0 +1,123 @@
+import sharp, {type Sharp} from 'sharp';
+import {decodeFast} from '../../src/data/decode-fast.js';
+import {decodeImage} from '../../src/data/image.js';
+import {jpegFrame} from '../../src/data/image-kind.js';
+import {decodePpm, encodePpm} from '../../src/data/ppm.js';
+import {thumbnail} from '../../src/data/thumbnail.js';
+
+const pixels = (width: number, height: number, channels: number) =>
+  Uint8Array.from({length: width * height * channels}, (_, i) => (i * 7) % 251);
+const raw = (width: number, height: number, channels: 1 | 2 | 3 | 4) =>
+  sharp(pixels(width, height, channels), {raw: {width, height, channels}});
+const bytes = async (image: Sharp) => new Uint8Array(await image.toBuffer());
+const smooth = (width: number, height: number) =>
+  sharp(
+    Uint8Array.from({length: width * height * 3}, (_, i) => Math.floor(i / 3 / width) % 256),
+    {raw: {width, height, channels: 3}},
+  );
+
+test('alpha is dropped, not blended', async () => {
+  const source = pixels(3, 2, 4);
+  const {data} = await decodeImage(await bytes(raw(3, 2, 4).png()));
+  expect([...data]).toEqual([...source].filter((_, i) => i % 4 !== 3));
+});
+
+test('gray, with and without alpha, becomes three equal channels', async () => {
+  const gray = await decodeImage(await bytes(raw(4, 1, 1).toColourspace('b-w').png()));
+  expect([...gray.data]).toEqual([0, 0, 0, 7, 7, 7, 14, 14, 14, 21, 21, 21]);
+  const alpha = await decodeImage(await bytes(raw(2, 1, 2).toColourspace('b-w').png()));
+  expect([...alpha.data]).toEqual([0, 0, 0, 14, 14, 14]);
+});
+
+test('16 bits: colour keeps the high byte, gray is clipped at 255, as in PIL', async () => {
+  const wide = Uint16Array.of(0, 100, 255, 256, 300, 65535);
+  const colour = sharp(wide, {raw: {width: 2, height: 1, channels: 3}})
+    .toColourspace('rgb16')
+    .png();
+  expect([...(await decodeImage(await bytes(colour))).data]).toEqual([0, 0, 0, 1, 1, 255]);
+  const gray = sharp(wide, {raw: {width: 6, height: 1, channels: 1}})
+    .toColourspace('grey16')
+    .png();
+  const {data} = await decodeImage(await bytes(gray));
+  expect([...data].filter((_, i) => i % 3 === 0)).toEqual([0, 100, 255, 255, 255, 255]);
+});
+
+test('EXIF orientation and embedded profiles do not touch the pixels', async () => {
+  const plain = await decodeImage(await bytes(smooth(20, 10).jpeg()));
+  const rotated = await decodeImage(await bytes(smooth(20, 10).jpeg().withMetadata({orientation: 6})));
+  const profiled = await decodeImage(await bytes(smooth(20, 10).jpeg().withIccProfile('p3', {attach: true})));
+  expect(rotated).toEqual(plain);
+  expect([profiled.width, profiled.height]).toEqual([20, 10]);
+});
+
+test('the first frame of an animation', async () => {
+  const frames = sharp(pixels(4, 8, 3), {raw: {width: 4, height: 8, channels: 3, pageHeight: 4}});
+  const image = await decodeImage(await bytes(frames.webp({lossless: true})));
+  expect([image.width, image.height]).toEqual([4, 4]);
+});
+
+test('PPM and PGM', async () => {
+  const image = {width: 3, height: 2, data: pixels(3, 2, 3)};
+  expect(decodePpm(encodePpm(image))).toEqual(image);
+  expect(await decodeImage(encodePpm(image))).toEqual(image);
+  const gray = new Uint8Array([...new TextEncoder().encode('P5 # a comment\n2 1\n255\n'), 5, 6]);
+  expect([...decodePpm(gray).data]).toEqual([5, 5, 5, 6, 6, 6]);
+  expect(() => decodePpm(encodePpm(image).subarray(0, 20))).toThrow(/18 bytes, the file has/);
+  expect(() => decodePpm(new TextEncoder().encode('P6 1 1 65535\n......'))).toThrow(/65535/);
+});
+
+describe('refused, with the reason', () => {
+  const text = (s: string) => new TextEncoder().encode(s);
+  test.each([
+    ['an empty file', new Uint8Array(0), /empty/],
+    ['SVG called .jpg', text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'), /XML, SVG or HTML/],
+    ['a web page', text('\n<!DOCTYPE html><title>404</title>'), /HTML/],
+    ['BMP', text('BM......'), /BMP/],
+    ['anything else', Uint8Array.of(1, 2, 3), /none of JPEG/],
+  ])('%s', async (_, file, reason) => {
+    await expect(decodeImage(file)).rejects.toThrow(reason);
+  });
+
+  test('a truncated JPEG, at every tenth', async () => {
+    const whole = await bytes(raw(64, 48, 3).jpeg());
+    for (let tenths = 1; tenths < 10; tenths++) {
+      await expect(decodeImage(whole.subarray(0, Math.floor((whole.length * tenths) / 10)))).rejects.toThrow();
+    }
+  });
+
+  test('dimensions beyond any photograph', async () => {
+    const header = await bytes(raw(8, 8, 3).jpeg());
+    const at = header.findIndex((b, i) => b === 0xff && header[i + 1] === 0xc0);
+    header.set([0xff, 0xff, 0xff, 0xff], at + 5);
+    expect(jpegFrame(header)).toMatchObject({width: 65535, height: 65535});
+    await expect(decodeImage(header)).rejects.toThrow(/pixel/i);
+  });
+
+  test('damaged bytes never hang or crash', async () => {
+    const whole = await bytes(raw(40, 30, 3).png());
+    for (let i = 0; i < whole.length; i += 97) {
+      const damaged = Uint8Array.from(whole);
+      damaged[i]! ^= 0xff;
+      await decodeImage(damaged).catch((error: unknown) => expect(error).toBeInstanceOf(Error));
+    }
+  });
+});
+
+test('fast decoding halves only where twice the size is left', async () => {
+  const file = await bytes(smooth(101, 80).jpeg({quality: 95}));
+  const halved = await decodeFast(file, 40);
+  expect([halved.width, halved.height]).toEqual([51, 40]);
+  expect(Math.abs(halved.data[20 * 51 * 3]! - 40)).toBeLessThan(3); // row 20 of 40 is row 40 of 80
+  expect(await decodeFast(file, 41)).toEqual(await decodeImage(file));
+  expect(await decodeFast(file, undefined)).toEqual(await decodeImage(file));
+});
+
+test('thumbnails', async () => {
+  const small = await decodeImage(await thumbnail(await bytes(smooth(200, 100).png()), 64));
+  expect([small.width, small.height]).toEqual([64, 32]);
+  const tiny = await decodeImage(await thumbnail(encodePpm({width: 3, height: 2, data: pixels(3, 2, 3)}), 64));
+  expect([tiny.width, tiny.height]).toEqual([3, 2]);
+  const cmyk = await bytes(smooth(20, 10).toColourspace('cmyk').jpeg());
+  expect(jpegFrame(cmyk)?.components).toBe(4);
+  expect(jpegFrame(await thumbnail(cmyk, 10))).toEqual({width: 10, height: 5, components: 3});
+});
