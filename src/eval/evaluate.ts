@@ -1,10 +1,11 @@
 /**
  * Several models over the same batches in one run: accuracy of each, and how they differ. Memory does not depend on the number of
- * images. The next batch is asked for before the present one runs: it is decoded on other threads meanwhile.
+ * images. The runtime blocks this thread while it computes; the loader's threads decode the next batch meanwhile.
  */
 import {GpdError} from '../core/error.js';
 import type {Batch} from '../data/loader.js';
 import type {Session, SessionOptions} from '../onnx/session.js';
+import {LogHistogram} from './log-histogram.js';
 import {runImages} from './logits.js';
 import {largestDifference, type PairResult, PairTally} from './pair-tally.js';
 import type {Failures, RunState} from './run-state.js';
@@ -45,6 +46,8 @@ export interface ModelOutcome extends TallyResult {
   /** Time in the model itself, and what that makes. */
   runMs: number;
   runImagesPerSecond: number;
+  /** Milliseconds of a whole batch in the model. */
+  latency: LogHistogram;
 }
 export interface PairOutcome extends PairResult {
   /** Places in `models`. */
@@ -99,24 +102,6 @@ export async function evaluate(options: EvaluateOptions): Promise<Outcome> {
   }
 }
 
-/** The next element is asked for before the present one is given away. */
-export async function* ahead<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
-  const iterator = source[Symbol.asyncIterator]();
-  let next = iterator.next();
-  try {
-    for (;;) {
-      const {done, value} = await next;
-      if (done) return;
-      next = iterator.next();
-      next.catch(() => {}); // reported when it is awaited
-      yield value;
-    }
-  } finally {
-    await next.catch(() => {});
-    await iterator.return?.();
-  }
-}
-
 class Evaluation {
   private readonly sessions: Session[] = [];
   private readonly tallies: Tally[];
@@ -124,6 +109,7 @@ class Evaluation {
   private readonly failures: Failures;
   private readonly loadMs: number[] = [];
   private readonly runMs: number[];
+  private readonly latencies: LogHistogram[];
   private readonly start = performance.now();
   private readonly before: number;
   private done: number;
@@ -138,6 +124,7 @@ class Evaluation {
     this.pairs = places.map((place, i) => ({...place, tally: new PairTally(state?.pairs[i])}));
     this.failures = structuredClone(state?.failures ?? {count: 0, list: []});
     this.runMs = subjects.map(() => 0);
+    this.latencies = subjects.map(() => new LogHistogram());
     this.done = state?.done ?? 0;
     this.firstDone = this.done;
     this.before = state?.elapsedMs ?? 0;
@@ -161,7 +148,7 @@ class Evaluation {
     let saved = this.runStart;
     let waiting = this.runStart;
     try {
-      for await (const batch of ahead(batches(this.done))) {
+      for await (const batch of batches(this.done)) {
         this.waitMs += performance.now() - waiting;
         await this.batch(batch);
         this.report();
@@ -193,7 +180,9 @@ class Evaluation {
     for (const [m, session] of this.sessions.entries()) {
       const start = performance.now();
       outputs.push(await runImages(session, this.options.subjects[m]!, batch.images));
-      this.runMs[m]! += performance.now() - start;
+      const ms = performance.now() - start;
+      this.runMs[m]! += ms;
+      this.latencies[m]!.add(ms);
     }
     return outputs;
   }
@@ -245,6 +234,7 @@ class Evaluation {
         loadMs: this.loadMs[m]!,
         runMs: this.runMs[m]!,
         runImagesPerSecond: (1000 * seen) / this.runMs[m]!,
+        latency: this.latencies[m]!,
       })),
       pairs: this.pairs.map(({a, b, tally}) => ({a, b, ...tally.result()})),
       timing: {

@@ -34,6 +34,8 @@ export interface ModelSummary {
   loadMs: number;
   /** In the model alone, decoding aside. */
   imagesPerSecond: number;
+  /** Milliseconds of a batch in the model, at most 4 % too large. */
+  latency: {p50: number; p90: number; p99: number; histogram: {low: number; high: number; count: number}[]};
   perClass: {class: string; images: number; top1: number | null; top5: number | null}[];
   /** Wrong answers, most frequent first. */
   confusions: {class: string; predicted: string; images: number}[];
@@ -175,6 +177,12 @@ function summariseModel({models, pairs}: Outcome, m: number, reference: number, 
     size: subject.size,
     loadMs: r.loadMs,
     imagesPerSecond: r.runImagesPerSecond,
+    latency: {
+      p50: r.latency.quantile(0.5),
+      p90: r.latency.quantile(0.9),
+      p99: r.latency.quantile(0.99),
+      histogram: r.latency.chart(16),
+    },
     perClass: r.perClass.map(({label, images, top1, top5}) => ({
       class: className(classes, label),
       images,

@@ -4,7 +4,9 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {Tensor} from '../core/tensor.js';
 import {type ProviderName, providerNames, providers} from '../onnx/providers.js';
-import type {Session, SessionOptions} from '../onnx/session.js';
+import type {SessionOptions} from '../onnx/session.js';
+import {runImages} from './logits.js';
+import type {Subject} from './subject.js';
 
 export interface ProviderShare {
   /** One of ours, or the runtime's name of another. */
@@ -60,17 +62,17 @@ export function explainProfile(profile: string, asked: ProviderName): ProviderEx
   };
 }
 
-/** Runs one batch under a profile. */
+/** Runs a few images under a profile. */
 export async function explainProvider(
-  open: (options: SessionOptions) => Promise<Session>,
+  subject: Pick<Subject, 'open' | 'input' | 'output'>,
   options: SessionOptions,
-  inputs: ReadonlyMap<string, Tensor>,
+  images: Tensor<'float32'>,
 ): Promise<ProviderExplanation> {
   const folder = mkdtempSync(join(tmpdir(), 'gpd-profile-'));
   try {
-    const session = await open({...options, profilePrefix: join(folder, 'profile')});
+    const session = await subject.open({...options, profilePrefix: join(folder, 'profile')});
     try {
-      await session.run(inputs);
+      await runImages(session, subject, images);
       session.endProfile();
     } finally {
       await session.close();

@@ -44,6 +44,8 @@ export interface Subject {
   output: string;
   classes: number;
   size: SubjectSize;
+  /** `resnet`, `rvt`, …: says how images are prepared. Undefined where nothing tells it. */
+  family: string | undefined;
   /** Of the conversion that made an ONNX file: arch, form, … (`gpd.*` in its metadata). */
   metadata: ReadonlyMap<string, string>;
   /** The graph, for MACs and layers. Numbers stay in the file. */
@@ -94,6 +96,10 @@ function sizeOf({graph}: Model, fileBytes: number | undefined): SubjectSize {
   };
 }
 
+/** Networks of unpublished sizes are described after their family's name. */
+const familyOf = (arch: string | undefined): string | undefined =>
+  ['cifar-resnet', 'resnet', 'mobilenet', 'rvt'].find((family) => arch?.startsWith(family));
+
 /** An ONNX file. Throws the codes of reading it, and SHAPE_MISMATCH if it is no classifier of images. */
 export function subjectOfFile(path: string): Subject {
   const model = decodeModel(fileSource(path), {openExternal: externalFilesIn(dirname(path)).open});
@@ -103,6 +109,7 @@ export function subjectOfFile(path: string): Subject {
     form: 'onnx',
     ...interfaceOf(path, model),
     size: sizeOf(model, statSync(path).size),
+    family: familyOf(model.metadata.get('gpd.arch')),
     metadata: model.metadata,
     model: () => model,
     open: (options) => openSession(path, options),
@@ -110,13 +117,14 @@ export function subjectOfFile(path: string): Subject {
 }
 
 /** A network in memory, made of the checkpoint at `path`. Its bytes are made when a session is opened, and not kept. */
-export function subjectOfModel(path: string, form: 'student' | 'teacher', model: Model): Subject {
+export function subjectOfModel(path: string, form: 'student' | 'teacher', model: Model, family?: string): Subject {
   return {
     name: `${basename(path)} (${form})`,
     path,
     form,
     ...interfaceOf(path, model),
     size: sizeOf(model, undefined),
+    family,
     metadata: model.metadata,
     model: () => model,
     open: (options) => openSession(modelBytes(model), options),

@@ -5,7 +5,7 @@ import {join} from 'node:path';
 import {fillUniform, random} from '../../src/core/random.js';
 import {float32} from '../../src/core/tensor.js';
 import type {Batch} from '../../src/data/loader.js';
-import {ahead, checkCompatible, type EvaluateOptions, evaluate, type SavedState} from '../../src/eval/evaluate.js';
+import {checkCompatible, type EvaluateOptions, evaluate, type SavedState} from '../../src/eval/evaluate.js';
 import {runImages} from '../../src/eval/logits.js';
 import {identityOf, StateFile} from '../../src/eval/run-state.js';
 import {scoreOf} from '../../src/eval/scores.js';
@@ -91,7 +91,7 @@ test('interrupted and taken up again: the same result', async () => {
   const results = ({models, pairs, done}: typeof whole) => ({
     done,
     pairs,
-    models: models.map(({loadMs: _, runMs: __, runImagesPerSecond: ___, subject: ____, ...result}) => result),
+    models: models.map(({loadMs: _, runMs: __, runImagesPerSecond: ___, subject: ____, latency: _____, ...result}) => result),
   });
   expect(results(rest)).toEqual(results(whole));
 });
@@ -117,23 +117,6 @@ test('an image that stops the run leaves a state behind', async () => {
   };
   await expect(run([a], {batches: broken, save})).rejects.toThrow('24.jpg');
   expect(saved?.done).toBe(24);
-});
-
-test('the next batch is asked for before the present one is used, and one alone', async () => {
-  const asked: number[] = [];
-  async function* source() {
-    for (let i = 0; i < 4; i++) {
-      asked.push(i);
-      yield i;
-    }
-  }
-  const seen: [number, number][] = [];
-  for await (const i of ahead(source())) {
-    await Promise.resolve();
-    seen.push([i, asked.length]);
-    if (i === 2) break;
-  }
-  expect(seen.map(([i, n]) => n - i)).toEqual([2, 2, 2]);
 });
 
 test('models of other sizes or classes are refused with what does not fit', () => {

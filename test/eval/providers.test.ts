@@ -2,6 +2,7 @@
 import {GpdError} from '../../src/core/error.js';
 import {float32} from '../../src/core/tensor.js';
 import {explainProfile, explainProvider} from '../../src/eval/explain-provider.js';
+import {subjectOfModel} from '../../src/eval/subject.js';
 import {modelBytes} from '../../src/onnx/encode.js';
 import {chooseProvider, type Host, missingFor, providerNames, thisHost} from '../../src/onnx/providers.js';
 import {openSession, runtimeOptions} from '../../src/onnx/session.js';
@@ -108,9 +109,8 @@ describe('who ran each node', () => {
     });
   });
   test('a real run on the CPU', async () => {
-    const bytes = modelBytes(tinyNetwork());
-    const images = float32([2, 3, 8, 8], new Float32Array(2 * 3 * 64));
-    const explanation = await explainProvider((o) => openSession(bytes, o), {}, new Map([['input', images]]));
+    const subject = subjectOfModel('tiny.pth', 'student', tinyNetwork());
+    const explanation = await explainProvider(subject, {}, float32([2, 3, 8, 8], new Float32Array(2 * 3 * 64)));
     expect(explanation.fallback).toEqual([]);
     expect(explanation.shares).toHaveLength(1);
     expect(explanation.shares[0]).toMatchObject({provider: 'cpu'});

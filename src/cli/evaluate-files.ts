@@ -1,0 +1,129 @@
+/** `gpd eval` as a function: arguments in, one plain result out. Composes conversion, data and evaluation, which do not know each other. */
+
+import {loadBatches} from '../data/loader.js';
+import {openDataset} from '../data/open-dataset.js';
+import type {Recipe, RecipeName} from '../data/recipe.js';
+import {chooseRecipe} from '../eval/choose-recipe.js';
+import {checkCompatible, evaluate, type Progress} from '../eval/evaluate.js';
+import {type Evaluation, type Settings, summarise} from '../eval/evaluation.js';
+import {explainProvider} from '../eval/explain-provider.js';
+import type {GateOptions} from '../eval/gates.js';
+import {edgeInputs} from '../eval/inputs.js';
+import {identityOf, StateFile} from '../eval/run-state.js';
+import type {Subject} from '../eval/subject.js';
+import {chooseProvider, type ProviderName} from '../onnx/providers.js';
+import type {SessionOptions} from '../onnx/session.js';
+import {openSubjects, type SubjectOptions} from './subjects.js';
+
+export interface EvaluateFilesOptions extends SubjectOptions {
+  models: readonly string[];
+  data: string;
+  labels?: string | undefined;
+  provider: ProviderName | 'auto';
+  device?: number | undefined;
+  strict: boolean;
+  explainProvider: boolean;
+  threads?: number | undefined;
+  batchSize?: number | undefined;
+  workers?: number | undefined;
+  /** So many images, evenly spread over the set. */
+  samples?: number | undefined;
+  onError: 'stop' | 'skip';
+  fast: boolean;
+  recipe?: RecipeName | undefined;
+  overrides: Partial<Recipe>;
+  resume: boolean;
+  /** Where an interrupted run leaves its state; default: named after the run, in the current folder. */
+  state?: string | undefined;
+  gates: GateOptions;
+  signal?: AbortSignal | undefined;
+  onProgress?: (progress: Progress) => void;
+  /** Receives what reports read again: the images. */
+  onResult?: (evaluation: Evaluation, read: (index: number) => Promise<Uint8Array>) => Promise<void>;
+}
+
+/** A device is fed less often; on a CPU larger batches gain nothing and only take memory. */
+const defaultBatch = (provider: ProviderName): number => (provider === 'cpu' ? 32 : 128);
+
+/** Evenly spread, because sets are ordered by class. */
+export const spread = (total: number, samples: number): number[] =>
+  Array.from({length: Math.min(samples, total)}, (_, i) => Math.floor((i * total) / Math.min(samples, total)));
+
+/** `path` is where an unfinished run was saved. */
+export interface EvaluationRun {
+  evaluation: Evaluation;
+  path: string | undefined;
+}
+
+export async function evaluateFiles(options: EvaluateFilesOptions): Promise<EvaluationRun> {
+  const choice = chooseProvider(options.provider);
+  const subjects = await openSubjects(options.models, options);
+  const {recipe, reason} = chooseRecipe(subjects, options.recipe, options.overrides);
+  const dataset = await openDataset(options.data, options.labels === undefined ? {} : {labels: options.labels});
+  try {
+    checkCompatible(subjects, dataset.classes.length);
+    const {length} = dataset.samples;
+    const order = spread(length, options.samples ?? length);
+    const batchSize = options.batchSize ?? defaultBatch(choice.name);
+    const settings: Settings = {
+      data: options.data,
+      classes: dataset.classes.length,
+      recipe,
+      recipeReason: reason,
+      batchSize,
+      threads: options.threads ?? null,
+      provider: {asked: options.provider, used: choice.name, reason: choice.reason},
+    };
+    const session = sessionOf(options, choice.name);
+    const providers = options.explainProvider ? await explainAll(subjects, session) : [];
+    const {onError, fast, signal, onProgress, workers} = options;
+    const identity = identityOf(subjects, {settings, order: order.length, of: length, onError, fast, ema: options.ema});
+    const file = new StateFile(options.state ?? `gpd-eval-${identity.slice(0, 8)}.state.json`, identity);
+    let saved = false;
+    const outcome = await evaluate({
+      subjects,
+      total: order.length,
+      batches: (from) =>
+        loadBatches(dataset, {
+          recipe,
+          batchSize,
+          onError,
+          fast,
+          indices: order.slice(from),
+          ...(workers !== undefined && {workers}),
+        }),
+      session,
+      state: options.resume ? file.read() : undefined,
+      save: (state) => {
+        file.write(state);
+        saved = true;
+      },
+      signal,
+      ...(onProgress && {onProgress}),
+    });
+    if (outcome.complete) file.remove();
+    const pathOf = (index: number) => dataset.samples[index]!.path;
+    const evaluation = summarise(outcome, {settings, gates: options.gates, classes: dataset.classes, pathOf, providers});
+    await options.onResult?.(evaluation, (index) => dataset.samples[index]!.read());
+    return {evaluation, path: saved && !outcome.complete ? file.path : undefined};
+  } finally {
+    await dataset.close();
+  }
+}
+
+const sessionOf = ({threads, strict, device}: EvaluateFilesOptions, provider: ProviderName): SessionOptions => ({
+  provider,
+  strict,
+  deviceId: device,
+  threads,
+});
+
+/** Before the run, on images that need no data: a refusal or a fallback is known in seconds. */
+async function explainAll(subjects: readonly Subject[], session: SessionOptions): Promise<Evaluation['providers']> {
+  const explained: Evaluation['providers'] = [];
+  for (const subject of subjects) {
+    const {images} = edgeInputs(subject.input.side, 0);
+    explained.push({model: subject.name, explanation: await explainProvider(subject, session, images)});
+  }
+  return explained;
+}

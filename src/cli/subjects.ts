@@ -1,0 +1,38 @@
+/**
+ * What model arguments mean: an ONNX file is taken as it is, a checkpoint becomes its networks in training form, branches and all.
+ */
+import {openCheckpoint} from '../checkpoint/open.js';
+import {referenceForm} from '../convert/build.js';
+import {fileSource} from '../core/bytes.js';
+import {distinguish, type Subject, subjectOfFile, subjectOfModel} from '../eval/subject.js';
+import {type RecogniseOptions, recognise} from '../models/recognise.js';
+import {isModel} from '../onnx/is-model.js';
+import type {Role} from '../reparam/parameters.js';
+
+export type SubjectOptions = RecogniseOptions & {ema: boolean};
+
+/** Checkpoints stay open: their tensors are read when a session is made. */
+export async function openSubjects(paths: readonly string[], options: SubjectOptions): Promise<Subject[]> {
+  const subjects: Subject[] = [];
+  for (const path of paths) subjects.push(...(await openSubject(path, options)));
+  return distinguish(subjects);
+}
+
+/** A checkpoint gives the dynamic teacher, where it has one, and the student; `roles` picks among them. */
+export async function openSubject(path: string, options: SubjectOptions, roles?: readonly Role[]): Promise<Subject[]> {
+  const source = fileSource(path);
+  if (isModel(source)) {
+    source.close();
+    return [subjectOfFile(path)];
+  }
+  const checkpoint = openCheckpoint(source, {ema: options.ema});
+  const recognised = recognise(checkpoint.stateDict, checkpoint.args, options);
+  const present: readonly Role[] = recognised.form.ratio > 1 ? ['teacher', 'student'] : ['student'];
+  const wanted = present.filter((role) => roles?.includes(role) ?? true);
+  const subjects: Subject[] = [];
+  for (const role of wanted) {
+    const model = await referenceForm(recognised, role, {});
+    subjects.push(subjectOfModel(path, role, model, recognised.arch.family));
+  }
+  return subjects;
+}

@@ -1,0 +1,70 @@
+import * as Args from '@oclif/core/args';
+import * as Flags from '@oclif/core/flags';
+import {engineFlags, gateFlags, imageFlags, recipeOverrides, strictFlags} from '../cli/eval-flags.js';
+import {exitCodes} from '../cli/exit-codes.js';
+import {recogniseFlags, recogniseOptions} from '../cli/flags.js';
+import {GpdCommand} from '../cli/gpd-command.js';
+import {INTERRUPTED, interruptible} from '../cli/interrupt.js';
+import {rateProgress} from '../cli/rate-progress.js';
+import {renderEvaluation} from '../cli/render-evaluation.js';
+import {styleFor} from '../cli/style.js';
+import type {Evaluation} from '../eval/evaluation.js';
+
+export default class Eval extends GpdCommand {
+  static override summary = 'measure the accuracy of models on images, before and after deployment';
+  static override description =
+    `Every model sees the same batches. A checkpoint stands for its networks as they were trained, the dynamic teacher and the student; an ONNX file is run as it is.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> resnet18_dkd_gpd.pth.tar student.onnx --data imagenet/val',
+    '<%= config.bin %> <%= command.id %> a.onnx b.onnx --data val.tar --provider cuda --min-top1 72.5 --max-drop 0.1',
+    '<%= config.bin %> <%= command.id %> student.onnx --data val.tar --samples 1000 --report report.html',
+  ];
+  static override args = {
+    models: Args.string({description: 'checkpoints and ONNX files', required: true, multiple: true}),
+  };
+  static override flags = {
+    data: Flags.string({
+      char: 'd',
+      description: 'folder of classes, .tar or .tar.gz of classes, ImageNet or CIFAR as shipped',
+      required: true,
+      helpValue: 'PATH',
+    }),
+    report: Flags.string({description: 'also write the result as one HTML file', helpValue: 'FILE'}),
+    samples: Flags.integer({description: 'only so many images, evenly spread over the set', min: 1, helpValue: 'N'}),
+    'batch-size': Flags.integer({
+      char: 'b',
+      description: 'images in a batch; default: 32, on other devices than the CPU 128',
+      min: 1,
+      helpValue: 'N',
+    }),
+    resume: Flags.boolean({description: 'go on where an interrupted run of the same command ended'}),
+    state: Flags.string({description: 'where an interrupted run is saved; default: gpd-eval-….state.json', helpValue: 'FILE'}),
+    ...gateFlags,
+    ...imageFlags,
+    ...engineFlags,
+    ...strictFlags,
+    ...recogniseFlags,
+  };
+
+  async run(): Promise<Evaluation> {
+    const {args, flags} = await this.parse(Eval);
+    const {evaluateFiles} = await import('../cli/evaluate-files.js'); // with the ONNX runtime and the decoder
+    const {saveReport} = await import('../cli/save-report.js');
+    const progress = rateProgress(process.stderr);
+    const options = {
+      ...{models: args.models, ...flags, ...recogniseOptions(flags), overrides: recipeOverrides(flags)},
+      ...{explainProvider: flags['explain-provider'], batchSize: flags['batch-size'], onError: flags['on-error']},
+      gates: {minTop1: flags['min-top1'], maxDrop: flags['max-drop'], minAgreement: flags['min-agreement']},
+      onProgress: (p: {done: number; total: number; imagesPerSecond: number}) =>
+        progress.show(p.done, p.total, p.imagesPerSecond),
+      ...(flags.report !== undefined && {onResult: saveReport(flags.report, this.argv)}),
+    };
+    const work = interruptible((signal) => evaluateFiles({...options, signal}));
+    const {evaluation, path} = await work.finally(progress.end);
+    for (const line of renderEvaluation(evaluation, styleFor(process.stdout))) this.log(line);
+    if (path !== undefined) this.logToStderr(`saved in ${path}: repeat the command with --resume to go on`);
+    if (!evaluation.complete) process.exitCode = INTERRUPTED;
+    else if (!evaluation.ok) process.exitCode = exitCodes.failure;
+    return evaluation;
+  }
+}

@@ -1,0 +1,52 @@
+/** How the images of a run are prepared: one recipe for all models, chosen from what the networks are. */
+import {GpdError} from '../core/error.js';
+import {type Recipe, type RecipeName, recipeFor, recipes} from '../data/recipe.js';
+import type {Subject} from './subject.js';
+
+export interface RecipeChoice {
+  recipe: Recipe;
+  reason: string;
+}
+
+/** CIFAR's 32 and Tiny ImageNet's 64 are shown as they are. */
+const MAX_UNSCALED = 64;
+
+type Prepared = Pick<Subject, 'name' | 'path' | 'family' | 'input'>;
+
+/** Throws SHAPE_MISMATCH where two networks were trained on differently prepared images. */
+export function chooseRecipe(
+  subjects: readonly Prepared[],
+  asked: RecipeName | undefined,
+  overrides: Partial<Recipe> = {},
+): RecipeChoice {
+  const {side} = subjects[0]!.input;
+  const changed = Object.keys(overrides);
+  const choice = asked ? {recipe: recipes[asked](side), reason: `asked for: ${asked}`} : fromNetworks(subjects, side);
+  const note = changed.length > 0 ? `, with its own ${changed.join(', ')}` : '';
+  return {recipe: {...choice.recipe, ...overrides}, reason: choice.reason + note};
+}
+
+function fromNetworks(subjects: readonly Prepared[], side: number): RecipeChoice {
+  const known = subjects.filter((s) => s.family !== undefined);
+  const [first] = known;
+  if (!first) {
+    const guess = side <= MAX_UNSCALED ? 'cifar' : 'cnn';
+    return {recipe: recipes[guess](side), reason: `guessed from ${side} px, no model says what it is: ${guess}`};
+  }
+  const recipe = recipeFor(first.family!, side);
+  const other = known.find((s) => JSON.stringify(recipeFor(s.family!, side)) !== JSON.stringify(recipe));
+  if (other) {
+    const problem = `${first.name} (${first.family}) and ${other.name} (${other.family}) were trained on differently prepared images`;
+    const hint = 'evaluate them one by one, or choose one preparation for both with --recipe';
+    throw new GpdError('SHAPE_MISMATCH', problem, {at: other.path, hint});
+  }
+  return {recipe, reason: `of ${first.family} networks`};
+}
+
+/** `short side 256 bilinear, crop 224, mean 0.485 0.456 0.406, std …` */
+export function describeRecipe({resize, interpolation, crop, mean, std}: Recipe): string {
+  const size = resize === undefined ? 'as they are' : `short side ${resize} ${interpolation}`;
+  return [size, crop !== undefined && `crop ${crop}`, `mean ${mean.join(' ')}`, `std ${std.join(' ')}`]
+    .filter(Boolean)
+    .join(', ');
+}
