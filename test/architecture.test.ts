@@ -33,7 +33,8 @@ const owners: readonly [name: RegExp, owners: readonly string[]][] = [
   [/^@tensorflow\//, ['src/tfjs/', 'src/train/']],
   [/^sharp$/, ['src/data/']],
   // Parsers take bytes, never paths: files are opened on the lowest floor, by the readers of image sets, and by what the user types.
-  [/^node:fs(\/|$)/, ['src/core/', 'src/data/', 'src/cli/', 'src/commands/']],
+  // Evaluation keeps the state of long runs; providers look for the libraries that they need.
+  [/^node:fs(\/|$)/, ['src/core/', 'src/data/', 'src/eval/', 'src/onnx/providers.ts', 'src/cli/', 'src/commands/']],
   [/^node:/, ['src/']],
 ];
 

@@ -64,8 +64,7 @@ export function tfjsLayers(batchNorm: BatchNorm): LayerOps<T> {
     },
     globalAveragePool: (x) => tf.mean(x, [1, 2], true),
     flatten: (x) => tf.reshape(x, [-1, x.shape[3]!]),
-    subsample: (x, stride) =>
-      tf.stridedSlice(x, [0, 0, 0, 0], [x.shape[0]!, x.shape[1]!, x.shape[2]!, x.shape[3]!], [1, stride, stride, 1]),
+    subsample: (x, stride) => tf.avgPool(x as Map4, 1, stride, 'valid'), // a strided slice, but with a gradient in TensorFlow.js
     padChannels(x, {before, after, blocks, shape: [channels, height, width]}) {
       const grouped = tf.reshape(x, [-1, height!, width!, blocks, channels! / blocks]);
       const padded = tf.pad(grouped, [
@@ -78,7 +77,7 @@ export function tfjsLayers(batchNorm: BatchNorm): LayerOps<T> {
       return tf.reshape(padded, [-1, height!, width!, channels! + blocks * (before + after)]);
     },
     add: (a, b) => tf.add(a, b),
-    linear(x, kernel, m, rank) {
+    linear(x, kernel, _, rank) {
       const weight = kernel.weight as tf.Tensor2D;
       if (rank === 2) return withBias(tf.matMul(x as tf.Tensor2D, weight, false, true), kernel);
       const tokens = x.shape[1]!;
