@@ -1,6 +1,7 @@
 /**
  * Decoding with the JPEG decoder's own shrinking by 2, 4 or 8 (fewer frequencies are transformed back). The result is not what PIL
- * gives: a box filter came first. Only where much more than the wanted size is left does it happen.
+ * gives: a box filter came first. It pays for photographs of a camera's size (12 megapixels: 2.4 times as fast as exact); half of a
+ * JPEG's cost is its entropy code, which must be read in any case, so that ImageNet's 500x375 gain nothing and are decoded exactly.
  */
 import {decodeImage, openImage, toRgb} from './image.js';
 import {imageKind, jpegFrame} from './image-kind.js';
@@ -18,8 +19,9 @@ export async function decodeFast(bytes: Uint8Array, wanted: number | undefined):
     frame && wanted !== undefined && frame.components !== 4 ? shrinkFor(Math.min(frame.width, frame.height), wanted) : 1;
   if (!frame || factor === 1) return decodeImage(bytes);
   const {pipeline} = await openImage(bytes);
-  const size = {width: Math.ceil(frame.width / factor), height: Math.ceil(frame.height / factor)}; // as libjpeg rounds: nothing is left to resize
-  const shrunk = pipeline.resize({...size, fit: 'fill', kernel: 'nearest', fastShrinkOnLoad: true});
+  // rounded down, or sharp would not ask the decoder for the whole factor; a last row or column that libjpeg adds is scaled away
+  const size = {width: Math.floor(frame.width / factor), height: Math.floor(frame.height / factor)};
+  const shrunk = pipeline.resize({...size, fit: 'fill', kernel: 'linear', fastShrinkOnLoad: true});
   const {data, info} = await shrunk.raw().toBuffer({resolveWithObject: true});
   return toRgb(data, info);
 }
