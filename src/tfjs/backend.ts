@@ -110,6 +110,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     if (entry.refCount > 1) throw new Error('a variable that shares its data with another tensor cannot be updated in place');
     const replaced = this.withLazyValues({dtype: value.dtype, refCount: entry.refCount, values: undefined, lazy: value});
     value.handles = 1;
+    this.data.delete(dataId); // setting it again would count it twice
     this.data.set(dataId, replaced as never);
   }
 

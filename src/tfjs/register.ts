@@ -2,6 +2,7 @@
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-layers'; // for Node, TensorFlow.js registers its gradients here and nowhere else
 import {
+  getGradient,
   getKernelsForBackend,
   type KernelConfig,
   type KernelFunc,
@@ -11,6 +12,7 @@ import {
   setBackend,
   type TensorInfo,
 } from '@tensorflow/tfjs-core';
+import {GpdError} from '../core/error.js';
 import {loadSyncRuntime} from '../onnx/sync-session.js';
 import {BACKEND_NAME, OnnxruntimeBackend} from './backend.js';
 import {type KernelEntry, SHARES_DATA} from './kernel-entry.js';
@@ -22,6 +24,8 @@ export interface BackendOptions {
   provider?: 'cpu' | 'webgpu' | 'cuda';
   /** Threads of the cpu provider; default: the runtime's choice. */
   threads?: number;
+  /** Write onnxruntime's profile of every graph to files that begin so, when the backend is disposed. */
+  profilePrefix?: string;
 }
 
 /** The inputs of a call in the order of the entry, and the attributes with the names of those that are there. */
@@ -60,18 +64,37 @@ function configOf({kernelName, kernelFunc, ...config}: KernelConfig): KernelConf
   return {...config, kernelName, backendName: BACKEND_NAME, kernelFunc: ours};
 }
 
+/**
+ * `@tensorflow/tfjs-core` alone knows no gradients, and its own module that registers them cannot be loaded by Node (imports
+ * without extensions). tfjs-layers brings them along.
+ */
+async function loadGradients(): Promise<void> {
+  if (getGradient('Relu')) return;
+  try {
+    await import('@tensorflow/tfjs-layers');
+  } catch (cause) {
+    throw new GpdError('ENGINE_FAILED', 'TensorFlow.js has no gradients yet', {
+      hint: 'install @tensorflow/tfjs-layers, or import @tensorflow/tfjs before',
+      cause,
+    });
+  }
+}
+
 let registered = false;
 
 /** Makes `onnxruntime` the current TensorFlow.js backend. */
 export async function registerOnnxruntimeBackend({
   provider = 'cpu',
   threads,
+  profilePrefix,
 }: BackendOptions = {}): Promise<OnnxruntimeBackend> {
+  await loadGradients();
   const native = await loadSyncRuntime();
   const options = {
     executionProviders: [provider],
     enableMemPattern: false, // each graph's own plan of its memory costs more than it saves: 720 → 555 MB for ResNet-18
     ...(threads !== undefined && {intraOpNumThreads: threads}),
+    ...(profilePrefix !== undefined && {enableProfiling: true, profileFilePrefix: profilePrefix}),
   };
   const backend = new OnnxruntimeBackend(new Runtime(native, options));
   if (!registered) for (const config of getKernelsForBackend('cpu')) registerKernel(configOf(config));

@@ -3,7 +3,7 @@ import {type Tensor, tensor} from '../core/tensor.js';
 import {modelBytes} from '../onnx/encode.js';
 import type {SyncRuntime, SyncSession} from '../onnx/sync-session.js';
 import {type LoweredPlan, lowerPlan, makePlan, type Plan} from './plan.js';
-import {isIdentity, type LazyData, type LazyValue, type Permutation} from './value.js';
+import {isIdentity, type LazyData, type LazyValue, type Permutation, sizeOf} from './value.js';
 
 export interface Compiled extends Omit<LoweredPlan, 'model'> {
   session: SyncSession;
@@ -18,6 +18,8 @@ export interface RuntimeStatistics {
 
 /** More structures than any training loop has; a program that makes new ones forever must not keep them all. */
 const MAX_SESSIONS = 256;
+/** Numbers in a tensor that one thread computes about as fast as two. */
+const SMALL = 16_384;
 
 export class Runtime {
   private readonly cache = new Map<string, Compiled>();
@@ -65,11 +67,18 @@ export class Runtime {
     const lowered = lowerPlan(plan);
     this.onLowered?.(plan, lowered);
     const {model, ...rest} = lowered;
-    const compiled = {...rest, session: this.native.open(modelBytes(model), this.options)};
+    const compiled = {...rest, session: this.native.open(modelBytes(model), this.optionsFor(plan))};
     this.statistics.compiled++;
     this.cache.set(plan.key, compiled);
     if (this.cache.size > MAX_SESSIONS) this.evict();
     return compiled;
+  }
+
+  /** Every session has a pool of threads of its own, which costs more to start than small tensors take to compute. */
+  private optionsFor({calls, leaves}: Plan): object {
+    const values = [leaves, ...calls.map((call) => call.outputs)].flat();
+    const isSmall = values.every((v) => sizeOf(v.shape) < SMALL);
+    return isSmall ? {...this.options, intraOpNumThreads: 1} : this.options;
   }
 
   private evict(): void {
