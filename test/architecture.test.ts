@@ -32,6 +32,7 @@ const owners: readonly [name: RegExp, owners: readonly string[]][] = [
   [/^@oclif\/core(\/|$)/, ['src/cli/', 'src/commands/']],
   [/^@tensorflow\//, ['src/tfjs/', 'src/train/']],
   [/^sharp$/, ['src/data/']],
+  [/^echarts$/, ['src/eval/report/']],
   // Parsers take bytes, never paths: files are opened on the lowest floor, by the readers of image sets, and by what the user types.
   // Evaluation keeps the state of long runs; providers look for the libraries that they need.
   [/^node:fs(\/|$)/, ['src/core/', 'src/data/', 'src/eval/', 'src/onnx/providers.ts', 'src/cli/', 'src/commands/']],

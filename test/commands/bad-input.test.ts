@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {describeShared, shared} from '../shared.js';
 import {fixture, inFolder, type Outcome, run} from './program.js';
 
-const SMALL = fixture('cifar_resnet20_plain.th');
+const SMALL = fixture('cifar_resnet20_plain.pth');
 
 function expectRefusal({status, stdout, stderr}: Outcome, code: string): void {
   expect({status, stdout}).toEqual({status: 1, stdout: ''});

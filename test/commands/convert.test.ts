@@ -8,7 +8,7 @@ import {expectGolden} from '../golden.js';
 import {bin, fixture, inFolder, run} from './program.js';
 
 const GPD = fixture('cifar_resnet20_r2_orepa.pth.tar');
-const PLAIN = fixture('cifar_resnet20_plain.th');
+const PLAIN = fixture('cifar_resnet20_plain.pth');
 const modelAt = (...path: string[]) => decodeModel(readFileSync(join(...path)));
 
 /** Measured numbers differ from machine to machine. */

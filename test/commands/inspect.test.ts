@@ -34,7 +34,7 @@ test('--all names every tensor with its shape and use', async () => {
 
 test('an ONNX model: facts, text form, JSON', () =>
   inFolder(async (cwd) => {
-    await run(['convert', fixture('cifar_resnet20_plain.th'), '--output', 'a.onnx'], {cwd});
+    await run(['convert', fixture('cifar_resnet20_plain.pth'), '--output', 'a.onnx'], {cwd});
     const facts = await run(['inspect', 'a.onnx'], {cwd});
     expectGolden('inspect-model.txt', facts.stdout.replace(/(gpd\.proof\.max_\w+ +).*/g, '$1_'));
     const text = await run(['inspect', 'a.onnx', '--text'], {cwd});

@@ -28,7 +28,7 @@ describe('usage', () => {
   });
 
   test('a misspelt debug topic', async () => {
-    expect(await run(['inspect', fixture('cifar_resnet20_plain.th')], {env: {GPD_DEBUG: 'grap'}})).toMatchObject({
+    expect(await run(['inspect', fixture('cifar_resnet20_plain.pth')], {env: {GPD_DEBUG: 'grap'}})).toMatchObject({
       status: 2,
       stdout: '',
       stderr: expect.stringContaining("'grap'"),
