@@ -71,7 +71,10 @@ function open(
       const results = session.run(feeds, fetches, {});
       return new Map(outputs.map((name) => [name, fromNative(results[name]!)]));
     },
-    close: () => session.dispose(),
+    close() {
+      if ('enableProfiling' in options) session.endProfiling(); // writes the file
+      session.dispose();
+    },
   };
 }
 
