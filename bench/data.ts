@@ -75,7 +75,14 @@ async function serve(work: Work, workers: number): Promise<void> {
 
 async function batches(dataset: Dataset, indices: number[], workers: number, fast: boolean): Promise<number> {
   let images = 0;
-  for await (const batch of loadBatches(dataset, {recipe: recipes.cnn(224), batchSize: 64, workers, fast, indices})) {
+  for await (const batch of loadBatches(dataset, {
+    recipe: recipes.cnn(224),
+    batchSize: 64,
+    workers,
+    fast,
+    indices,
+    reuse: true,
+  })) {
     images += batch.labels.length;
   }
   return images;

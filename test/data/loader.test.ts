@@ -51,6 +51,19 @@ test('batches come whole and in order, the last one smaller, whatever is ready f
   expect(batches[2]!.images.data.length).toBe(2 * 48);
 });
 
+test('memory is fresh for each batch, or the same where that was asked for', async () => {
+  const fresh = await all(datasetOf(10));
+  expect(new Set(fresh.map(({images}) => images.data.buffer)).size).toBe(3);
+  const seen: number[][] = [];
+  const buffers = new Set<ArrayBufferLike>();
+  for await (const batch of loadBatches(datasetOf(10), {recipe: identity, batchSize: 4, workers: 0, reuse: true})) {
+    seen.push(values(batch));
+    buffers.add(batch.images.data.buffer);
+  }
+  expect(seen).toEqual(fresh.map(values));
+  expect(buffers.size).toBe(1);
+});
+
 test('a choice of samples, in its own order; unknown labels', async () => {
   const dataset = datasetOf(10);
   const unlabelled = {...dataset, samples: dataset.samples.map((sample) => ({...sample, label: undefined}))};
