@@ -21,7 +21,11 @@ export function eta(ms: number): string {
   return h > 0 ? `${h} h ${String(min).padStart(2, '0')} min` : `${min} min ${String(s % 60).padStart(2, '0')} s`;
 }
 
-export function rateProgress(stream: NodeJS.WriteStream, now: () => number = () => performance.now()): RateProgress {
+export function rateProgress(
+  stream: NodeJS.WriteStream,
+  now: () => number = () => performance.now(),
+  what = 'images',
+): RateProgress {
   const isTerminal = stream.isTTY === true && process.env['TERM'] !== 'dumb';
   let last = isTerminal ? Number.NEGATIVE_INFINITY : now();
   return {
@@ -29,7 +33,7 @@ export function rateProgress(stream: NodeJS.WriteStream, now: () => number = () 
       if (now() - last < (isTerminal ? REDRAW_EVERY_MS : LOG_EVERY_MS)) return;
       last = now();
       const rest = eta((1000 * (total - done)) / imagesPerSecond);
-      const text = `${count(done)} of ${count(total)} images, ${rateText(imagesPerSecond)}, ${rest} left${note}`;
+      const text = `${count(done)} of ${count(total)} ${what}, ${what === 'images' ? `${rateText(imagesPerSecond)}, ` : ''}${rest} left${note}`;
       const filled = Math.round((done / total) * WIDTH);
       stream.write(isTerminal ? `${CLEAR}${'━'.repeat(filled)}${'─'.repeat(WIDTH - filled)}  ${text}` : `${text}\n`);
     },
@@ -41,5 +45,3 @@ export function rateProgress(stream: NodeJS.WriteStream, now: () => number = () 
 
 const rateText = (rate: number): string =>
   rate < 1 ? `${duration(1000 / rate)} an image` : `${rate.toFixed(rate < 10 ? 1 : 0)}/s`;
-
-export const silentRate: RateProgress = {show: () => {}, end: () => {}};

@@ -109,7 +109,7 @@ export class PairTally {
       bothWrong: labelled - bothRight - onlyA - onlyB,
       mcnemar: mcnemar(onlyA, onlyB),
       difference: {median: this.histogram.quantile(0.5), p99: this.histogram.quantile(0.99), max: this.histogram.max},
-      histogram: this.histogram.chart(),
+      histogram: this.histogram.chart(8),
       worst: this.worst.items(),
     };
   }

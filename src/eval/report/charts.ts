@@ -98,6 +98,9 @@ export function columnChart(label: string, columns: readonly Column[], colour: s
   });
 }
 
+/** Three digits: the ends of an axis are data. */
+const roundLabel = (value: number): string => String(Number(value.toPrecision(3)));
+
 export interface Line {
   name: string;
   colour: string;
@@ -124,6 +127,7 @@ export function lineChart(label: string, lines: readonly Line[], axes: {x: strin
       min: 'dataMin',
       max: 'dataMax',
       ...quietAxis,
+      axisLabel: {...text, hideOverlap: true, formatter: roundLabel},
       ...grid,
     },
     yAxis: {type: 'value', ...quietAxis, ...grid},

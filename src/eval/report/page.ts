@@ -119,8 +119,11 @@ ${figure('Top-5, percent', await barChart('top-5 accuracy', bars('top5'), 100))}
 ${htmlTable([{title: 'model'}, ...columns.map((title) => ({title, numeric: true}))], rows)}`;
 }
 
+/** An edge of a bin: one digit says it. */
+const edge = (low: number): string => (low === 0 || low >= 1e-3 ? String(Number(low.toPrecision(2))) : low.toExponential(0));
+
 async function comparison(c: ComparisonSummary): Promise<Html> {
-  const columns = c.histogram.map(({low, count}) => ({label: low === 0 ? '0' : low.toExponential(0), value: count}));
+  const columns = c.histogram.map(({low, count}) => ({label: edge(low), value: count}));
   const labelled = c.bothRight + c.bothWrong + c.onlyA + c.onlyB > 0;
   const facts: [string, string][] = [
     [

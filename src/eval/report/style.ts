@@ -15,7 +15,7 @@ h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
 p { margin: .4rem 0; } .soft, figcaption, th { color: var(--soft); }
 .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
 .notice { border-left: 4px solid var(--bad); background: var(--card); padding: .5rem .8rem; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; } .charts + .scroll { margin-top: 1rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; overflow-wrap: normal; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td:first-child { min-width: 8rem; overflow-wrap: anywhere; }
@@ -30,7 +30,7 @@ figure svg { display: block; width: 100%; height: auto; } figcaption { font-size
 pre { background: var(--card); padding: .8rem; border-radius: .5rem; white-space: pre-wrap; font-size: .85rem; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--soft); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: 0; font-size: .9rem; } dt { color: var(--soft); } dd { margin: 0; }
-@media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
+@media (max-width: 30rem) { dl { grid-template-columns: minmax(0, 8rem) 1fr; } }
 @media print { :root { color-scheme: light; --paper: #fff; --ink: #000; --soft: #555; --line: #ccc; --card: #fff; --good: #1a7f37; --bad: #c4320a;
     --c1: #3b6fd4; --c2: #d9822b; --c3: #2e9e7a; --c4: #a855b5; --c5: #c2414b; --c6: #6b7a8f; }
   body { max-width: none; padding: 0; font-size: 10pt; } figure { border: 1px solid var(--line); } h2, h3 { break-after: avoid; }

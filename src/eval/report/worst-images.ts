@@ -24,7 +24,7 @@ const picture = (path: string, jpeg: Uint8Array | undefined): Html =>
     : html`<p class="soft">${path}</p>`;
 
 const answer = (title: string, {class: name, confidence}: AnswerSummary, truth: string | null): Html =>
-  html`${title}<span class="${truth === null ? '' : name === truth ? 'good' : 'bad'}">${name}</span> ${confidence.toFixed(0)} %<br>`;
+  html`${title}<span class="${truth === null ? '' : name === truth ? 'good' : 'bad'}">${name}</span> ${confidence.toFixed(0)}\u00a0%<br>`;
 const truth = (name: string | null): Html => html`<strong>${name ?? 'no label'}</strong><br>`;
 
 export function differing(e: Evaluation, thumbnails: Thumbnails): Html[] {
@@ -37,7 +37,7 @@ const pairFigure = (
   w: WorstPairSummary,
   thumbnails: Thumbnails,
 ): Html => html`<figure>${picture(w.path, thumbnails.get(w.index))}
-${truth(w.class)}${answer('first: ', w.a, w.class)}${answer('second: ', w.b, w.class)}<span class="soft">|Δ| ${w.difference.toPrecision(2)}</span></figure>`;
+${truth(w.class)}${answer('first: ', w.a, w.class)}${answer('second: ', w.b, w.class)}<span class="soft">|Δ| ${w.difference >= 0.01 ? w.difference.toPrecision(2) : w.difference.toExponential(1)}</span></figure>`;
 
 export function worstOf({name, worst}: ModelSummary, thumbnails: Thumbnails): Html {
   if (worst.length === 0) return html``;

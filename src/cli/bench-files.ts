@@ -1,0 +1,41 @@
+/** `gpd bench` as a function: files in, one plain result out. */
+
+import {fileSource} from '../core/bytes.js';
+import {GpdError} from '../core/error.js';
+import {type BenchOptions, type BenchResult, bench} from '../eval/bench.js';
+import {distinguish, subjectOfFile} from '../eval/subject.js';
+import {isModel} from '../onnx/is-model.js';
+import {chooseProvider, type ProviderName} from '../onnx/providers.js';
+
+export interface BenchFilesOptions extends Pick<BenchOptions, 'rounds' | 'roundMs' | 'signal' | 'onProgress'> {
+  models: readonly string[];
+  provider: ProviderName | 'auto';
+  device?: number | undefined;
+  threads?: readonly number[] | undefined;
+  batches?: readonly number[] | undefined;
+}
+
+/** Throws FORMAT_UNKNOWN for a checkpoint: it is no model yet. */
+function refuseCheckpoint(path: string): void {
+  const source = fileSource(path);
+  const found = isModel(source);
+  source.close();
+  if (found) return;
+  const hint = 'convert it first: gpd convert FILE; --emit training-student gives the network as it was trained';
+  throw new GpdError('FORMAT_UNKNOWN', `${path} is no ONNX file`, {at: path, hint});
+}
+
+export async function benchFiles(options: BenchFilesOptions): Promise<BenchResult & {providerReason: string}> {
+  const {models, threads, batches, device, provider, ...rest} = options;
+  for (const path of models) refuseCheckpoint(path);
+  const {name, reason} = chooseProvider(provider);
+  const result = await bench({
+    ...rest,
+    models: distinguish(models.map(subjectOfFile)),
+    provider: name,
+    deviceId: device,
+    ...(threads && {threads}),
+    ...(batches && {batches}),
+  });
+  return {...result, providerReason: reason};
+}

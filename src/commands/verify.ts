@@ -1,0 +1,61 @@
+import * as Args from '@oclif/core/args';
+import * as Flags from '@oclif/core/flags';
+import {decimal, engineFlags, imageFlags, recipeOverrides, strictFlags} from '../cli/eval-flags.js';
+import {exitCodes} from '../cli/exit-codes.js';
+import {recogniseFlags, recogniseOptions} from '../cli/flags.js';
+import {GpdCommand} from '../cli/gpd-command.js';
+import {interruptible} from '../cli/interrupt.js';
+import {rateProgress} from '../cli/rate-progress.js';
+import {renderVerification} from '../cli/render-verification.js';
+import {styleFor} from '../cli/style.js';
+import type {VerificationResult} from '../cli/verify-files.js';
+
+const {'explain-provider': _, ...engine} = {...engineFlags, ...strictFlags};
+
+export default class Verify extends GpdCommand {
+  static override summary = 'compare two models number by number, and find the first layer that differs';
+  static override description =
+    `Both see random images, edges (zeros, single pixels, large numbers) and, with --data, real ones. A checkpoint stands for its student as it was trained. Exits 1 if the models differ.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> resnet18_dkd_gpd.pth.tar student.onnx --data imagenet/val --samples 512',
+    '<%= config.bin %> <%= command.id %> before.onnx after.onnx --layers --json',
+  ];
+  static override args = {
+    reference: Args.string({description: 'what is right: a checkpoint or an ONNX file', required: true}),
+    actual: Args.string({description: 'what is held against it', required: true}),
+  };
+  static override flags = {
+    data: Flags.string({char: 'd', description: 'real images, as for eval', helpValue: 'PATH'}),
+    samples: Flags.integer({description: 'random images, and as many real ones', min: 1, default: 64, helpValue: 'N'}),
+    tolerance: decimal({description: 'largest |Δ| over max(1, largest output); default: 1e-4', helpValue: 'T'}),
+    layers: Flags.boolean({description: 'compare layer by layer even if the outputs agree'}),
+    role: Flags.option({
+      options: ['student', 'teacher'] as const,
+      description: 'which network of a checkpoint; default: what the other file is',
+      helpValue: 'NAME',
+    })(),
+    seed: Flags.integer({description: 'seed of the random images', default: 0, helpValue: 'N'}),
+    ...imageFlags,
+    ...engine,
+    ...recogniseFlags,
+  };
+
+  async run(): Promise<VerificationResult> {
+    const {args, flags} = await this.parse(Verify);
+    const {verifyFiles} = await import('../cli/verify-files.js'); // with the ONNX runtime and the decoder
+    const progress = rateProgress(process.stderr);
+    const start = performance.now();
+    const onProgress = (done: number, total: number) => progress.show(done, total, (1000 * done) / (performance.now() - start));
+    const options = {
+      ...args,
+      ...flags,
+      ...recogniseOptions(flags),
+      overrides: recipeOverrides(flags),
+      onError: flags['on-error'],
+    };
+    const result = await interruptible((signal) => verifyFiles({...options, signal, onProgress})).finally(progress.end);
+    for (const line of renderVerification(result, styleFor(process.stdout))) this.log(line);
+    if (!result.ok) process.exitCode = exitCodes.failure;
+    return result;
+  }
+}
