@@ -60,9 +60,17 @@ const orNaN =
     return g.op('Where', [hasNaN, g.scalar(Number.NaN), value]);
   };
 
-/** TensorFlow.js passes over NaN when it looks for the largest or smallest; so `worst` takes its place. */
-const withoutNaN = (g: Lowering, x: Value, worst: number) =>
-  x.dtype === 'float32' ? g.op('Where', [g.op('IsNaN', [x]), g.scalar(worst), x]) : x;
+/**
+ * TensorFlow.js passes over NaN when it looks for the largest or smallest, so `worst` takes its place; but nothing compares
+ * with a NaN that comes first, and index 0 stays.
+ */
+function indexOf(g: Lowering, opType: string, x: Value, axis: number, worst: number): Value {
+  const found = (v: Value) => convert(g, g.op(opType, [v], {axis, keepdims: 0}), 'int32');
+  if (x.dtype !== 'float32') return found(x);
+  const missing = g.op('IsNaN', [x]);
+  const first = g.op('Squeeze', [g.op('Slice', [missing, g.ints([0]), g.ints([1]), g.ints([axis])]), g.ints([axis])]);
+  return g.op('Where', [first, g.scalar(0, 'int32'), found(g.op('Where', [missing, g.scalar(worst), x]))]);
+}
 
 const argument = (opType: string, worst: number): KernelEntry => ({
   inputs: ['x'],
@@ -71,11 +79,8 @@ const argument = (opType: string, worst: number): KernelEntry => ({
   lower(g, [x], attrs, [out]) {
     const {value, perm} = g.any(x!);
     const [axis] = axesOf(attrs, x!.shape) as [number];
-    const index = g.op(opType, [withoutNaN(g, convert(g, value, numbers(x!.dtype)), worst)], {
-      axis: perm.indexOf(axis),
-      keepdims: 0,
-    });
-    g.define(out!, convert(g, index, 'int32'), remaining(perm, [axis]));
+    const number = convert(g, value, numbers(x!.dtype));
+    g.define(out!, indexOf(g, opType, number, perm.indexOf(axis), worst), remaining(perm, [axis]));
   },
 });
 
