@@ -3,7 +3,7 @@
  * so that one drawing serves light and dark. All charts are as wide as a phone; the page puts them side by side where there is room.
  */
 import type {EChartsOption} from 'echarts';
-import {escapeHtml, Html} from './html.js';
+import {escapeHtml, Html, visible} from './html.js';
 
 const WIDTH = 420;
 const INK = 'var(--ink)';
@@ -41,8 +41,11 @@ const inline = (svg: string, label: string): string =>
     .replace(/ (?:ecmeta_\w+|class|pointer-events)="[^"]*"/g, '')
     .replace(/^<svg width="\d+" height="\d+"/, `<svg role="img" aria-label="${escapeHtml(label)}"`);
 
-const shorten = (name: string, length = 46): string =>
-  name.length <= length ? name : `${name.slice(0, length / 2 - 1)}…${name.slice(-length / 2)}`;
+/** Names come from files; the library escapes what it writes. */
+const shorten = (text: string, length = 46): string => {
+  const name = visible(text);
+  return name.length <= length ? name : `${name.slice(0, length / 2 - 1)}…${name.slice(-length / 2)}`;
+};
 
 export interface Bar {
   name: string;
@@ -56,7 +59,7 @@ export interface Bar {
 
 /** Names stand above their bars: they are long. */
 export function barChart(label: string, bars: readonly Bar[], max?: number): Promise<Html> {
-  const names = bars.map(({name}) => name);
+  const names = bars.map(({name}) => visible(name));
   const top = max ?? Math.max(...bars.map(({value}) => value)) * 1.25;
   const whisker = (i: number, x: readonly [number, number]) => ({coords: x.map((value) => [value, i])});
   return draw(label, 14 + bars.length * 46, {
@@ -92,7 +95,14 @@ export interface Column {
 export function columnChart(label: string, columns: readonly Column[], colour: string, axis: string): Promise<Html> {
   return draw(label, 230, {
     grid: {left: 6, right: 12, top: 14, bottom: 26, containLabel: true},
-    xAxis: {type: 'category', data: columns.map((c) => c.label), name: axis, nameLocation: 'middle', nameGap: 28, ...quietAxis},
+    xAxis: {
+      type: 'category',
+      data: columns.map((c) => visible(c.label)),
+      name: axis,
+      nameLocation: 'middle',
+      nameGap: 28,
+      ...quietAxis,
+    },
     yAxis: {type: 'value', ...quietAxis, ...grid},
     series: [{type: 'bar', barCategoryGap: '8%', itemStyle: {color: colour}, data: columns.map((c) => c.value)}],
   });
@@ -133,7 +143,7 @@ export function lineChart(label: string, lines: readonly Line[], axes: {x: strin
     yAxis: {type: 'value', ...quietAxis, ...grid},
     series: lines.map(({name, colour, points}) => ({
       type: 'line',
-      name,
+      name: visible(name),
       showSymbol: points.length < 3,
       step: 'middle',
       lineStyle: {color: colour, width: 2},

@@ -6,12 +6,12 @@ export class Html {
 type Part = Html | string | number | null | undefined | false | readonly Part[];
 
 const entities: Readonly<Record<string, string>> = {'&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;'};
-/** For text and for quoted attributes. Control characters and changes of direction are shown, not obeyed. */
-export const escapeHtml = (text: string): string =>
-  text
-    .replace(/[&<>"']/g, (c) => entities[c]!)
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-    .replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
+/** Control characters and changes of direction are shown, not obeyed. */
+export const visible = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
+/** For text and for quoted attributes. */
+export const escapeHtml = (text: string): string => visible(text.replace(/[&<>"']/g, (c) => entities[c]!));
 
 function textOf(part: Part): string {
   if (part instanceof Html) return part.text;
