@@ -15,6 +15,7 @@ export interface Laid {
 
 export class Lowering {
   readonly graph = new Graph('step');
+  private count = 0;
   private readonly laid = new Map<LazyValue, Laid[]>();
 
   /** An input of the graph for numbers that exist already. */
@@ -72,7 +73,15 @@ export class Lowering {
   }
 
   op(opType: string, inputs: readonly (Value | undefined)[], attributes: AttributeValues = {}): Value {
-    return this.graph.op(opType, inputs, attributes);
+    return this.graph.op(opType, inputs, attributes, {name: this.nameOf(opType)});
+  }
+  /** For operators with several results. */
+  several(opType: string, inputs: readonly Value[], attributes: AttributeValues, outputs: number): readonly Value[] {
+    return this.graph.node(opType, inputs, attributes, {name: this.nameOf(opType), outputs}).outputs;
+  }
+  /** Counted here: the graph looks for a free name from 1 on, which is slow among thousands. */
+  private nameOf(opType: string): string {
+    return `${opType}.${this.count++}`;
   }
   reshape(x: Value, shape: readonly number[]): Value {
     return this.op('Reshape', [x, this.ints(shape)], shape.includes(0) ? {allowzero: 1} : {});

@@ -29,7 +29,7 @@ function phases(g: Lowering, x: Value, axis: number, span: Span, by: number): Va
   if (stride === 1) return [padded];
   const cut = g.reshape(padded, replaced(dims(padded), axis, rows, stride));
   const ones = g.ints(new Array(stride).fill(1));
-  const parts = g.graph.node('Split', [cut, ones], {axis: axis + 1}, {outputs: stride}).outputs;
+  const parts = g.several('Split', [cut, ones], {axis: axis + 1}, stride);
   return parts.map((part) => g.reshape(part, replaced(dims(padded), axis, rows)));
 }
 

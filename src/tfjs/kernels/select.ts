@@ -112,7 +112,7 @@ const topK: KernelEntry = {
   },
   refuses: ([x], {sorted}) => (x!.dtype === 'bool' || !sorted ? 'unsorted results' : undefined),
   lower(g, [x], {k}: {k: number}, [values, indices]) {
-    const found = g.graph.node('TopK', [g.plain(x!), g.ints([k])], {axis: -1}, {outputs: 2}).outputs;
+    const found = g.several('TopK', [g.plain(x!), g.ints([k])], {axis: -1}, 2);
     g.define(values!, found[0]!);
     g.define(indices!, convert(g, found[1]!, 'int32'));
   },

@@ -150,7 +150,7 @@ const pack: KernelEntry = {
 function split(g: Lowering, x: LazyValue, d: number, sizes: readonly number[]) {
   const {value, perm} = g.any(x);
   const axis = perm.indexOf(d);
-  return {parts: g.graph.node('Split', [value, g.ints(sizes)], {axis}, {outputs: sizes.length}).outputs, perm, axis};
+  return {parts: g.several('Split', [value, g.ints(sizes)], {axis}, sizes.length), perm, axis};
 }
 
 const unpack: KernelEntry = {
