@@ -1,7 +1,7 @@
 /**
  * Decoding with the JPEG decoder's own shrinking by 2, 4 or 8 (fewer frequencies are transformed back). The result is not what PIL
- * gives: a box filter came first. It pays for photographs of a camera's size (12 megapixels: 2.4 times as fast as exact); half of a
- * JPEG's cost is its entropy code, which must be read in any case, so that ImageNet's 500x375 gain nothing and are decoded exactly.
+ * gives: a box filter came first. It pays for photographs of a camera's size (12 megapixels: 2.4 times as fast as exact); most of
+ * a small JPEG's cost is its entropy code, which must be read in any case: ImageNet's 500x375 gain nothing and are decoded exactly.
  */
 import {decodeImage, openImage, toRgb} from './image.js';
 import {imageKind, jpegFrame} from './image-kind.js';
