@@ -13,10 +13,33 @@ export interface Laid {
   perm: Permutation;
 }
 
+/** Finds the fastest of several ways: `strategies.ts`. */
+export interface StrategyChooser {
+  choose(
+    what: string,
+    inputs: readonly LazyValue[],
+    perms: readonly Permutation[],
+    strategies: Readonly<Record<string, (g: Lowering, inputs: readonly LazyValue[]) => Laid>>,
+  ): string;
+}
+
 export class Lowering {
   readonly graph = new Graph('step');
   private count = 0;
   private readonly laid = new Map<LazyValue, Laid[]>();
+
+  constructor(private readonly chooser?: StrategyChooser) {}
+
+  /** One of several ways to compute a value: the fastest where a chooser measures, else the first. */
+  fastest(
+    what: string,
+    inputs: readonly LazyValue[],
+    strategies: Readonly<Record<string, (g: Lowering, inputs: readonly LazyValue[]) => Laid>>,
+  ): Laid {
+    const perms = inputs.map((v) => this.any(v).perm);
+    const name = this.chooser?.choose(what, inputs, perms, strategies) ?? Object.keys(strategies)[0]!;
+    return strategies[name]!(this, inputs);
+  }
 
   /** An input of the graph for numbers that exist already. */
   feed(v: LazyValue, name: string): void {

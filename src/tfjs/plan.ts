@@ -1,6 +1,6 @@
 /** From values that are wanted to an ordered list of calls, a key that says what is the same, and a graph. */
-import type {Model} from '../onnx/graph.js';
-import {Lowering} from './lowering.js';
+import type {Graph, Model} from '../onnx/graph.js';
+import {Lowering, type StrategyChooser} from './lowering.js';
 import {identity, type LazyCall, type LazyValue, type Permutation} from './value.js';
 
 /** Everything that has to be computed, in order. */
@@ -74,8 +74,18 @@ export interface LoweredPlan {
 
 const OPSET = 20; // Gelu, and every operator that the kernels are lowered to
 
-export function lowerPlan({calls, leaves, wanted}: Plan): LoweredPlan {
-  const g = new Lowering();
+/** A graph as a model that onnxruntime takes. */
+export const loweredModel = (graph: Graph): Model => ({
+  graph,
+  opset: OPSET,
+  irVersion: 9,
+  domains: new Map(),
+  producer: {name: 'gpd-tfjs', version: ''},
+  metadata: new Map(),
+});
+
+export function lowerPlan({calls, leaves, wanted}: Plan, chooser?: StrategyChooser): LoweredPlan {
+  const g = new Lowering(chooser);
   const inputNames = leaves.map((_, i) => `in${i}`);
   for (const [i, leaf] of leaves.entries()) g.feed(leaf, inputNames[i]!);
   for (const call of calls) call.entry.lower(g, call.inputs, call.attrs, call.outputs);
@@ -84,14 +94,7 @@ export function lowerPlan({calls, leaves, wanted}: Plan): LoweredPlan {
   g.graph.outputs = results.map(({value}, i) => g.graph.op('Identity', [value], {}, {name: `out${i}`}));
   g.graph.prune();
   return {
-    model: {
-      graph: g.graph,
-      opset: OPSET,
-      irVersion: 9,
-      domains: new Map(),
-      producer: {name: 'gpd-tfjs', version: ''},
-      metadata: new Map(),
-    },
+    model: loweredModel(g.graph),
     inputNames,
     outputNames: g.graph.outputs.map((v) => v.name),
     layouts: results.map(({perm}, i) => perm ?? identity(wanted[i]!.shape.length)),

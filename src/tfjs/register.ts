@@ -38,11 +38,11 @@ function argumentsOf(entry: KernelEntry, {inputs, attrs = {}}: Call): {infos: Te
 }
 type Call = Pick<Parameters<KernelFunc>[0], 'inputs' | 'attrs'>;
 
-/** TensorFlow.js itself fails inside, on a handle that it no longer knows. */
-function refuseDisposed(kernel: string, inputs: Call['inputs']): void {
+/** TensorFlow.js itself fails inside, on data that it no longer knows; a disposed handle on data that another one keeps is fine. */
+function refuseDisposed(kernel: string, inputs: Call['inputs'], backend: OnnxruntimeBackend): void {
   for (const [name, input] of Object.entries(inputs)) {
-    if (!(input as Partial<Tensor> | undefined)?.isDisposed) continue;
-    const {dtype, shape} = input as Tensor;
+    const {isDisposed, dataId, dtype, shape} = (input ?? {}) as Tensor;
+    if (!isDisposed || backend.refCount(dataId) > 0) continue;
     throw new Error(
       `${kernel}: its input '${name}', ${dtype}[${shape}], is disposed. Return it from tidy(), or keep() it as long as it is used`,
     );
@@ -51,8 +51,8 @@ function refuseDisposed(kernel: string, inputs: Call['inputs']): void {
 
 function lowered(name: string, entry: KernelEntry, fallback: KernelFunc): KernelFunc {
   return (params) => {
-    refuseDisposed(name, params.inputs);
     const backend = params.backend as OnnxruntimeBackend;
+    refuseDisposed(name, params.inputs, backend);
     const {infos, attributes} = argumentsOf(entry, params);
     const results = backend.defer(name, entry, infos, attributes);
     if (typeof results === 'string') {
@@ -66,8 +66,9 @@ function lowered(name: string, entry: KernelEntry, fallback: KernelFunc): Kernel
 function onCpu(name: string, kernelFunc: KernelFunc): KernelFunc {
   if (viewKernels.has(name) || hostKernels.has(name)) return kernelFunc;
   return (params) => {
-    refuseDisposed(name, params.inputs);
-    (params.backend as OnnxruntimeBackend).noteFallback(name, 'no lowering');
+    const backend = params.backend as OnnxruntimeBackend;
+    refuseDisposed(name, params.inputs, backend);
+    backend.noteFallback(name, 'no lowering');
     return kernelFunc(params);
   };
 }

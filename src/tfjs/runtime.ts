@@ -3,6 +3,7 @@ import {type Tensor, tensor} from '../core/tensor.js';
 import {modelBytes} from '../onnx/encode.js';
 import type {SyncRuntime, SyncSession} from '../onnx/sync-session.js';
 import {type LoweredPlan, lowerPlan, makePlan, type Plan} from './plan.js';
+import {Chooser} from './strategies.js';
 import {isIdentity, type LazyData, type LazyValue, type Permutation, sizeOf} from './value.js';
 
 export interface Compiled extends Omit<LoweredPlan, 'model'> {
@@ -27,10 +28,14 @@ export class Runtime {
   /** Called with every graph before it is compiled. */
   onLowered: ((plan: Plan, lowered: LoweredPlan) => void) | undefined;
 
+  private readonly chooser: Chooser;
+
   constructor(
     private readonly native: SyncRuntime,
     private readonly options: object,
-  ) {}
+  ) {
+    this.chooser = new Chooser(native, options);
+  }
 
   /** Computes the values. Afterwards each has its numbers and has forgotten the call that made it. A failed run changes nothing. */
   realize(wanted: readonly LazyValue[]): void {
@@ -64,7 +69,7 @@ export class Runtime {
       this.cache.set(plan.key, known);
       return known;
     }
-    const lowered = lowerPlan(plan);
+    const lowered = lowerPlan(plan, this.chooser);
     this.onLowered?.(plan, lowered);
     const {model, ...rest} = lowered;
     const compiled = {...rest, session: this.native.open(modelBytes(model), this.optionsFor(plan))};

@@ -1,14 +1,16 @@
 /** The two gradients of a convolution. Each has one function here: the place for a choice by shape and provider. */
 import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
+import type {Strategy} from '../strategies.js';
 import type {LazyValue} from '../value.js';
+import {filterGradientStrategies} from './filter-gradient.js';
 import {each, overhang, pads, type Windows} from './window.js';
 
 /**
  * dx: every number of dy spreads over the window that it came from. ConvTranspose has its weights as [C of dy, C of dx / group,
  * H, W], which is the forward's OIHW. Rows that no window reached are `output_padding`.
  */
-export function convolveInputGradient(g: Lowering, dy: Value, weight: Value, {spans}: Windows, group: number): Value {
+function spread(g: Lowering, dy: Value, weight: Value, {spans}: Windows, group: number): Value {
   return g.op('ConvTranspose', [dy, weight], {
     kernel_shape: each(spans, 'kernel'),
     strides: each(spans, 'stride'),
@@ -17,6 +19,48 @@ export function convolveInputGradient(g: Lowering, dy: Value, weight: Value, {sp
     output_padding: spans.map((s) => Math.max(0, -overhang(s))),
     group,
   });
+}
+
+/**
+ * The same for stride 1, as a convolution of dy with the filters turned around and their two kinds of channels exchanged. Each
+ * side is padded by what the windows reach minus the padding of the forward.
+ */
+function convolveTurned(g: Lowering, dy: Value, weight: Value, {spans}: Windows): Value {
+  const reach = spans.map((s) => (s.kernel - 1) * s.dilation);
+  const before = spans.map((s, i) => reach[i]! - s.before);
+  const behind = spans.map((s, i) => s.size + reach[i]! - (s.out + before[i]!));
+  const end = -(2 ** 31 - 1); // before the first number: a slice backwards takes it too
+  const turned = g.op('Slice', [weight, g.ints([-1, -1]), g.ints([end, end]), g.ints([2, 3]), g.ints([-1, -1])]);
+  return g.op('Conv', [dy, g.op('Transpose', [turned], {perm: [1, 0, 2, 3]})], {
+    kernel_shape: each(spans, 'kernel'),
+    dilations: each(spans, 'dilation'),
+    pads: [...before, ...behind],
+  });
+}
+
+const canTurn = ({spans}: Windows): boolean =>
+  spans.every(
+    (s) =>
+      s.stride === 1 &&
+      s.before <= (s.kernel - 1) * s.dilation &&
+      overhang(s) >= 0 &&
+      overhang(s) <= (s.kernel - 1) * s.dilation,
+  );
+
+/** `weight` gives the filters as OIHW. */
+export function convolveInputGradient(
+  g: Lowering,
+  dy: LazyValue,
+  filter: LazyValue,
+  weight: (g: Lowering, filter: LazyValue) => Value,
+  windows: Windows,
+  group: number,
+): Laid {
+  const {perm} = windows;
+  const spreading: Strategy = (h, [d, f]) => ({value: spread(h, h.in(d!, perm), weight(h, f!), windows, group), perm});
+  if (group > 1 || !canTurn(windows)) return spreading(g, [dy, filter]);
+  const turning: Strategy = (h, [d, f]) => ({value: convolveTurned(h, h.in(d!, perm), weight(h, f!), windows), perm});
+  return g.fastest(`conv dx ${JSON.stringify(windows)}`, [dy, filter], {turning, spreading});
 }
 
 export interface FilterShape {
@@ -30,10 +74,21 @@ const IOHW_OF_HWIO = [2, 3, 0, 1];
  * and dilation change places and images are channels. [I, N, H, W] ∗ [O, N, H′, W′] → [I, O, kH, kW].
  */
 export function convolveFilterGradient(g: Lowering, x: LazyValue, dy: LazyValue, windows: Windows, shape: FilterShape): Laid {
+  if (shape.depthwise) return depthwiseFilterGradient(g, x, dy, windows, shape);
+  const strategies = filterGradientStrategies(windows, shape.filter);
+  return g.fastest(`conv dw ${JSON.stringify(windows)}`, [x, dy], strategies);
+}
+
+export function correlateFilterGradient(g: Lowering, x: LazyValue, dy: LazyValue, windows: Windows): Laid {
+  const [n, c, h, w] = windows.perm as [number, number, number, number];
+  const value = crossCorrelate(g, g.in(x, [c, n, h, w]), g.in(dy, [c, n, h, w]), windows, 1);
+  return {value, perm: IOHW_OF_HWIO};
+}
+
+function depthwiseFilterGradient(g: Lowering, x: LazyValue, dy: LazyValue, windows: Windows, shape: FilterShape): Laid {
   const [n, c, h, w] = windows.perm as [number, number, number, number];
   const images = g.in(x, [c, n, h, w]);
   const filters = g.in(dy, [c, n, h, w]);
-  if (!shape.depthwise) return {value: crossCorrelate(g, images, filters, windows, 1), perm: IOHW_OF_HWIO};
   const [kH, kW, channels, multiplier] = shape.filter as [number, number, number, number];
   const batch = x.shape[n]!;
   const grouped = g.reshape(images, [1, channels * batch, x.shape[h]!, x.shape[w]!]);

@@ -74,8 +74,8 @@ const inputGradient = (kind: Kind): KernelEntry => ({
     refusesGradient(inputs, inputs[0]!, convWindows(attrs.inputShape, inputs[1]!.shape, attrs, kind.depthwise)),
   lower(g, [dy, filter], attrs, [out]) {
     const windows = convWindows(attrs.inputShape, filter!.shape, attrs, kind.depthwise);
-    const weight = kind.weight(g, filter!);
-    g.define(out!, convolveInputGradient(g, g.in(dy!, windows.perm), weight, windows, kind.groups(filter!)), windows.perm);
+    const {value, perm} = convolveInputGradient(g, dy!, filter!, kind.weight, windows, kind.groups(filter!));
+    g.define(out!, value, perm);
   },
 });
 

@@ -1,0 +1,80 @@
+/**
+ * Several ways to compute the same: which is fastest depends on shapes, provider and machine, and no rule knows it. Each candidate
+ * is run once on random numbers of the shapes at hand, and the choice is remembered for the life of the backend.
+ */
+import {trace} from '../core/debug.js';
+import {fillUniform} from '../core/random.js';
+import {type Tensor, tensor} from '../core/tensor.js';
+import {modelBytes} from '../onnx/encode.js';
+import type {SyncRuntime} from '../onnx/sync-session.js';
+import {type Laid, Lowering} from './lowering.js';
+import {loweredModel} from './plan.js';
+import {identity, LazyValue, type Permutation, sizeOf} from './value.js';
+
+/** One way to compute a value from float32 inputs. */
+export type Strategy = (g: Lowering, inputs: readonly LazyValue[]) => Laid;
+export type Strategies = Readonly<Record<string, Strategy>>;
+
+/** After one run to warm up; the fastest counts, because everything else on the machine only ever slows a run down. */
+const RUNS = 3;
+/** Below so many numbers every way takes microseconds, and measuring takes longer than all the runs that follow. */
+const WORTH_MEASURING = 65_536;
+
+export class Chooser {
+  private readonly chosen = new Map<string, string>();
+
+  constructor(
+    private readonly native: SyncRuntime,
+    private readonly options: object,
+  ) {}
+
+  /** The name of the fastest. `what` names the operation with everything but the inputs that its speed may depend on. */
+  choose(what: string, inputs: readonly LazyValue[], perms: readonly Permutation[], strategies: Strategies): string {
+    const [first] = Object.keys(strategies) as [string];
+    if (inputs.every((v) => sizeOf(v.shape) < WORTH_MEASURING)) return first;
+    const key = `${what} ${inputs.map((v, i) => `[${v.shape}]${perms[i]}`)}`;
+    const known = this.chosen.get(key);
+    if (known) return known;
+    const times = Object.entries(strategies).map(([name, strategy]) => ({name, ms: this.measure(strategy, inputs, perms)}));
+    const best = times.reduce((a, b) => (b.ms < a.ms ? b : a));
+    trace('lazy', () => `${key}: ${times.map(({name, ms}) => `${name} ${ms.toFixed(2)} ms`).join(', ')} → ${best.name}`);
+    this.chosen.set(key, best.name);
+    return best.name;
+  }
+
+  private measure(strategy: Strategy, inputs: readonly LazyValue[], perms: readonly Permutation[]): number {
+    const g = new Lowering();
+    const leaves = inputs.map(({dtype, shape}, i) => {
+      const leaf = new LazyValue(dtype, shape);
+      leaf.layout = perms[i] ?? identity(shape.length);
+      g.feed(leaf, `in${i}`);
+      return leaf;
+    });
+    g.graph.outputs = [g.op('Identity', [strategy(g, leaves).value])];
+    g.graph.prune();
+    const session = this.native.open(modelBytes(loweredModel(g.graph)), this.options);
+    const feeds = new Map(
+      leaves.map((leaf, i) => [
+        `in${i}`,
+        randomNumbers(
+          leaf.layout!.map((p) => leaf.shape[p]!),
+          i,
+        ),
+      ]),
+    );
+    let best = Number.POSITIVE_INFINITY;
+    for (let run = 0; run <= RUNS; run++) {
+      const start = performance.now();
+      session.run(feeds, [g.graph.outputs[0]!.name]);
+      if (run > 0) best = Math.min(best, performance.now() - start);
+    }
+    session.close();
+    return best;
+  }
+}
+
+function randomNumbers(shape: readonly number[], seed: number): Tensor {
+  const data = new Float32Array(sizeOf(shape));
+  fillUniform(data, seed, -1, 1);
+  return tensor('float32', shape, data);
+}
