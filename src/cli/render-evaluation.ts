@@ -133,7 +133,8 @@ function renderGate({gate, model, bound, value, ok}: GateResult, style: Style): 
 function renderTiming({timing, peakBytes, images}: Evaluation): string[] {
   const waited = timing.waitMs / Math.max(1, timing.elapsedMs);
   const bound = waited > 0.5 ? 'reading and decoding take the time' : 'the models take the time';
+  const cores = timing.cpuMs / Math.max(1, (1000 * images.seen) / timing.imagesPerSecond);
   return [
-    `${plural(images.seen, 'image')} in ${duration(timing.elapsedMs)}, ${rate(timing.imagesPerSecond)} a second (${bound}), at most ${bytes(peakBytes)} of memory`,
+    `${plural(images.seen, 'image')} in ${duration(timing.elapsedMs)}, ${rate(timing.imagesPerSecond)} a second (${bound}), ${cores.toFixed(1)} cores busy, at most ${bytes(peakBytes)} of memory`,
   ];
 }

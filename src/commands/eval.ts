@@ -33,7 +33,7 @@ export default class Eval extends GpdCommand {
     samples: Flags.integer({description: 'only so many images, evenly spread over the set', min: 1, helpValue: 'N'}),
     'batch-size': Flags.integer({
       char: 'b',
-      description: 'images in a batch; default: 32, on other devices than the CPU 128',
+      description: 'images in a batch; default: 32, of large ones 16, on other devices than the CPU 128',
       min: 1,
       helpValue: 'N',
     }),

@@ -66,6 +66,8 @@ export interface Outcome {
     imagesPerSecond: number;
     /** How long the models waited for images: near 0 if inference is what takes the time. */
     waitMs: number;
+    /** CPU time of all threads while images were evaluated: over the elapsed time, how many cores were busy. */
+    cpuMs: number;
   };
 }
 
@@ -115,6 +117,7 @@ class Evaluation {
   private done: number;
   private waitMs = 0;
   private runStart = 0;
+  private cpuStart = process.cpuUsage();
   private firstDone: number;
 
   constructor(private readonly options: EvaluateOptions) {
@@ -145,6 +148,7 @@ class Evaluation {
     const {total, batches, signal, save} = this.options;
     if (this.done >= total) return;
     this.runStart = performance.now();
+    this.cpuStart = process.cpuUsage();
     let saved = this.runStart;
     let waiting = this.runStart;
     try {
@@ -241,9 +245,15 @@ class Evaluation {
         elapsedMs: this.before + performance.now() - this.start,
         imagesPerSecond: this.imagesPerSecond,
         waitMs: this.waitMs,
+        cpuMs: cpuMsSince(this.cpuStart),
       },
     };
   }
+}
+
+function cpuMsSince(start: NodeJS.CpuUsage): number {
+  const {user, system} = process.cpuUsage(start);
+  return (user + system) / 1000;
 }
 
 const rowOf = (i: number, classes: number): [number, number] => [i * classes, (i + 1) * classes];

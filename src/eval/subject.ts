@@ -5,11 +5,11 @@ import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {byteLength, elementCount, formatShape} from '../core/tensor.js';
 import {decodeModel} from '../onnx/decode.js';
-import {modelBytes} from '../onnx/encode.js';
 import {externalFilesIn} from '../onnx/external-data.js';
 import type {Model} from '../onnx/graph.js';
 import {openSession, type Session, type SessionOptions} from '../onnx/session.js';
 import {macsOf} from './macs.js';
+import {openModel} from './open-model.js';
 
 /** `student` and `teacher` are training forms made of a checkpoint; `onnx` is a file as it is. */
 export type SubjectForm = 'onnx' | 'student' | 'teacher';
@@ -118,16 +118,17 @@ export function subjectOfFile(path: string): Subject {
 
 /** A network in memory, made of the checkpoint at `path`. Its bytes are made when a session is opened, and not kept. */
 export function subjectOfModel(path: string, form: 'student' | 'teacher', model: Model, family?: string): Subject {
+  const size = sizeOf(model, undefined);
   return {
     name: `${basename(path)} (${form})`,
     path,
     form,
     ...interfaceOf(path, model),
-    size: sizeOf(model, undefined),
+    size,
     family,
     metadata: model.metadata,
     model: () => model,
-    open: (options) => openSession(modelBytes(model), options),
+    open: (options) => openModel(model, size.weightBytes, options),
   };
 }
 

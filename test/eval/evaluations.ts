@@ -91,7 +91,7 @@ export function evaluationOf(names: Names = {}): Evaluation {
     providers: [
       {model: name, explanation: {asked: 'cpu', shares: [{provider: 'cpu', nodes: 54, ms: 3, operators: []}], fallback: []}},
     ],
-    timing: {elapsedMs: 9000, imagesPerSecond: 22, waitMs: 100},
+    timing: {elapsedMs: 9000, imagesPerSecond: 22, waitMs: 100, cpuMs: 17000},
     peakBytes: 3e8,
   };
 }
