@@ -97,14 +97,15 @@ test('a value used twice is computed once', () => {
 });
 
 test('variable.assign: the old value stays what it was', () => {
-  const v = tf.variable(tf.tidy(() => tf.tensor1d([1, 2])));
+  const initial = tf.tensor1d([1, 2]);
+  const v = tf.variable(initial);
   const old = tf.mul(v, 10);
   const next = tf.add(v, 1);
   v.assign(next as tf.Tensor1D);
   next.dispose();
   expect(Array.from(v.dataSync())).toEqual([2, 3]);
   expect(Array.from(old.dataSync())).toEqual([10, 20]);
-  tf.dispose([old, v]);
+  tf.dispose([initial, old, v]);
 });
 
 test('the program may reuse its own arrays', () => {
