@@ -11,7 +11,7 @@ import {trace} from '../core/debug.js';
 import type {KernelEntry} from './kernel-entry.js';
 import {type Recorded, record} from './record.js';
 import type {Runtime} from './runtime.js';
-import {type LazyData, type LazyDType, LazyValue, sizeOf} from './value.js';
+import {type LazyData, type LazyDType, LazyValue, toPlain} from './value.js';
 
 /** Names with an underscore find no kernels: TensorFlow.js splits registry keys at the first one. */
 export const BACKEND_NAME = 'onnxruntime';
@@ -79,7 +79,8 @@ export class OnnxruntimeBackend extends MathBackendCPU {
   /** The numbers are the caller's own: later steps must not see what it does with them. */
   override readSync(dataId: DataId): BackendValues {
     const values = super.readSync(dataId);
-    return this.entryOf(dataId).lazy && ArrayBuffer.isView(values) ? (values as Float32Array).slice() : values;
+    const {lazy} = this.entryOf(dataId);
+    return lazy && values === lazy.data ? lazy.data.slice() : values;
   }
 
   override disposeData(dataId: DataId, force = false): boolean {
@@ -168,31 +169,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
 
 const arrays = {float32: Float32Array, int32: Int32Array, bool: Uint8Array};
 
-/** The numbers in TensorFlow.js's order. They are put in order once, and then kept so. */
-function plainData(v: LazyValue): LazyData {
-  if (v.layout) {
-    v.data = toPlain(v.data!, v.shape, v.layout);
-    v.layout = undefined;
-  }
-  return v.data!;
-}
-
-export function toPlain(data: LazyData, shape: readonly number[], perm: readonly number[]): LazyData {
-  const out = new (data.constructor as Float32ArrayConstructor)(sizeOf(shape)) as LazyData;
-  const strides = new Array<number>(shape.length).fill(1);
-  for (let i = perm.length - 2; i >= 0; i--) strides[i] = strides[i + 1]! * shape[perm[i + 1]!]!;
-  const stepOf = shape.map((_, d) => strides[perm.indexOf(d)]!);
-  const index = new Array<number>(shape.length).fill(0);
-  for (let flat = 0, source = 0; flat < out.length; flat++) {
-    out[flat] = data[source]!;
-    for (let d = shape.length - 1; d >= 0; d--) {
-      source += stepOf[d]!;
-      if (++index[d]! < shape[d]!) break;
-      source -= stepOf[d]! * shape[d]!;
-      index[d] = 0;
-    }
-  }
-  return out;
-}
+/** The numbers in TensorFlow.js's order. The value keeps its own: a step that finds it otherwise would be compiled again. */
+const plainData = (v: LazyValue): LazyData => (v.layout ? toPlain(v.data!, v.shape, v.layout) : v.data!);
 
 export type {KernelBackend, Recorded};

@@ -3,7 +3,7 @@
  * onnxruntime's convolutions NCHW, and a transpose is made only where two neighbours disagree.
  */
 import {float32, type Tensor, tensor} from '../core/tensor.js';
-import {type AttributeValues, Graph, type Value} from '../onnx/graph.js';
+import {type AttributeValues, type Dims, Graph, type Value} from '../onnx/graph.js';
 import {ints} from '../onnx/tensor-ops.js';
 import {identity, isIdentity, type LazyDType, type LazyValue, type Permutation} from './value.js';
 
@@ -97,6 +97,11 @@ export class Lowering {
 
   op(opType: string, inputs: readonly (Value | undefined)[], attributes: AttributeValues = {}): Value {
     return this.graph.op(opType, inputs, attributes, {name: this.nameOf(opType)});
+  }
+  /** For an operator of another domain, whose result has the given shape. */
+  internal(domain: string, opType: string, inputs: readonly Value[], attributes: AttributeValues, shape: Dims): Value {
+    const types = [{dtype: inputs[0]!.dtype, shape}];
+    return this.graph.op(opType, inputs, attributes, {name: this.nameOf(opType), domain, types});
   }
   /** For operators with several results. */
   several(opType: string, inputs: readonly Value[], attributes: AttributeValues, outputs: number): readonly Value[] {

@@ -79,7 +79,7 @@ export const loweredModel = (graph: Graph): Model => ({
   graph,
   opset: OPSET,
   irVersion: 9,
-  domains: new Map(),
+  domains: new Map(graph.nodes.flatMap(({domain}) => (domain === '' ? [] : [[domain, 1] as const]))),
   producer: {name: 'gpd-tfjs', version: ''},
   metadata: new Map(),
 });

@@ -53,3 +53,22 @@ export class LazyCall {
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((d, i) => d === b[i]);
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1);
+
+/** Numbers in physical order to TensorFlow.js's, for a tensor of that shape. */
+export function toPlain(data: LazyData, shape: readonly number[], perm: readonly number[]): LazyData {
+  const out = new (data.constructor as Float32ArrayConstructor)(sizeOf(shape)) as LazyData;
+  const strides = new Array<number>(shape.length).fill(1);
+  for (let i = perm.length - 2; i >= 0; i--) strides[i] = strides[i + 1]! * shape[perm[i + 1]!]!;
+  const stepOf = shape.map((_, d) => strides[perm.indexOf(d)]!);
+  const index = new Array<number>(shape.length).fill(0);
+  for (let flat = 0, source = 0; flat < out.length; flat++) {
+    out[flat] = data[source]!;
+    for (let d = shape.length - 1; d >= 0; d--) {
+      source += stepOf[d]!;
+      if (++index[d]! < shape[d]!) break;
+      source -= stepOf[d]! * shape[d]!;
+      index[d] = 0;
+    }
+  }
+  return out;
+}

@@ -3,6 +3,7 @@ import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
 import type {Strategy} from '../strategies.js';
 import type {LazyValue} from '../value.js';
+import {blockSizes, canBlock, convolveBlocked} from './blocked-conv.js';
 import {filterGradientStrategies} from './filter-gradient.js';
 import {each, overhang, pads, type Windows} from './window.js';
 
@@ -25,18 +26,22 @@ function spread(g: Lowering, dy: Value, weight: Value, {spans}: Windows, group: 
  * The same for stride 1, as a convolution of dy with the filters turned around and their two kinds of channels exchanged. Each
  * side is padded by what the windows reach minus the padding of the forward.
  */
-function convolveTurned(g: Lowering, dy: Value, weight: Value, {spans}: Windows): Value {
-  const reach = spans.map((s) => (s.kernel - 1) * s.dilation);
-  const before = spans.map((s, i) => reach[i]! - s.before);
-  const behind = spans.map((s, i) => s.size + reach[i]! - (s.out + before[i]!));
+function turn(g: Lowering, weight: Value): Value {
   const end = -(2 ** 31 - 1); // before the first number: a slice backwards takes it too
   const turned = g.op('Slice', [weight, g.ints([-1, -1]), g.ints([end, end]), g.ints([2, 3]), g.ints([-1, -1])]);
-  return g.op('Conv', [dy, g.op('Transpose', [turned], {perm: [1, 0, 2, 3]})], {
-    kernel_shape: each(spans, 'kernel'),
-    dilations: each(spans, 'dilation'),
-    pads: [...before, ...behind],
-  });
+  return g.op('Transpose', [turned], {perm: [1, 0, 2, 3]});
 }
+function turnedPads({spans}: Windows): number[] {
+  const reach = spans.map((s) => (s.kernel - 1) * s.dilation);
+  const before = spans.map((s, i) => reach[i]! - s.before);
+  return [...before, ...spans.map((s, i) => s.size + reach[i]! - (s.out + before[i]!))];
+}
+const convolveTurned = (g: Lowering, dy: Value, weight: Value, windows: Windows): Value =>
+  g.op('Conv', [dy, turn(g, weight)], {
+    kernel_shape: each(windows.spans, 'kernel'),
+    dilations: each(windows.spans, 'dilation'),
+    pads: turnedPads(windows),
+  });
 
 const canTurn = ({spans}: Windows): boolean =>
   spans.every(
@@ -60,7 +65,16 @@ export function convolveInputGradient(
   const spreading: Strategy = (h, [d, f]) => ({value: spread(h, h.in(d!, perm), weight(h, f!), windows, group), perm});
   if (group > 1 || !canTurn(windows)) return spreading(g, [dy, filter]);
   const turning: Strategy = (h, [d, f]) => ({value: convolveTurned(h, h.in(d!, perm), weight(h, f!), windows), perm});
-  return g.fastest(`conv dx ${JSON.stringify(windows)}`, [dy, filter], {turning, spreading});
+  const strategies: Record<string, Strategy> = {turning, spreading};
+  const [, , inputs, outputs] = filter.shape as [number, number, number, number];
+  for (const block of blockSizes) {
+    if (!canBlock([outputs, inputs], block)) continue;
+    strategies[`blocked${block}`] = (h, [d, f]) => {
+      const turned = turn(h, weight(h, f!));
+      return {value: convolveBlocked(h, h.in(d!, perm), turned, block, windows, turnedPads(windows)), perm};
+    };
+  }
+  return g.fastest(`conv dx ${JSON.stringify(windows)}`, [dy, filter], strategies);
 }
 
 export interface FilterShape {

@@ -1,9 +1,11 @@
 /** Convolutions: images in NCHW, filters in OIHW, whatever the order in which TensorFlow.js names their dimensions. */
 import type {Value} from '../../onnx/graph.js';
 import {float32Only, type KernelEntry} from '../kernel-entry.js';
-import type {Lowering} from '../lowering.js';
+import type {Laid, Lowering} from '../lowering.js';
+import type {Strategy} from '../strategies.js';
 import {type LazyValue, sameShape} from '../value.js';
 import {activate, alongChannels, fusedInputs, refusesActivation} from './activation.js';
+import {blockSizes, canBlock, convolveBlocked} from './blocked-conv.js';
 import {convolveFilterGradient, convolveInputGradient} from './conv-gradients.js';
 import {convWindows, each, pads, refusesWindows, type Windows} from './window.js';
 
@@ -28,6 +30,27 @@ interface Kind {
 const plain: Kind = {depthwise: false, weight: (g, filter) => g.in(filter, OIHW_OF_HWIO), groups: () => 1};
 const depthwise: Kind = {depthwise: true, weight: depthwiseFilters, groups: (filter) => filter.shape[2]!};
 
+const direct =
+  (kind: Kind, windows: Windows): Strategy =>
+  (g, [x, filter]) => ({
+    value: convolve(g, g.in(x!, windows.perm), kind.weight(g, filter!), undefined, windows, kind.groups(filter!)),
+    perm: windows.perm,
+  });
+
+/** A dense convolution, directly or through blocks of channels. */
+function fastestForward(g: Lowering, x: LazyValue, filter: LazyValue, windows: Windows): Laid {
+  const [, , inputs, outputs] = filter.shape as [number, number, number, number];
+  const strategies: Record<string, Strategy> = {direct: direct(plain, windows)};
+  for (const block of blockSizes) {
+    if (!canBlock([outputs, inputs], block)) continue;
+    strategies[`blocked${block}`] = (h, [a, f]) => ({
+      value: convolveBlocked(h, h.in(a!, windows.perm), plain.weight(h, f!), block, windows),
+      perm: windows.perm,
+    });
+  }
+  return g.fastest(`conv ${JSON.stringify(windows)}`, [x, filter], strategies);
+}
+
 const convolution = (kind: Kind): KernelEntry => ({
   inputs: ['x', 'filter'],
   infer: ([x, filter], attrs) => [
@@ -37,8 +60,8 @@ const convolution = (kind: Kind): KernelEntry => ({
     float32Only(inputs) ?? refusesWindows(convWindows(inputs[0]!.shape, inputs[1]!.shape, attrs, kind.depthwise)),
   lower(g, [x, filter], attrs, [out]) {
     const windows = convWindows(x!.shape, filter!.shape, attrs, kind.depthwise);
-    const y = convolve(g, g.in(x!, windows.perm), kind.weight(g, filter!), undefined, windows, kind.groups(filter!));
-    g.define(out!, y, windows.perm);
+    const {value, perm} = kind.depthwise ? direct(kind, windows)(g, [x!, filter!]) : fastestForward(g, x!, filter!, windows);
+    g.define(out!, value, perm);
   },
 });
 
