@@ -78,6 +78,18 @@ test.each(['sgd', 'momentum', 'adam'])(
   },
 );
 
+test('reading weights does not make the next step another one', async () => {
+  await tf.setBackend('onnxruntime');
+  const run = trainer(optimisers['momentum']!);
+  for (let i = 0; i < 3; i++) run.step();
+  const start = backend.runtime.statistics.compiled;
+  for (const {tensor} of await run.optimiser.getWeights()) tensor.dataSync();
+  for (const v of Object.values(tf.engine().registeredVariables)) v.dataSync();
+  run.step();
+  expect(backend.runtime.statistics.compiled).toBe(start);
+  run.dispose();
+});
+
 test('200 steps: the same tensors, the same data', async () => {
   await tf.setBackend('onnxruntime');
   const run = trainer(optimisers['adam']!);
