@@ -33,20 +33,21 @@ export interface Verdict {
   faster: 'a' | 'b' | undefined;
   /** Time of b over time of a: the median over the rounds. */
   ratio: number;
-  /** |ratio − 1| and the distance of the quartiles of the rounds' ratios, percent. */
+  /** |ratio − 1|, and how far the rounds' ratios lie apart, the highest and the lowest tenth left out; percent. */
   differencePercent: number;
   spreadPercent: number;
 }
 
 /**
  * The same rounds of both, in pairs: what slows the machine for a while slows both and leaves their ratio. No verdict if the ratio
- * moved more between rounds than it differs from 1.
+ * moved more between rounds than it differs from 1. Quartiles would not do: what disturbs a machine lasts for several rounds.
  */
 export function verdictOf(a: readonly (readonly number[])[], b: readonly (readonly number[])[]): Verdict {
   const ratios = a.map((round, i) => median(b[i]!) / median(round));
-  const ratio = median(ratios);
+  const sorted = sortedCopy(ratios);
+  const ratio = quantile(sorted, 0.5);
   const differencePercent = 100 * Math.abs(ratio - 1);
-  const spreadPercent = 100 * quartileRange(ratios);
+  const spreadPercent = 100 * (quantile(sorted, 0.9) - quantile(sorted, 0.1));
   const isClear = differencePercent > spreadPercent;
   return {faster: isClear ? (ratio > 1 ? 'a' : 'b') : undefined, ratio, differencePercent, spreadPercent};
 }

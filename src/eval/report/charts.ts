@@ -13,7 +13,7 @@ const FONT = 'system-ui, sans-serif';
 export const colours = ['var(--c1)', 'var(--c2)', 'var(--c3)', 'var(--c4)', 'var(--c5)', 'var(--c6)'] as const;
 export const colourOf = (i: number): string => colours[i % colours.length]!;
 
-const text = {color: INK, fontFamily: FONT, fontSize: 12};
+const text = {color: INK, fontFamily: FONT, fontSize: 13};
 const quietAxis = {
   axisLine: {lineStyle: {color: SOFT}},
   axisTick: {lineStyle: {color: SOFT}},

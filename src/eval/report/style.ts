@@ -18,7 +18,7 @@ p { margin: .4rem 0; } .soft, figcaption, th { color: var(--soft); }
 .scroll { overflow-x: auto; } .charts + .scroll { margin-top: 1rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; overflow-wrap: normal; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td:first-child { min-width: 8rem; overflow-wrap: anywhere; }
+td:first-child:not(:has(span)) { min-width: 8rem; overflow-wrap: anywhere; }
 th { font-weight: 500; white-space: nowrap; } .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 1rem; align-items: start; }
 figure { margin: 0; padding: .8rem; background: var(--card); border-radius: .5rem; break-inside: avoid; }
