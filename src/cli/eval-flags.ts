@@ -20,7 +20,7 @@ const colours = Flags.custom<readonly [number, number, number]>({
 });
 
 /** A number that need not be whole. */
-export const decimal = Flags.custom<number>({
+const decimal = Flags.custom<number>({
   parse: async (text) => {
     const number = Number(text);
     if (text.trim() !== '' && Number.isFinite(number)) return number;
@@ -103,6 +103,38 @@ export function recipeOverrides({resize, interpolation, mean, std}: ImageFlags):
     ...(std !== undefined && {std}),
   };
 }
+
+export const evalFlags = {
+  data: Flags.string({
+    char: 'd',
+    description: 'folder of classes, .tar or .tar.gz of classes, ImageNet or CIFAR as shipped',
+    required: true,
+    helpValue: 'PATH',
+  }),
+  report: Flags.string({description: 'also write the result as one HTML file', helpValue: 'FILE'}),
+  samples: Flags.integer({description: 'only so many images, evenly spread over the set', min: 1, helpValue: 'N'}),
+  'batch-size': Flags.integer({
+    char: 'b',
+    description: 'images in a batch; default: 32, of large ones 16, on other devices than the CPU 128',
+    min: 1,
+    helpValue: 'N',
+  }),
+  resume: Flags.boolean({description: 'go on where an interrupted run of the same command ended'}),
+  state: Flags.string({description: 'where an interrupted run is saved; default: gpd-eval-….state.json', helpValue: 'FILE'}),
+};
+
+export const verifyFlags = {
+  data: Flags.string({char: 'd', description: 'real images, as for eval', helpValue: 'PATH'}),
+  samples: Flags.integer({description: 'random images, and as many real ones', min: 1, default: 64, helpValue: 'N'}),
+  tolerance: decimal({description: 'largest |Δ| over max(1, largest output); default: 1e-4', helpValue: 'T'}),
+  layers: Flags.boolean({description: 'compare layer by layer even if the outputs agree'}),
+  role: Flags.option({
+    options: ['student', 'teacher'] as const,
+    description: 'which network of a checkpoint; default: what the other file is',
+    helpValue: 'NAME',
+  })(),
+  seed: Flags.integer({description: 'seed of the random images', default: 0, helpValue: 'N'}),
+};
 
 export const gateFlags = {
   'min-top1': decimal({

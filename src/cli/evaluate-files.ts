@@ -1,5 +1,6 @@
 /** `gpd eval` as a function: arguments in, one plain result out. Composes conversion, data and evaluation, which do not know each other. */
 
+import type {Dataset} from '../data/dataset.js';
 import {loadBatches} from '../data/loader.js';
 import {openDataset} from '../data/open-dataset.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
@@ -64,53 +65,58 @@ export async function evaluateFiles(options: EvaluateFilesOptions): Promise<Eval
   const dataset = await openDataset(options.data, options.labels === undefined ? {} : {labels: options.labels});
   try {
     checkCompatible(subjects, dataset.classes.length);
-    const {length} = dataset.samples;
-    const order = spread(length, options.samples ?? length);
-    const batchSize = options.batchSize ?? defaultBatch(choice.name, subjects[0]!.input.side);
     const settings: Settings = {
       data: options.data,
       classes: dataset.classes.length,
       recipe,
       recipeReason: reason,
-      batchSize,
+      batchSize: options.batchSize ?? defaultBatch(choice.name, subjects[0]!.input.side),
       threads: options.threads ?? null,
       provider: {asked: options.provider, used: choice.name, reason: choice.reason},
     };
-    const session = sessionOf(options, choice.name);
-    const providers = options.explainProvider ? await explainAll(subjects, session) : [];
-    const {onError, fast, signal, onProgress, workers} = options;
-    const identity = identityOf(subjects, {settings, order: order.length, of: length, onError, fast, ema: options.ema});
-    const file = new StateFile(options.state ?? `gpd-eval-${identity.slice(0, 8)}.state.json`, identity);
-    let saved = false;
-    const outcome = await evaluate({
-      subjects,
-      total: order.length,
-      batches: (from) =>
-        loadBatches(dataset, {
-          recipe,
-          batchSize,
-          onError,
-          fast,
-          indices: order.slice(from),
-          ...(workers !== undefined && {workers}),
-        }),
-      session,
-      state: options.resume ? file.read() : undefined,
-      save: (state) => {
-        file.write(state);
-        saved = true;
-      },
-      signal,
-      ...(onProgress && {onProgress}),
-    });
-    if (outcome.complete) file.remove();
-    const pathOf = (index: number) => dataset.samples[index]!.path;
-    const evaluation = summarise(outcome, {settings, gates: options.gates, classes: dataset.classes, pathOf, providers});
-    await options.onResult?.(evaluation, (index) => dataset.samples[index]!.read());
-    return {evaluation, path: saved && !outcome.complete ? file.path : undefined};
+    return await run(options, {subjects, dataset, recipe, settings});
   } finally {
     await dataset.close();
   }
+}
+
+interface Prepared {
+  subjects: readonly Subject[];
+  dataset: Dataset;
+  recipe: Recipe;
+  settings: Settings;
+}
+
+async function run(options: EvaluateFilesOptions, prepared: Prepared): Promise<EvaluationRun> {
+  const {subjects, dataset, recipe, settings} = prepared;
+  const {onError, fast, signal, onProgress, workers, ema, gates} = options;
+  const {batchSize} = settings;
+  const {length} = dataset.samples;
+  const order = spread(length, options.samples ?? length);
+  const session = sessionOf(options, settings.provider.used);
+  const providers = options.explainProvider ? await explainAll(subjects, session) : [];
+  const identity = identityOf(subjects, {settings, order: order.length, of: length, onError, fast, ema});
+  const file = new StateFile(options.state ?? `gpd-eval-${identity.slice(0, 8)}.state.json`, identity);
+  const load = {recipe, batchSize, onError, fast, ...(workers !== undefined && {workers})};
+  let saved = false;
+  const outcome = await evaluate({
+    subjects,
+    session,
+    total: order.length,
+    batches: (from) => loadBatches(dataset, {...load, indices: order.slice(from)}),
+    state: options.resume ? file.read() : undefined,
+    save: (state) => {
+      file.write(state);
+      saved = true;
+    },
+    signal,
+    ...(onProgress && {onProgress}),
+  });
+  if (outcome.complete) file.remove();
+  const pathOf = (index: number) => dataset.samples[index]!.path;
+  const evaluation = summarise(outcome, {settings, gates, classes: dataset.classes, pathOf, providers});
+  await options.onResult?.(evaluation, (index) => dataset.samples[index]!.read());
+  return {evaluation, path: saved && !outcome.complete ? file.path : undefined};
 }
 
 const sessionOf = ({threads, strict, device}: EvaluateFilesOptions, provider: ProviderName): SessionOptions => ({

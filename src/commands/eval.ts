@@ -1,6 +1,5 @@
 import * as Args from '@oclif/core/args';
-import * as Flags from '@oclif/core/flags';
-import {engineFlags, gateFlags, imageFlags, recipeOverrides, strictFlags} from '../cli/eval-flags.js';
+import {engineFlags, evalFlags, gateFlags, imageFlags, recipeOverrides, strictFlags} from '../cli/eval-flags.js';
 import {exitCodes} from '../cli/exit-codes.js';
 import {recogniseFlags, recogniseOptions} from '../cli/flags.js';
 import {GpdCommand} from '../cli/gpd-command.js';
@@ -23,22 +22,7 @@ export default class Eval extends GpdCommand {
     models: Args.string({description: 'checkpoints and ONNX files', required: true, multiple: true}),
   };
   static override flags = {
-    data: Flags.string({
-      char: 'd',
-      description: 'folder of classes, .tar or .tar.gz of classes, ImageNet or CIFAR as shipped',
-      required: true,
-      helpValue: 'PATH',
-    }),
-    report: Flags.string({description: 'also write the result as one HTML file', helpValue: 'FILE'}),
-    samples: Flags.integer({description: 'only so many images, evenly spread over the set', min: 1, helpValue: 'N'}),
-    'batch-size': Flags.integer({
-      char: 'b',
-      description: 'images in a batch; default: 32, of large ones 16, on other devices than the CPU 128',
-      min: 1,
-      helpValue: 'N',
-    }),
-    resume: Flags.boolean({description: 'go on where an interrupted run of the same command ended'}),
-    state: Flags.string({description: 'where an interrupted run is saved; default: gpd-eval-….state.json', helpValue: 'FILE'}),
+    ...evalFlags,
     ...gateFlags,
     ...imageFlags,
     ...engineFlags,

@@ -1,6 +1,5 @@
 import * as Args from '@oclif/core/args';
-import * as Flags from '@oclif/core/flags';
-import {decimal, engineFlags, imageFlags, recipeOverrides, strictFlags} from '../cli/eval-flags.js';
+import {engineFlags, imageFlags, recipeOverrides, strictFlags, verifyFlags} from '../cli/eval-flags.js';
 import {exitCodes} from '../cli/exit-codes.js';
 import {recogniseFlags, recogniseOptions} from '../cli/flags.js';
 import {GpdCommand} from '../cli/gpd-command.js';
@@ -25,16 +24,7 @@ export default class Verify extends GpdCommand {
     actual: Args.string({description: 'what is held against it', required: true}),
   };
   static override flags = {
-    data: Flags.string({char: 'd', description: 'real images, as for eval', helpValue: 'PATH'}),
-    samples: Flags.integer({description: 'random images, and as many real ones', min: 1, default: 64, helpValue: 'N'}),
-    tolerance: decimal({description: 'largest |Δ| over max(1, largest output); default: 1e-4', helpValue: 'T'}),
-    layers: Flags.boolean({description: 'compare layer by layer even if the outputs agree'}),
-    role: Flags.option({
-      options: ['student', 'teacher'] as const,
-      description: 'which network of a checkpoint; default: what the other file is',
-      helpValue: 'NAME',
-    })(),
-    seed: Flags.integer({description: 'seed of the random images', default: 0, helpValue: 'N'}),
+    ...verifyFlags,
     ...imageFlags,
     ...engine,
     ...recogniseFlags,
