@@ -5,7 +5,7 @@
 import type {Sharp, SharpOptions} from 'sharp';
 import {describeBytes, type ImageKind, imageKind, isGray16Png, jpegFrame} from './image-kind.js';
 import {decodePpm} from './ppm.js';
-import type {Image} from './resample.js';
+import type {Box, Image, Size} from './resample.js';
 
 /** PIL refuses images above this as decompression bombs (twice Image.MAX_IMAGE_PIXELS). */
 export const MAX_PIXELS = 178_956_970;
@@ -35,13 +35,25 @@ export async function openImage(bytes: Uint8Array): Promise<{pipeline: Sharp; ki
   return {pipeline: sharp(data, {raw: {width, height, channels: 3}}), kind};
 }
 
-export async function decodeImage(bytes: Uint8Array): Promise<Image> {
+/** `needed` says which part of a photograph of a given size is enough: what lies beyond is not always decoded. */
+export async function decodeImage(bytes: Uint8Array, needed?: (size: Size) => Box): Promise<Image> {
   if (imageKind(bytes) === 'ppm') return decodePpm(bytes);
   const {pipeline, kind} = await openImage(bytes);
-  if (kind === 'jpeg' && jpegFrame(bytes)?.components === 4) return decodeCmyk(pipeline);
+  const frame = kind === 'jpeg' ? jpegFrame(bytes) : undefined;
+  if (frame?.components === 4) return decodeCmyk(pipeline);
+  if (frame && needed && isComplete(bytes)) return decodePart(pipeline, frame, needed(frame));
   if (kind === 'png' && isGray16Png(bytes)) return decodeGray16(pipeline);
   const {data, info} = await pipeline.raw().toBuffer({resolveWithObject: true});
   return toRgb(data, info);
+}
+
+/** A file that was cut off must fail as a whole, even where the part that is needed came before the cut: PIL refuses it too. */
+const isComplete = (bytes: Uint8Array): boolean => bytes.at(-2) === 0xff && bytes.at(-1) === 0xd9;
+
+/** The decoder stops after the last row that is asked for, and fewer pixels are copied: a fifth less for a square crop of 4:3. */
+async function decodePart(pipeline: Sharp, of: Size, {left, top, width, height}: Box): Promise<Image> {
+  const {data, info} = await pipeline.extract({left, top, width, height}).raw().toBuffer({resolveWithObject: true});
+  return {...toRgb(data, info), part: {left, top, of: {width: of.width, height: of.height}}};
 }
 
 interface RawInfo {

@@ -1,7 +1,7 @@
 /** From a file's bytes to the crop that a network sees: what a worker does for each image. */
 import {decodeFast} from './decode-fast.js';
 import {decodeImage} from './image.js';
-import {type Geometry, preprocess} from './preprocess.js';
+import {type Geometry, neededPart, preprocess} from './preprocess.js';
 import type {Image} from './resample.js';
 
 export interface PrepareOptions {
@@ -11,6 +11,6 @@ export interface PrepareOptions {
 }
 
 export async function prepare(bytes: Uint8Array, {recipe, fast}: PrepareOptions): Promise<Image> {
-  const image = await (fast ? decodeFast(bytes, recipe.resize) : decodeImage(bytes));
+  const image = await (fast ? decodeFast(bytes, recipe.resize) : decodeImage(bytes, (size) => neededPart(size, recipe)));
   return preprocess(image, recipe);
 }

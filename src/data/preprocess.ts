@@ -4,15 +4,10 @@
  */
 import {withKernels} from './kernels.js';
 import type {Recipe} from './recipe.js';
-import {type Image, resample} from './resample.js';
+import {type Box, type Image, neededBox, resample, type Size, sizeOf} from './resample.js';
 
 /** The part of a recipe that is about places, not values. */
 export type Geometry = Pick<Recipe, 'resize' | 'crop' | 'interpolation'>;
-
-interface Size {
-  readonly width: number;
-  readonly height: number;
-}
 
 /** Resize(int): the short side becomes `short`, the long one int(short · long / short side). */
 export function resizedSize({width, height}: Size, short: number): Size {
@@ -27,15 +22,25 @@ const halfRoundedToEven = (n: number) => (n % 2 === 0 ? n / 2 : 2 * Math.round(n
 const centre = (size: number, crop: number) =>
   size >= crop ? {from: halfRoundedToEven(size - crop), length: crop, at: 0} : {from: 0, length: size, at: (crop - size) >> 1};
 
-export function preprocess(image: Image, {resize, crop, interpolation}: Geometry): Image {
-  const size = resize === undefined ? image : resizedSize(image, resize);
+/** What becomes of a photograph of that size: the size after resizing, the part of it that is kept, and where that lies in the crop. */
+function plan(full: Size, {resize, crop, interpolation}: Geometry) {
+  const size = resize === undefined ? full : resizedSize(full, resize);
   const x = centre(size.width, crop ?? size.width);
   const y = centre(size.height, crop ?? size.height);
   const window = {left: x.from, top: y.from, width: x.length, height: y.length};
-  const isWhole =
-    x.length === image.width && y.length === image.height && size.width === image.width && size.height === image.height;
-  const cut = isWhole ? image : resample(image, {size, filter: interpolation, window});
-  return crop === undefined || (cut.width === crop && cut.height === crop) ? cut : padded(cut, crop, x.at, y.at);
+  return {options: {size, filter: interpolation, window}, at: [x.at, y.at] as const};
+}
+
+/** The pixels that `preprocess` needs of a photograph of that size. */
+export const neededPart = (full: Size, geometry: Geometry): Box => neededBox(full, plan(full, geometry).options);
+
+export function preprocess(image: Image, geometry: Geometry): Image {
+  const {crop} = geometry;
+  const {options, at} = plan(sizeOf(image), geometry);
+  const {size, window} = options;
+  const isWhole = [size, window].every(({width, height}) => width === image.width && height === image.height);
+  const cut = isWhole && !image.part ? image : resample(image, options);
+  return crop === undefined || (cut.width === crop && cut.height === crop) ? cut : padded(cut, crop, ...at);
 }
 
 function padded(image: Image, side: number, left: number, top: number): Image {

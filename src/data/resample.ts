@@ -10,6 +10,12 @@ export interface Image {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array; // [height, width, 3]
+  /** Where these pixels lie in the photograph, when only a part of it was decoded. */
+  readonly part?: {readonly left: number; readonly top: number; readonly of: Size};
+}
+export interface Size {
+  readonly width: number;
+  readonly height: number;
 }
 export interface Box {
   readonly left: number;
@@ -27,8 +33,10 @@ export interface ResampleOptions {
   readonly window?: Box;
 }
 
-const whole = ({width, height}: {width: number; height: number}): Box => ({left: 0, top: 0, width, height});
-const inside = (box: Box, {width, height}: {width: number; height: number}) =>
+/** Of the whole photograph. */
+export const sizeOf = (image: Image): Size => image.part?.of ?? image;
+const whole = ({width, height}: Size): Box => ({left: 0, top: 0, width, height});
+const inside = (box: Box, {width, height}: Size) =>
   box.left >= 0 &&
   box.top >= 0 &&
   box.width > 0 &&
@@ -36,19 +44,36 @@ const inside = (box: Box, {width, height}: {width: number; height: number}) =>
   box.left + box.width <= width &&
   box.top + box.height <= height;
 
-export function resample(image: Image, {box = whole(image), size, filter, window = whole(size)}: ResampleOptions): Image {
-  if (!inside(box, image) || !inside(window, size)) {
+export function resample(image: Image, options: ResampleOptions): Image {
+  const full = sizeOf(image);
+  const {box = whole(full), size, window = whole(size)} = options;
+  if (!inside(box, full) || !inside(window, size)) {
     throw new Error(
-      `resample: ${JSON.stringify({box, window})} exceeds ${image.width}x${image.height} → ${size.width}x${size.height}`,
+      `resample: ${JSON.stringify({box, window})} exceeds ${full.width}x${full.height} → ${size.width}x${size.height}`,
     );
   }
+  const {across, down} = axes(full, options);
+  const {left, top} = image.part ?? {left: 0, top: 0};
+  const from = {...box, left: box.left - left, top: box.top - top}; // in the pixels that are there
+  return {width: window.width, height: window.height, data: twoPasses(image, from, across, down)};
+}
+
+function axes(full: Size, {box = whole(full), size, filter, window = whole(size)}: ResampleOptions) {
   const across: Axis = {input: box.width, output: size.width, from: window.left, length: window.width};
   const down: Axis = {input: box.height, output: size.height, from: window.top, length: window.height};
-  return {
-    width: window.width,
-    height: window.height,
-    data: twoPasses(image, box, coefficients(across, filter), coefficients(down, filter)),
+  return {across: coefficients(across, filter), down: coefficients(down, filter)};
+}
+
+/** The pixels of a photograph of that size that `resample` will look at. */
+export function neededBox(full: Size, options: ResampleOptions): Box {
+  const {left, top} = options.box ?? whole(full);
+  const {across, down} = axes(full, options);
+  const span = ({starts, counts}: Coefficients) => {
+    const [first, last] = [starts[0]!, starts.length - 1];
+    return [first, starts[last]! + counts[last]! - first] as const;
   };
+  const [[column, width], [row, height]] = [span(across), span(down)];
+  return {left: left + column, top: top + row, width, height};
 }
 
 /** Source rows are brought over in pieces of this size: they stay in the cache, and memory does not depend on the image's height. */

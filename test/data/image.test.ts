@@ -3,6 +3,9 @@ import {decodeFast} from '../../src/data/decode-fast.js';
 import {decodeImage} from '../../src/data/image.js';
 import {jpegFrame} from '../../src/data/image-kind.js';
 import {decodePpm, encodePpm} from '../../src/data/ppm.js';
+import {prepare} from '../../src/data/prepare.js';
+import {preprocess} from '../../src/data/preprocess.js';
+import {recipes} from '../../src/data/recipe.js';
 import {thumbnail} from '../../src/data/thumbnail.js';
 
 const pixels = (width: number, height: number, channels: number) =>
@@ -120,4 +123,23 @@ test('thumbnails', async () => {
   const cmyk = await bytes(smooth(20, 10).toColourspace('cmyk').jpeg());
   expect(jpegFrame(cmyk)?.components).toBe(4);
   expect(jpegFrame(await thumbnail(cmyk, 10))).toEqual({width: 10, height: 5, components: 3});
+});
+
+test.each([
+  [640, 480],
+  [375, 500],
+  [300, 300],
+  [227, 901],
+])('decoding the needed part of a %ix%i JPEG changes no pixel of the crop', async (width, height) => {
+  const noise = Uint8Array.from({length: width * height * 3}, (_, i) => (i * 2654435761) >>> 24);
+  const bytes = await sharp(noise, {raw: {width, height, channels: 3}})
+    .blur(3)
+    .jpeg({chromaSubsampling: '4:2:0'})
+    .toBuffer();
+  for (const recipe of [recipes.cnn(224), recipes.rvt(224)]) {
+    const whole = preprocess(await decodeImage(bytes), recipe);
+    expect(Buffer.from((await prepare(bytes, {recipe, fast: false})).data).equals(whole.data)).toBe(true);
+  }
+  // PIL refuses a file that was cut off, even behind the last row that is needed.
+  await expect(prepare(bytes.subarray(0, bytes.length - 40), {recipe: recipes.cnn(224), fast: false})).rejects.toThrow();
 });
