@@ -8,6 +8,7 @@ import {matmulKernels} from './matmul.js';
 import {normalisationKernels} from './normalise.js';
 import {poolKernels} from './pool.js';
 import {reductionKernels} from './reduce.js';
+import {resizeKernels} from './resize.js';
 import {selectionKernels} from './select.js';
 import {shapeKernels} from './shape.js';
 import {unaryKernels} from './unary.js';
@@ -23,6 +24,7 @@ export const kernels: ReadonlyMap<string, KernelEntry> = new Map(
     ...normalisationKernels,
     ...shapeKernels,
     ...selectionKernels,
+    ...resizeKernels,
     ...fillKernels,
     Cast: castEntry,
   }),
