@@ -9,7 +9,7 @@ export interface Runs {
   stdout: string;
 }
 
-/** Wall clock of whole processes, in order; the first run warms the page cache and is not counted. */
+/** Wall clock of whole processes, in order; the first of several runs warms the page cache and is not counted. */
 export function timeCommand(args: readonly string[], runs: number): Runs {
   const times: number[] = [];
   let stdout = '';
@@ -18,7 +18,7 @@ export function timeCommand(args: readonly string[], runs: number): Runs {
     const result = spawnSync(process.execPath, args, {encoding: 'utf8', maxBuffer: 2 ** 26});
     const elapsed = performance.now() - start;
     if (result.status !== 0) throw new Error(`${args.join(' ')} ended with ${result.status}: ${result.stderr}`);
-    if (i > 0) times.push(elapsed);
+    if (i > 0 || runs === 0) times.push(elapsed);
     stdout = result.stdout;
   }
   times.sort((a, b) => a - b);

@@ -1,6 +1,7 @@
 /** `npm run bench`: every benchmark, or those named: `npm run bench convert startup`. Numbers are printed, never asserted. */
 import {cpus, totalmem} from 'node:os';
 import {benchConvert} from './convert.js';
+import {benchEval} from './eval.js';
 import {ms, timeCommand} from './measure.js';
 
 function benchStartup(): void {
@@ -10,7 +11,11 @@ function benchStartup(): void {
   }
 }
 
-const benches: Readonly<Record<string, () => void | Promise<void>>> = {startup: benchStartup, convert: benchConvert};
+const benches: Readonly<Record<string, () => void | Promise<void>>> = {
+  startup: benchStartup,
+  convert: benchConvert,
+  eval: benchEval,
+};
 
 const wanted = process.argv.slice(2);
 console.log(
