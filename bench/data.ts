@@ -60,25 +60,24 @@ interface Round {
 }
 
 /** The child's side: one pass for each line of stdin. */
-async function serve(work: Work, workers: number): Promise<void> {
+async function serve(work: Work): Promise<void> {
   const dataset = await openDataset(archive);
   const indices = Array.from({length: dataset.samples.length * REPEATS}, (_, i) => i % dataset.samples.length);
   const pass = work === 'crops' ? crops : batches;
   for await (const _ of createInterface({input: process.stdin})) {
     const start = performance.now();
     const before = process.cpuUsage();
-    const images = await pass(dataset, indices, workers, work === 'fast batches');
+    const images = await pass(dataset, indices, work === 'fast batches');
     const {user, system} = process.cpuUsage(before);
     console.log(JSON.stringify({images, seconds: (performance.now() - start) / 1000, cpu: (user + system) / 1e6}));
   }
 }
 
-async function batches(dataset: Dataset, indices: number[], workers: number, fast: boolean): Promise<number> {
+async function batches(dataset: Dataset, indices: number[], fast: boolean): Promise<number> {
   let images = 0;
   for await (const batch of loadBatches(dataset, {
     recipe: recipes.cnn(224),
     batchSize: 64,
-    workers,
     fast,
     indices,
     reuse: true,
@@ -89,8 +88,8 @@ async function batches(dataset: Dataset, indices: number[], workers: number, fas
 }
 
 /** As many under way as a batch has, like the loader. */
-async function crops(dataset: Dataset, indices: number[], workers: number, fast: boolean): Promise<number> {
-  const decoder = openDecoder(workers);
+async function crops(dataset: Dataset, indices: number[], fast: boolean): Promise<number> {
+  const decoder = openDecoder();
   const rest = indices.values();
   let images = 0;
   const lane = async () => {
@@ -134,7 +133,7 @@ const onCores = (cores: number) => `${cores} core${cores > 1 ? 's' : ''}`;
 async function compare(rounds: number): Promise<void> {
   const self = fileURLToPath(import.meta.url);
   const ours = (work: Work, cores: number) =>
-    contender(`gpd, ${work}, ${onCores(cores)}`, cores, process.execPath, [self, 'serve', work, String(cores)]);
+    contender(`gpd, ${work}, ${onCores(cores)}`, cores, process.execPath, [self, 'serve', work]);
   const theirs = (work: Work, cores: number) => {
     const args = ['-c', torchvision, archive, String(REPEATS), work, String(cores)];
     return contender(`torchvision, ${work}, ${onCores(cores)}`, cores, python, args);
@@ -180,7 +179,7 @@ function report(results: ReadonlyMap<string, Round[]>, reference: string | undef
 
 const [mode, ...args] = process.argv.slice(2);
 if (mode === 'serve') {
-  await serve(args[0] as Work, Number(args[1]));
+  await serve(args[0] as Work);
 } else if (existsSync(archive)) {
   await build({
     entryPoints: ['src/data/decode-worker.ts'], // beside this bundle, where the loader looks for it

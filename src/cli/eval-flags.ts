@@ -78,7 +78,7 @@ export const imageFlags = {
   mean: colours({description: 'subtracted from pixels between 0 and 1'}),
   std: colours({description: 'what they are divided by then'}),
   workers: Flags.integer({
-    description: 'threads that decode; default: one a core',
+    description: 'threads that prepare images beside the main one; default: none, the decoder has its own',
     min: 0,
     helpValue: 'N',
     helpGroup: 'images',

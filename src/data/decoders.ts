@@ -32,10 +32,11 @@ function workerFile(): URL | undefined {
   return existsSync(file) ? file : undefined;
 }
 
-/** More threads than libuv has (4, or UV_THREADPOOL_SIZE) still share those for the decoding proper. */
-const MAX_DEFAULT_WORKERS = 16;
-
-export function openDecoder(workers = Math.min(availableParallelism(), MAX_DEFAULT_WORKERS)): Decoder {
+/**
+ * Without workers by default: sharp decodes in libuv's threads (4, or UV_THREADPOOL_SIZE) whoever asks, and passing images between
+ * threads costs more (0.4 ms) than the resampling that workers take over (0.3 ms). They are for callers whose own thread is busy.
+ */
+export function openDecoder(workers = 0): Decoder {
   const file = workers > 0 ? workerFile() : undefined;
   return file ? workerPool(file, workers) : inThisThread();
 }

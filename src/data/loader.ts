@@ -32,7 +32,7 @@ export interface Batch {
 export interface LoadOptions {
   readonly recipe: Recipe;
   readonly batchSize: number;
-  /** Threads that decode; 0: none but this one. Default: one a core. The result does not depend on it. */
+  /** Threads that prepare images beside this one. Default 0: the decoder has its own. The result does not depend on it. */
   readonly workers?: number;
   /** 'stop' (default) throws at the first image that cannot be read; 'skip' goes on and reports it in the batch. */
   readonly onError?: 'stop' | 'skip';
