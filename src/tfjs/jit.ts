@@ -10,6 +10,7 @@ import {engine, type Tensor, tidy, type Variable} from '@tensorflow/tfjs-core';
 import {GpdError} from '../core/error.js';
 import {BACKEND_NAME, type OnnxruntimeBackend} from './backend.js';
 import {makePlan} from './plan.js';
+import {record} from './record.js';
 import type {Compiled} from './runtime.js';
 import {type LazyDType, LazyValue, type TypedShape} from './value.js';
 
@@ -21,11 +22,13 @@ export interface Jitted<A extends Tensor[], R extends JitResult> {
   readonly recordings: number;
 }
 
-/** Where the numbers of one input of the graph come from. */
-type Source =
+/** Where the numbers of one input of the graph come from, and the shape in which it takes them. */
+type Source = {shape: readonly number[]} & (
   | {kind: 'argument'; index: number}
   | {kind: 'variable'; name: string}
-  | {kind: 'constant'; value: LazyValue; mustLive: boolean};
+  | {kind: 'constant'; value: LazyValue; mustLive: boolean}
+);
+type Place = {kind: 'argument'; index: number} | {kind: 'variable'; name: string};
 
 interface Recording {
   compiled: Compiled;
@@ -119,11 +122,29 @@ function recordCall<A extends Tensor[], R extends JitResult>(backend: Onnxruntim
   return {recording, result};
 }
 
+const rootOf = (value: LazyValue): LazyValue => value.origin ?? value;
+
+/** Two inputs that are one array while recording could be two in a replay. */
+function sharedData(a: Place, b: Place): GpdError {
+  const name = (p: Place) => (p.kind === 'argument' ? `argument ${p.index}` : `the variable '${p.name}'`);
+  return new GpdError('ENGINE_FAILED', `jit: ${name(a)} and ${name(b)} share their data`, {
+    hint: 'give one of them data of its own, for example with tf.add(x, 0)',
+  });
+}
+
 function sourceFinder(backend: OnnxruntimeBackend, args: readonly Tensor[], before: ReadonlyMap<string, {value: LazyValue}>) {
-  const known = new Map<LazyValue, Source>();
-  for (const [name, {value}] of before) known.set(value, {kind: 'variable', name});
-  for (const [index, arg] of args.entries()) known.set(backend.lazy(arg), {kind: 'argument', index});
-  return (value: LazyValue): Source => known.get(value) ?? {kind: 'constant', value, mustLive: value.handles > 0};
+  const known = new Map<LazyValue, Place>();
+  const learn = (value: LazyValue, place: Place) => {
+    if (known.has(rootOf(value))) throw sharedData(known.get(rootOf(value))!, place);
+    known.set(rootOf(value), place);
+  };
+  for (const [name, {value}] of before) learn(value, {kind: 'variable', name});
+  for (const [index, arg] of args.entries()) learn(backend.lazy(arg), {kind: 'argument', index});
+  return (value: LazyValue): Source => {
+    const {shape} = value;
+    const place = known.get(rootOf(value));
+    return place ? {...place, shape} : {kind: 'constant', value, mustLive: value.handles > 0, shape};
+  };
 }
 
 /** The inputs of a replay, or undefined where the recording no longer fits. */
@@ -132,8 +153,9 @@ function inputsOf(recording: Recording, backend: OnnxruntimeBackend, args: reado
   const named = variables();
   const inputs: LazyValue[] = [];
   for (const [i, source] of recording.sources.entries()) {
-    const value = currentValue(source, backend, args, named);
-    if (!value || layoutOf(value) !== recording.layouts[i]) return undefined;
+    const current = currentValue(source, backend, args, named);
+    const value = current && record.reshape(current, source.shape);
+    if (!value || value.producer || layoutOf(value) !== recording.layouts[i]) return undefined;
     inputs.push(value);
   }
   return inputs;

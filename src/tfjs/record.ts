@@ -37,6 +37,7 @@ export const record = {
     if (value.data && !value.layout) {
       const view = new LazyValue(value.dtype, [...shape]); // the same numbers
       view.data = value.data;
+      view.origin = value.origin ?? value;
       return view;
     }
     const known = views.get(value) ?? new Map<string, LazyValue>();
@@ -45,6 +46,7 @@ export const record = {
     const existing = known.get(key);
     if (existing && (existing.producer || existing.data)) return existing;
     const [view] = record.call('Reshape', reshapeEntry, [value], {shape: [...shape]}).outputs as [LazyValue];
+    view.origin = value.origin ?? value;
     known.set(key, view);
     return view;
   },

@@ -24,6 +24,8 @@ export class LazyValue implements TypedShape {
   layout: Permutation | undefined;
   /** How many handles of the backend refer to it: a live value is computed at the next barrier. */
   handles = 0;
+  /** The value whose numbers these are, for one that is the same in another shape. */
+  origin: LazyValue | undefined;
 
   constructor(
     readonly dtype: LazyDType,

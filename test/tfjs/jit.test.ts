@@ -1,0 +1,145 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {jit} from '../../src/tfjs/jit.js';
+import {registerOnnxruntimeBackend} from '../../src/tfjs/register.js';
+
+beforeAll(async () => {
+  await registerOnnxruntimeBackend();
+});
+
+const points = () =>
+  tf.tensor2d([
+    [1, 2],
+    [3, 4],
+    [-1, 0.5],
+  ]);
+const numbersOf = (t: tf.Tensor | null) => {
+  const numbers = [...t!.dataSync()];
+  t!.dispose();
+  return numbers;
+};
+
+/** Losses of a least-squares fit; `wrap` decides how a step is run. */
+function losses(
+  steps: number,
+  wrap: <F extends (x: tf.Tensor) => tf.Scalar | null>(step: F) => (x: tf.Tensor) => tf.Scalar | null,
+): number[] {
+  const w = tf.variable(
+    tf.tensor2d([
+      [0.1, 0.2],
+      [0.3, 0.4],
+    ]),
+  );
+  const optimizer = tf.train.momentum(0.02, 0.9);
+  const loss = (x: tf.Tensor) =>
+    tf.mean(tf.square(tf.sub(tf.matMul(x as tf.Tensor2D, w as unknown as tf.Tensor2D), 1))) as tf.Scalar;
+  const step = wrap((x: tf.Tensor) => optimizer.minimize(() => loss(x), true, [w]));
+  const values = Array.from({length: steps}, () => {
+    const x = points();
+    const [value] = numbersOf(step(x));
+    x.dispose();
+    return value!;
+  });
+  w.dispose();
+  return values;
+}
+
+test('a replayed step computes what the step computes', () => {
+  expect(losses(8, (step) => jit(step) as never)).toEqual(losses(8, (step) => step));
+});
+
+test('the first call runs, the second is recorded, later ones are replayed; another shape is recorded on its own', () => {
+  const twice = jit((x: tf.Tensor) => tf.mul(x, 2));
+  const call = (...values: number[]) => {
+    const x = tf.tensor1d(values);
+    const result = numbersOf(twice(x) as tf.Tensor);
+    x.dispose();
+    return [result, twice.recordings];
+  };
+  expect(call(1, 2)).toEqual([[2, 4], 0]);
+  expect(call(3, 4)).toEqual([[6, 8], 1]);
+  expect(call(5, 6)).toEqual([[10, 12], 1]);
+  expect(call(1)).toEqual([[2], 1]);
+  expect(call(2)).toEqual([[4], 2]);
+  expect(call(7, 8)).toEqual([[14, 16], 2]);
+});
+
+test('several results and variables of several shapes', () => {
+  const total = tf.variable(tf.zeros([2]));
+  const add = jit((x: tf.Tensor) => {
+    total.assign(tf.add(total, x));
+    return [tf.sum(x), tf.reshape(x, [1, 2])];
+  });
+  for (let i = 1; i <= 4; i++) {
+    const x = tf.tensor1d([i, 10 * i]);
+    const [sum, row] = add(x) as tf.Tensor[];
+    expect([row!.shape, numbersOf(sum!), numbersOf(row!)]).toEqual([[1, 2], [11 * i], [i, 10 * i]]);
+    x.dispose();
+  }
+  expect([...total.dataSync()]).toEqual([10, 100]);
+  total.dispose();
+});
+
+test('arguments and variables that the step reshapes are still inputs', () => {
+  const w = tf.variable(tf.tensor1d([1, 2, 3, 4]));
+  const step = jit((x: tf.Tensor) => {
+    const y = tf.matMul(tf.reshape(x, [2, 2]) as tf.Tensor2D, tf.reshape(w, [2, 2]) as tf.Tensor2D);
+    w.assign(tf.add(w, 1));
+    return y;
+  });
+  for (let i = 0; i < 5; i++) {
+    const x = tf.reshape(tf.tensor2d([[1, i, 0, 1]]), [4]);
+    const [a, b, c, d] = [1 + i, 2 + i, 3 + i, 4 + i] as const;
+    expect(numbersOf(step(x) as tf.Tensor)).toEqual([a + i * c, b + i * d, c, d]);
+    x.dispose();
+  }
+  expect(step.recordings).toBe(1);
+  w.dispose();
+});
+
+test('a constant that was disposed since, like an old learning rate, leads to a new recording', () => {
+  let factor: tf.Scalar = tf.scalar(2);
+  const scaled = jit((x: tf.Tensor) => tf.mul(x, factor));
+  const x = tf.tensor1d([1]);
+  const values = [1, 2, 3, 4, 5].map((i) => {
+    if (i === 4) {
+      factor.dispose();
+      factor = tf.scalar(5);
+    }
+    return numbersOf(scaled(x) as tf.Tensor)[0];
+  });
+  expect([values, scaled.recordings]).toEqual([[2, 2, 2, 5, 5], 2]);
+});
+
+test('what cannot be recorded is said', () => {
+  const x = tf.tensor1d([1, 2]);
+  const reads = jit((t: tf.Tensor) => tf.mul(t, tf.mul(t, 2).dataSync()[0]!));
+  (reads(x) as tf.Tensor).dispose();
+  expect(() => reads(x)).toThrow(/reads numbers while it runs/);
+  const both = jit((a: tf.Tensor, b: tf.Tensor) => tf.add(a, b));
+  (both(x, x) as tf.Tensor).dispose();
+  expect(() => both(x, x)).toThrow(/argument 0 and argument 1 share/);
+  const makes = jit((t: tf.Tensor) => tf.mul(t, tf.variable(tf.scalar(1))));
+  (makes(x) as tf.Tensor).dispose();
+  expect(() => makes(x)).toThrow(/made the variable/);
+});
+
+test('1,000 steps leave nothing behind', () => {
+  const w = tf.variable(tf.ones([64, 64]));
+  const optimizer = tf.train.adam(0.001);
+  const step = jit((x: tf.Tensor) =>
+    optimizer.minimize(() => tf.mean(tf.square(tf.matMul(x as tf.Tensor2D, w as unknown as tf.Tensor2D))) as tf.Scalar, true, [
+      w,
+    ]),
+  );
+  const run = (steps: number) => {
+    for (let i = 0; i < steps; i++) {
+      const x = tf.ones([8, 64]);
+      (step(x) as tf.Tensor).dispose();
+      x.dispose();
+    }
+    return {tensors: tf.memory().numTensors, data: tf.engine().backend.numDataIds(), bytes: tf.memory().numBytes};
+  };
+  const before = run(5);
+  expect(run(1000)).toEqual(before);
+  expect(step.recordings).toBeLessThanOrEqual(2); // once more where a slot has found its layout
+});
