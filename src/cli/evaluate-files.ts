@@ -6,8 +6,9 @@ import {openDataset} from '../data/open-dataset.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
 import {chooseRecipe} from '../eval/choose-recipe.js';
 import {checkCompatible, evaluate, type Progress} from '../eval/evaluate.js';
-import {type Evaluation, type Settings, summarise} from '../eval/evaluation.js';
+import {baselineOf, type Evaluation, type Settings, summarise} from '../eval/evaluation.js';
 import {explainProvider} from '../eval/explain-provider.js';
+import {checkFast} from '../eval/fast-check.js';
 import type {GateOptions} from '../eval/gates.js';
 import {edgeInputs} from '../eval/inputs.js';
 import {identityOf, StateFile} from '../eval/run-state.js';
@@ -87,6 +88,9 @@ interface Prepared {
   settings: Settings;
 }
 
+/** Prepared both ways after a `--fast` run: enough to see half a percent, a few seconds of work. */
+const FAST_CHECK_IMAGES = 500;
+
 async function run(options: EvaluateFilesOptions, prepared: Prepared): Promise<EvaluationRun> {
   const {subjects, dataset, recipe, settings} = prepared;
   const {onError, fast, signal, onProgress, workers, ema, gates} = options;
@@ -115,6 +119,11 @@ async function run(options: EvaluateFilesOptions, prepared: Prepared): Promise<E
   if (outcome.complete) file.remove();
   const pathOf = (index: number) => dataset.samples[index]!.path;
   const evaluation = summarise(outcome, {settings, gates, classes: dataset.classes, pathOf, providers});
+  if (fast && outcome.complete) {
+    const some = spread(order.length, FAST_CHECK_IMAGES).map((i) => order[i]!);
+    const batches = (own: boolean) => loadBatches(dataset, {...load, fast: own, indices: some});
+    evaluation.fastCheck = await checkFast(subjects[baselineOf(subjects)]!, session, batches);
+  }
   await options.onResult?.(evaluation, (index) => dataset.samples[index]!.read());
   return {evaluation, path: saved && !outcome.complete ? file.path : undefined};
 }

@@ -24,6 +24,7 @@ export function renderEvaluation(e: Evaluation, style: Style): string[] {
     ...renderConfusions(e, style),
     ...e.providers.flatMap(({model, explanation}) => renderProvider(model, explanation, style)),
     ...renderFailures(e, style),
+    ...renderFastCheck(e),
     ...e.gates.map((gate) => renderGate(gate, style)),
     ...renderTiming(e).map(style.dim),
   ];
@@ -107,6 +108,15 @@ export function renderProvider(model: string, {asked, shares, fallback}: Provide
   const left = fallback.reduce((n, f) => n + f.nodes, 0);
   const warning = left > 0 ? [style.warn(`  ${asked} left ${plural(left, 'node')} to another: ${list(fallback)}`)] : [];
   return [style.bold(printable(model)), ...lines, ...warning];
+}
+
+function renderFastCheck({fastCheck}: Evaluation): string[] {
+  if (!fastCheck) return [];
+  const {model, images, agreement, top1Exact, top1Fast} = fastCheck;
+  const points =
+    top1Exact === null || top1Fast === null ? '' : `; top-1 ${top1Fast.toFixed(2)} % instead of ${top1Exact.toFixed(2)} %`;
+  const text = `--fast is not exact: on ${plural(images, 'image')} prepared both ways, ${printable(model)} gives the same top class on ${agreement.toFixed(2)} %${points}`;
+  return wrap(text, WIDTH);
 }
 
 function renderFailures({failures, images}: Evaluation, style: Style): string[] {

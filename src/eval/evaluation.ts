@@ -1,7 +1,9 @@
 /** The result of an evaluation as plain data: what `--json` prints, tables show and the report draws. Shares are in percent. */
+
 import type {ProviderName} from '../onnx/providers.js';
 import type {Outcome, PairOutcome} from './evaluate.js';
 import type {ProviderExplanation} from './explain-provider.js';
+import type {FastCheck} from './fast-check.js';
 import {type GateOptions, type GateResult, judge} from './gates.js';
 import type {WorstPair} from './pair-tally.js';
 import type {Interval} from './statistics.js';
@@ -104,6 +106,8 @@ export interface Evaluation {
   /** Every gate is met. */
   ok: boolean;
   providers: {model: string; explanation: ProviderExplanation}[];
+  /** With `--fast`: what it changes, measured on some of the images. */
+  fastCheck?: FastCheck;
   timing: Outcome['timing'];
   peakBytes: number;
 }

@@ -84,6 +84,15 @@ describe('before and after in one run', () => {
     expect(existsSync(join(folder, 'state.json'))).toBe(false);
   });
 
+  test('a fast run says what its preparation changes; an exact one has nothing to say', async () => {
+    const {evaluation} = await evaluateFiles(options({fast: true}));
+    const {fastCheck, models, baseline} = evaluation;
+    const {top1} = models.find(({name}) => name === baseline)!;
+    // Small images are not shrunk: both ways are one.
+    expect(fastCheck).toEqual({model: baseline, images: 3 * classes, agreement: 100, top1Exact: top1, top1Fast: top1});
+    expect((await evaluateFiles(options({}))).evaluation.fastCheck).toBeUndefined();
+  });
+
   test('the report is written, with the images that it shows', async () => {
     const path = join(folder, 'report.html');
     await evaluateFiles(options({onResult: saveReport(path, ['a b.onnx', '--data', 'it’s'])}));
