@@ -5,7 +5,7 @@ import type {Outcome, PairOutcome} from './evaluate.js';
 import type {ProviderExplanation} from './explain-provider.js';
 import type {FastCheck} from './fast-check.js';
 import {type GateOptions, type GateResult, judge} from './gates.js';
-import type {WorstPair} from './pair-tally.js';
+import type {PairResult, WorstPair} from './pair-tally.js';
 import type {Interval} from './statistics.js';
 import type {Subject, SubjectForm, SubjectSize} from './subject.js';
 import type {WorstImage} from './tally.js';
@@ -66,20 +66,12 @@ export interface WorstPairSummary {
   a: AnswerSummary;
   b: AnswerSummary;
 }
-export interface ComparisonSummary {
+/** A pair of models as `PairResult` has it, shares in percent. */
+export interface ComparisonSummary extends Omit<PairResult, 'agreement' | 'agreementInterval' | 'worst'> {
   a: string;
   b: string;
-  images: number;
   agreement: number | null;
   agreementInterval: Edges;
-  bothRight: number;
-  onlyA: number;
-  onlyB: number;
-  bothWrong: number;
-  /** Probability of so uneven a split of onlyA and onlyB if both models were equally good. */
-  mcnemar: number;
-  difference: {median: number; p99: number; max: number};
-  histogram: {low: number; high: number; count: number}[];
   worst: WorstPairSummary[];
 }
 export interface Settings {

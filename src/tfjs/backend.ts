@@ -6,10 +6,10 @@
  * and the table of lowerings only makes it fast.
  */
 import {MathBackendCPU} from '@tensorflow/tfjs-backend-cpu';
-import type {BackendValues, DataId, DataType, KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {BackendValues, DataId, DataType, TensorInfo} from '@tensorflow/tfjs-core';
 import {trace} from '../core/debug.js';
 import type {KernelEntry} from './kernel-entry.js';
-import {type Recorded, record} from './record.js';
+import {record} from './record.js';
 import type {Runtime} from './runtime.js';
 import {type LazyData, type LazyDType, LazyValue, toPlain} from './value.js';
 
@@ -171,5 +171,3 @@ const arrays = {float32: Float32Array, int32: Int32Array, bool: Uint8Array};
 
 /** The numbers in TensorFlow.js's order. The value keeps its own: a step that finds it otherwise would be compiled again. */
 const plainData = (v: LazyValue): LazyData => (v.layout ? toPlain(v.data!, v.shape, v.layout) : v.data!);
-
-export type {KernelBackend, Recorded};

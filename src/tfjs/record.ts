@@ -4,10 +4,6 @@ import {castEntry} from './kernels/convert.js';
 import {reshapeEntry} from './kernels/shape.js';
 import {LazyCall, type LazyDType, LazyValue, type TypedShape} from './value.js';
 
-export interface Recorded {
-  call: LazyCall;
-}
-
 /** Views of one value by shape, so that a value used twice in another shape is reshaped once. */
 const views = new WeakMap<LazyValue, Map<string, LazyValue>>();
 

@@ -25,8 +25,6 @@ const SMALL = 16_384;
 export class Runtime {
   private readonly cache = new Map<string, Compiled>();
   readonly statistics: RuntimeStatistics = {compiled: 0, runs: 0, calls: 0};
-  /** Called with every graph before it is compiled. */
-  onLowered: ((plan: Plan, lowered: LoweredPlan) => void) | undefined;
 
   private readonly chooser: Chooser;
 
@@ -70,7 +68,6 @@ export class Runtime {
       return known;
     }
     const lowered = lowerPlan(plan, this.chooser);
-    this.onLowered?.(plan, lowered);
     const {model, ...rest} = lowered;
     const compiled = {...rest, session: this.native.open(modelBytes(model), this.optionsFor(plan))};
     this.statistics.compiled++;
