@@ -17,7 +17,7 @@ const floors = [
   ['reparam'],
   ['onnx', 'checkpoint'],
   ['models', 'tfjs', 'data'],
-  ['convert', 'train', 'eval'],
+  ['convert', 'train', 'eval', 'export'],
   ['cli'],
   ['commands'],
 ];

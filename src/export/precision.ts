@@ -1,0 +1,45 @@
+/**
+ * What an entry of the table of precisions is: a way to store and compute the numbers of a network. Each makes a new model of the
+ * float32 student and says what it did; whether the result is good enough is decided by whoever runs it.
+ */
+import type {Tensor} from '../core/tensor.js';
+import type {Model} from '../onnx/graph.js';
+
+/** Images that stand for what the network will see. */
+export interface Calibration {
+  /** `512 images of imagenet/train`, `16 random images`. */
+  readonly description: string;
+  /** Photographs, not noise. */
+  readonly real: boolean;
+  /** Batches of [n, 3, S, S], normalised; read anew at each call. */
+  batches(): AsyncIterable<Tensor<'float32'>>;
+}
+
+export interface PrecisionContext {
+  readonly calibration: Calibration;
+  /** The type of the images and logits of a float16 network. */
+  readonly io: 'float32' | 'float16';
+  readonly onProgress?: ((what: string) => void) | undefined;
+}
+
+export interface Precise {
+  readonly model: Model;
+  /** What a person should know, a sentence each. */
+  readonly notes: readonly string[];
+  /** The same for programs. */
+  readonly details: object;
+}
+
+export interface Precision {
+  /** Added to a file's name: `student.fp16.onnx`. */
+  readonly suffix: string;
+  /** For tables and help. */
+  readonly description: string;
+  /**
+   * How far its logits may be from the float32 student's on random images, over max(1, largest logit). Undefined where random
+   * images say nothing: images and gates decide.
+   */
+  readonly bound: {readonly relative: number; readonly because: string} | undefined;
+  /** Leaves `model` as it is. */
+  make(model: Model, context: PrecisionContext): Promise<Precise>;
+}
