@@ -1,0 +1,99 @@
+/** What the value of an option may be: how it is read from a flag or a line of a configuration file, and how it is written back. */
+
+export interface Kind<T> {
+  /** Throws an Error whose message continues "--name TEXT: ". */
+  parse(text: string): T;
+  /** `parse(format(value))` is the value. */
+  format(value: T): string;
+  /** What stands for the value in help. */
+  readonly placeholder: string;
+  /** A flag without a value. */
+  readonly isSwitch?: true;
+  readonly choices?: readonly string[];
+}
+
+const bad = (expected: string) => new Error(`expected ${expected}`);
+
+export const text = (placeholder: string): Kind<string> => ({
+  placeholder,
+  parse(value) {
+    if (value === '') throw bad('something');
+    return value;
+  },
+  format: (value) => value,
+});
+
+export interface Range {
+  readonly min?: number;
+  readonly max?: number;
+  /** The bounds themselves are excluded. */
+  readonly above?: number;
+}
+
+function inRange(value: number, {min, max, above}: Range, noun: string): number {
+  const bounds = [
+    above !== undefined && `above ${above}`,
+    min !== undefined && `from ${min}`,
+    max !== undefined && `up to ${max}`,
+  ].filter(Boolean);
+  const isInside = value > (above ?? Number.NEGATIVE_INFINITY) && value >= (min ?? -Infinity) && value <= (max ?? Infinity);
+  if (!isInside) throw bad([noun, ...bounds].join(' '));
+  return value;
+}
+
+export const number = (range: Range = {}): Kind<number> => ({
+  placeholder: 'X',
+  parse(value) {
+    const parsed = value.trim() === '' ? Number.NaN : Number(value);
+    return inRange(Number.isFinite(parsed) ? parsed : Number.NaN, range, 'a number');
+  },
+  format: String,
+});
+
+export const integer = (range: Range = {}): Kind<number> => ({
+  placeholder: 'N',
+  parse: (value) => inRange(/^[+-]?\d{1,15}$/.test(value.trim()) ? Number(value) : Number.NaN, range, 'a whole number'),
+  format: String,
+});
+
+/** `1,2,3` or `[1, 2, 3]`. */
+export const list = <T>(item: Kind<T>, {length}: {length?: number} = {}): Kind<readonly T[]> => ({
+  placeholder: `${item.placeholder},…`,
+  parse(value) {
+    const inner = value.trim().replace(/^\[(.*)\]$/, '$1');
+    const items = inner.trim() === '' ? [] : inner.split(',').map((part) => item.parse(part.trim()));
+    if (length !== undefined && items.length !== length) throw bad(`${length} of them, separated by a comma`);
+    return items;
+  },
+  format: (items) => `[${items.map(item.format).join(', ')}]`,
+});
+
+export const toggle: Kind<boolean> = {
+  placeholder: '',
+  isSwitch: true,
+  parse(value) {
+    if (value === 'true' || value === 'false') return value === 'true';
+    throw bad('true or false');
+  },
+  format: String,
+};
+
+export const choice = <const T extends string>(...choices: readonly T[]): Kind<T> => ({
+  placeholder: 'NAME',
+  choices,
+  parse(value) {
+    const found = choices.find((name) => name === value);
+    if (found === undefined) throw bad(`one of ${choices.join(', ')}`);
+    return found;
+  },
+  format: (value) => value,
+});
+
+const NONE = 'none';
+/** Also `none`, which is null. */
+export const optional = <T>(kind: Kind<T>): Kind<T | null> => ({
+  ...kind,
+  ...(kind.choices && {choices: [...kind.choices, NONE]}),
+  parse: (value) => (value === NONE ? null : kind.parse(value)),
+  format: (value) => (value === null ? NONE : kind.format(value)),
+});

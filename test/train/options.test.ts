@@ -1,0 +1,81 @@
+/** The table of options: files and flags to a configuration and back, presets whole, contradictions refused. */
+import fc from 'fast-check';
+import {formatConfig, isOptionName, readConfig, resolveOptions} from '../../src/train/config.js';
+import {formatScalar, parseConfig} from '../../src/train/config-file.js';
+import {type OptionName, optionNames, options} from '../../src/train/options.js';
+import {presetNames, presetOptions} from '../../src/train/presets.js';
+import {expectGolden} from '../golden.js';
+
+const from = (values: Partial<Record<OptionName, string>>, source = 'a flag') =>
+  new Map(Object.entries(values).map(([name, value]) => [name as OptionName, {value, from: source}]));
+const refusal = (work: () => unknown): string => {
+  try {
+    work();
+  } catch (error) {
+    return `${(error as {code: string}).code} ${(error as Error).message}; ${(error as {hint: string}).hint}`;
+  }
+  return 'no refusal';
+};
+
+test.each(presetNames)('preset %s is complete', (name) => {
+  const config = resolveOptions([presetOptions(name)]);
+  for (const option of optionNames) expect(config[option]).not.toBeUndefined();
+  expectGolden(`preset-${name}.yaml`, formatConfig(config));
+});
+
+test('what is printed is read back as the same configuration', () => {
+  for (const name of presetNames) {
+    const config = resolveOptions([presetOptions(name)]);
+    expect(resolveOptions([readConfig(formatConfig(config), 'config.yaml')])).toEqual(config);
+  }
+});
+
+test('any text that is printed is read back', () => {
+  fc.assert(
+    fc.property(fc.string({unit: 'grapheme', minLength: 1}), (value) => {
+      const [line] = parseConfig(`data: ${formatScalar(value)}`, 'f');
+      expect(line?.value).toBe(value);
+    }),
+  );
+});
+
+test('later ones win, and none overrides a default', () => {
+  const file = readConfig('arch: rvt_tiny\nlr: 1e-3 # slower\nlr-steps:\n  - 3\n  - 5\nrand-augment: null\n', 'run.yaml');
+  const config = resolveOptions([presetOptions('rvt_tiny-scratch'), file, from({epochs: '12'})]);
+  expect(config).toMatchObject({lr: 0.001, epochs: 12, 'lr-steps': [3, 5], 'rand-augment': null, optimizer: 'adamw'});
+});
+
+test('defaults follow the family, and the length of the run', () => {
+  expect(resolveOptions([from({arch: 'cifar-resnet20', epochs: '40'})])).toMatchObject({
+    ...{crop: 'padded', 'batch-size': 128, 'lr-steps': [20, 30], 'val-resize': 0, 'image-size': 32},
+  });
+  expect(resolveOptions([from({arch: 'mobilenet'})])).toMatchObject({crop: 'resized', 'val-resize': 256, optimizer: 'sgd'});
+});
+
+test.each([
+  ['lr: fast', 'CONFIG_INVALID run.yaml:1: lr fast: expected a number above 0; change lr'],
+  ['lr: 0', 'CONFIG_INVALID run.yaml:1: lr 0: expected a number above 0; change lr'],
+  ['learning-rte: 1', "CONFIG_INVALID run.yaml:1: there is no option 'learning-rte'; gpd train --help lists them"],
+  ['epoch: 1', "CONFIG_INVALID run.yaml:1: there is no option 'epoch'; did you mean epochs?"],
+  ['arch: resnet19', 'CONFIG_INVALID run.yaml:1: arch resnet19: expected one of resnet18, '],
+  ['orepa: yes', 'CONFIG_INVALID run.yaml:1: orepa yes: expected true or false; '],
+  ['betas: 0.9', 'CONFIG_INVALID run.yaml:1: betas 0.9: expected 2 of them, separated by a comma; '],
+  ['lr: 1\nlr: 2', "CONFIG_INVALID run.yaml:2: 'lr' occurs twice; "],
+  ['optimizer: {name: sgd}', "CONFIG_INVALID run.yaml:1: '{name: sgd}' is a kind of YAML that is not read here; "],
+  ['optimizer:\n  name: sgd', "CONFIG_INVALID run.yaml:2: 'name: sgd' is not understood; "],
+  ['kd: dkd', 'CONFIG_INVALID kd dkd needs a static teacher; name it: --teacher resnet34:FILE'],
+  ['teacher: resnet34:a.pth', 'CONFIG_INVALID the static teacher is given, but nothing is learnt from it; add --kd dkd'],
+  ['teacher: a.pth\nkd: dkd', 'CONFIG_INVALID teacher a.pth does not say what it is; write ARCH:FILE'],
+  ['mixup: 1\nbatch-size: 7', 'CONFIG_INVALID mixing pairs images, and 7 is odd; choose an even batch-size'],
+  ['mixup: 1', 'CONFIG_INVALID mixing pairs images, and the last batch may be odd; add --drop-last'],
+])('%j is refused', (text, expected) => {
+  expect(refusal(() => resolveOptions([readConfig(text, 'run.yaml')]))).toContain(expected);
+});
+
+test('no default is refused, and every default is printed and parsed to itself', () => {
+  for (const arch of options.arch.kind.choices!) {
+    const config = resolveOptions([from({arch})]);
+    expect(resolveOptions([readConfig(formatConfig(config), 'f')])).toEqual(config);
+  }
+  expect(isOptionName('toString')).toBe(false);
+});
