@@ -50,7 +50,7 @@ const group =
     fallback: typeof or === 'function' ? (or as (context: Context) => T) : () => or,
   });
 const by =
-  <T>(values: Record<Family, T>) =>
+  <const T>(values: Record<Family, T>) =>
   ({family}: Context): T =>
     values[family];
 
