@@ -1,0 +1,72 @@
+/**
+ * Batch normalisation while training: with the statistics of the batch, which are handed on for the running ones. The only place
+ * where it is computed, forward and backward.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import {GpdError} from '../core/error.js';
+
+export interface BatchStatistics {
+  readonly mean: tf.Tensor1D; // [C]
+  /** Biased: the mean square deviation. */
+  readonly variance: tf.Tensor1D; // [C]
+  /** How many numbers of the batch a channel has. */
+  readonly count: number;
+}
+
+const EACH_CHANNEL = [0, 1, 2]; // of [N, H, W, C]
+
+export function batchStatistics(x: tf.Tensor, layer: string): BatchStatistics {
+  const count = x.size / x.shape[3]!;
+  if (count < 2) {
+    throw new GpdError('SHAPE_MISMATCH', `batch norm '${layer}' sees one number per channel, which has no variance`, {
+      at: layer,
+      hint: 'train with larger batches or larger images',
+    });
+  }
+  const {mean, variance} = tf.moments(x, EACH_CHANNEL);
+  return {mean: mean as tf.Tensor1D, variance: variance as tf.Tensor1D, count};
+}
+
+/**
+ * (x − μ)/√(σ² + ε)·γ + β with the batch's own μ and σ², through which the gradient flows too:
+ * dx = γ/√(σ² + ε) · (dy − mean(dy) − x̂·mean(dy·x̂)).
+ */
+export function normaliseBatch(
+  x: tf.Tensor,
+  gamma: tf.Tensor,
+  beta: tf.Tensor,
+  {mean, variance, count}: BatchStatistics,
+  eps: number,
+): tf.Tensor {
+  const normalise = tf.customGrad((x, gamma, beta, save) => {
+    const [input, scale] = [x as tf.Tensor, gamma as tf.Tensor];
+    const inverse = tf.rsqrt(tf.add(variance, eps));
+    (save as tf.GradSaveFunc)([input, scale, mean, inverse]);
+    const value = tf.batchNorm(input as tf.Tensor4D, mean, variance, beta as tf.Tensor1D, scale as tf.Tensor1D, eps);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+      const [input, scale, mean, inverse] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+      const centred = tf.mul(tf.sub(input, mean), inverse); // x̂
+      const [sumDy, sumDyX] = [tf.sum(dy, EACH_CHANNEL), tf.sum(tf.mul(dy, centred), EACH_CHANNEL)];
+      const flowing = tf.sub(tf.sub(dy, tf.div(sumDy, count)), tf.mul(centred, tf.div(sumDyX, count)));
+      return [tf.mul(flowing, tf.mul(scale, inverse)), sumDyX, sumDy];
+    };
+    return {value, gradFunc};
+  });
+  return normalise(x, gamma, beta);
+}
+
+const MOMENTUM = 0.1; // PyTorch's default, never changed by the original
+
+/** 0.9·running + 0.1·batch. `widening`: a dynamic teacher's statistics are those of r·x. The variance is the unbiased one. */
+export function runningStatistics(
+  running: {mean: tf.Tensor; variance: tf.Tensor},
+  {mean, variance, count}: BatchStatistics,
+  widening: number,
+): {mean: tf.Tensor; variance: tf.Tensor} {
+  const blend = (old: tf.Tensor, now: tf.Tensor, factor: number) =>
+    tf.add(tf.mul(old, 1 - MOMENTUM), tf.mul(now, MOMENTUM * factor));
+  return {
+    mean: blend(running.mean, mean, widening),
+    variance: blend(running.variance, variance, (widening ** 2 * count) / (count - 1)),
+  };
+}

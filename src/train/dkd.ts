@@ -1,0 +1,31 @@
+/** Decoupled knowledge distillation: Zhao et al., CVPR 2022, arXiv 2203.08679. */
+import * as tf from '@tensorflow/tfjs-core';
+import type {Logits} from './losses.js';
+
+export interface DkdOptions {
+  readonly alpha: number;
+  readonly beta: number;
+  readonly temperature: number;
+}
+
+const MASK = -1000; // as in the authors' code: e^−1000 is 0 in float32
+
+/** Σ p·(log p − log q), mean over the batch. */
+const divergence = (logP: Logits, logQ: Logits): tf.Scalar => tf.mean(tf.sum(tf.mul(tf.exp(logP), tf.sub(logP, logQ)), 1));
+
+/** log p of the target and of all other classes together [N, 2], and log p among the others alone [N, C]. */
+function split(logits: Logits, target: Logits, temperature: number): {binary: Logits; others: Logits} {
+  const scaled = temperature === 1 ? logits : (tf.div(logits, temperature) as Logits);
+  const log = tf.logSoftmax(scaled) as Logits;
+  const masked = tf.mul(target, MASK);
+  const logTarget = tf.sum(tf.mul(log, target), 1);
+  const logOthers = tf.logSumExp(tf.add(log, masked), 1); // the original takes log Σ softmax: the same, until it underflows
+  return {binary: tf.stack([logTarget, logOthers], 1) as Logits, others: tf.logSoftmax(tf.add(scaled, masked)) as Logits};
+}
+
+/** α·TCKD + β·NCKD, times T². `target`: one-hot [N, C]. No gradient flows to the teacher. */
+export function dkdLoss(student: Logits, teacher: Logits, target: Logits, {alpha, beta, temperature}: DkdOptions): tf.Scalar {
+  const [s, t] = [split(student, target, temperature), split(teacher, target, temperature)];
+  const [tckd, nckd] = [divergence(t.binary, s.binary), divergence(t.others, s.others)];
+  return tf.mul(tf.add(tf.mul(tckd, alpha), tf.mul(nckd, beta)), temperature ** 2);
+}
