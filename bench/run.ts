@@ -1,8 +1,12 @@
-/** `npm run bench`: every benchmark, or those named: `npm run bench convert startup`. Numbers are printed, never asserted. */
+/**
+ * `npm run bench`: every benchmark, or those named: `npm run bench convert startup`. Other words choose among what a benchmark measures:
+ * `npm run bench -- train-step resnet20`. Numbers are printed, never asserted.
+ */
 import {cpus, totalmem} from 'node:os';
 import {benchConvert} from './convert.js';
 import {benchEval} from './eval.js';
 import {ms, timeCommand} from './measure.js';
+import {benchTrainStep} from './train-step.js';
 
 function benchStartup(): void {
   for (const args of [['--help'], ['convert', '--help'], ['--version']]) {
@@ -11,18 +15,23 @@ function benchStartup(): void {
   }
 }
 
-const benches: Readonly<Record<string, () => void | Promise<void>>> = {
+const benches: Readonly<Record<string, (filter: readonly string[]) => void | Promise<void>>> = {
   startup: benchStartup,
   convert: benchConvert,
   eval: benchEval,
+  'train-step': benchTrainStep,
 };
 
-const wanted = process.argv.slice(2);
+const words = process.argv.slice(2);
+const wanted = words.filter((word) => word in benches);
+const filter = words.filter((word) => !(word in benches));
+if (filter.length > 0 && wanted.length === 0)
+  throw new Error(`no benchmark '${filter[0]}'; there are ${Object.keys(benches).join(', ')}`);
 console.log(
   `node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? 'cpu'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB\n`,
 );
 for (const [name, bench] of Object.entries(benches)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
-  await bench();
+  await bench(filter);
   console.log('');
 }

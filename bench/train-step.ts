@@ -1,0 +1,124 @@
+/**
+ * Images per second of a plain training step (SGD with momentum, cross-entropy, training batch norm) of four networks: ours beside PyTorch,
+ * each in a process of its own with two threads, in turns. Beside each round the machine's GEMM peak is measured by onnxruntime;
+ * a step is counted as three forward passes. `npm run bench -- train-step resnet20 vit` measures those alone.
+ */
+import {type ChildProcessWithoutNullStreams, spawn, spawnSync} from 'node:child_process';
+import {join} from 'node:path';
+import {createInterface} from 'node:readline';
+import {build} from 'esbuild';
+import {fillUniform} from '../src/core/random.js';
+import {float32} from '../src/core/tensor.js';
+import {gemmPeak} from '../src/eval/gemm.js';
+import {macsOf, manifestOf, Walk} from '../src/models/walk.js';
+import {modelBytes} from '../src/onnx/encode.js';
+import {loadSyncRuntime} from '../src/onnx/sync-session.js';
+import {mb} from './measure.js';
+import {type StepSpec, stepSpecs} from './train-step-networks.js';
+import {torchProgram} from './train-step-torch.js';
+
+const ROUNDS = 7;
+const WARM_UP = 4; // ours: the step runs, is recorded, and once more where a slot has found its layout
+const python = '/usr/bin/python3';
+
+/** A child that answers each line with one line. */
+class Side {
+  private readonly answers: AsyncIterator<string>;
+  private errors = '';
+
+  constructor(
+    private readonly name: string,
+    private readonly child: ChildProcessWithoutNullStreams,
+  ) {
+    this.answers = createInterface({input: child.stdout})[Symbol.asyncIterator]();
+    child.stderr.on('data', (chunk: Buffer) => (this.errors += chunk.toString()));
+  }
+
+  private async ask<T>(line: string): Promise<T> {
+    this.child.stdin.write(`${line}\n`);
+    const {value, done} = await this.answers.next();
+    if (done) throw new Error(`${this.name} ended: ${this.errors}`);
+    return JSON.parse(value as string) as T;
+  }
+  train = (steps: number) => this.ask<{seconds: number; loss: number}>(String(steps));
+  async end(): Promise<number> {
+    const {peakBytes} = await this.ask<{peakBytes: number}>('peak');
+    this.child.stdin.end();
+    return peakBytes;
+  }
+}
+
+async function bundleOurs(): Promise<string> {
+  const outfile = join('build', 'bench-train-step-ours.mjs');
+  const options = {bundle: true, platform: 'node', format: 'esm', target: 'node20', packages: 'external'} as const;
+  await build({entryPoints: ['bench/train-step-ours.ts'], outfile, ...options, logLevel: 'warning'});
+  return outfile;
+}
+
+const hasTorch = () => spawnSync(python, ['-c', 'import torch, torchvision']).status === 0;
+
+/** Floating-point operations per second of a chain of matrix products, the fastest of three. */
+async function gemmMeter(): Promise<() => number> {
+  const {model, input, macs} = gemmPeak('cpu');
+  const session = (await loadSyncRuntime()).open(modelBytes(model), {intraOpNumThreads: 2, logSeverityLevel: 4});
+  const a = new Float32Array(input.shape[0] * input.shape[1]);
+  fillUniform(a, 'a', -1, 1);
+  const feeds = new Map([[input.name, float32(input.shape, a)]]);
+  const output = [model.graph.outputs[0]!.name];
+  const seconds = () => {
+    const start = performance.now();
+    session.run(feeds, output);
+    return (performance.now() - start) / 1000;
+  };
+  return () => (2 * macs) / Math.min(seconds(), seconds(), seconds());
+}
+
+/** Multiply-accumulates of the forward pass of one input. */
+function forwardMacs({arch, shape}: StepSpec): number {
+  if (shape.length === 3) return macsOf(manifestOf(arch, shape[1]!).records, 1);
+  const nothing = new Proxy({}, {get: () => () => ({})}) as never;
+  const walk = new Walk(arch, nothing, nothing);
+  arch.network(walk, {value: {}, shape});
+  return macsOf(walk.records, 1);
+}
+
+const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+const range = (values: readonly number[], digits: number) =>
+  `${median(values).toFixed(digits)} (${Math.min(...values).toFixed(digits)} … ${Math.max(...values).toFixed(digits)})`;
+
+async function measure(name: string, spec: StepSpec, bundle: string, meter: () => number, withTorch: boolean): Promise<void> {
+  const {batch, classes, shape, steps} = spec;
+  const ours = new Side('our side', spawn(process.execPath, [bundle, name]));
+  const torchArguments = ['-c', torchProgram, name, ...[batch, classes, ...shape].map(String)];
+  const theirs = withTorch ? new Side('PyTorch', spawn(python, torchArguments)) : undefined;
+  const losses = [(await ours.train(WARM_UP)).loss, (await theirs?.train(WARM_UP))?.loss];
+  const [our, their, peak]: [number[], number[], number[]] = [[], [], []];
+  for (let round = 0; round < ROUNDS; round++) {
+    our.push((batch * steps) / (await ours.train(steps)).seconds);
+    if (theirs) their.push((batch * steps) / (await theirs.train(steps)).seconds);
+    peak.push(meter());
+  }
+  const [ourPeak, theirPeak] = [await ours.end(), await theirs?.end()];
+  const share = (rates: readonly number[]) => `${((median(rates) * 6 * forwardMacs(spec) * 100) / median(peak)).toFixed(0)} %`;
+  const rate = (rates: readonly number[]) => `${range(rates, 1)} images/s, ${share(rates)} of the GEMM peak`;
+  console.log(
+    `${name}: ${spec.title}; median (least … most) of ${ROUNDS} rounds; GEMM peak ${(median(peak) / 1e9).toFixed(0)} GFLOP/s`,
+  );
+  console.log(`  ours     ${rate(our)}, ${mb(ourPeak)}; loss after ${WARM_UP} steps ${losses[0]!.toFixed(3)}`);
+  if (!theirPeak) return;
+  console.log(`  PyTorch  ${rate(their)}, ${mb(theirPeak)}; loss after ${WARM_UP} steps ${losses[1]!.toFixed(3)}`);
+  const ratios = our.map((v, i) => v / their[i]!);
+  console.log(`  ratio    ${range(ratios, 2)} of the speed, ${(ourPeak / theirPeak).toFixed(2)} of the memory`);
+}
+
+export async function benchTrainStep(filter: readonly string[]): Promise<void> {
+  const unknown = filter.find((name) => !(name in stepSpecs));
+  if (unknown) throw new Error(`train-step: no network '${unknown}'; there are ${Object.keys(stepSpecs).join(', ')}`);
+  const withTorch = hasTorch();
+  if (!withTorch)
+    console.log('train-step: PyTorch is not installed (Debian: python3-torch, python3-torchvision); our side alone');
+  const [bundle, meter] = [await bundleOurs(), await gemmMeter()];
+  for (const [name, spec] of Object.entries(stepSpecs)) {
+    if (filter.length === 0 || filter.includes(name)) await measure(name, spec, bundle, meter, withTorch);
+  }
+}
