@@ -24,6 +24,7 @@ export const errorCodes = {
   WEIGHTS_NOT_FINITE: 'a tensor contains NaN or infinite values',
   GRAPH_INVALID: 'an ONNX graph breaks an invariant',
   OPSET_UNSUPPORTED: 'the graph needs an operator that the requested opset does not have',
+  EXPORT_REFUSED: 'the form that was asked for cannot be made of this network, or not for that target',
   PROOF_FAILED: 'the two forms of the network do not compute the same function within the bound',
   DATASET_INVALID: 'the images or their labels are not in a layout that is read here, or contradict each other',
   IMAGE_UNREADABLE: 'an image is damaged, too large, or in a format that is not read here',

@@ -1,5 +1,6 @@
 /** THE table of precisions. */
 import {cloneModel} from './clone.js';
+import {half} from './half/half.js';
 import type {Precision} from './precision.js';
 
 export const precisions = {
@@ -9,6 +10,7 @@ export const precisions = {
     bound: {relative: 1e-4, because: 'the same numbers in the same order: what rewriting for a target leaves is rounding'},
     make: async (model) => ({model: cloneModel(model), notes: [], details: {}}),
   },
+  fp16: half,
 } as const satisfies Record<string, Precision>;
 export type PrecisionName = keyof typeof precisions;
 export const precisionNames = Object.keys(precisions) as PrecisionName[];

@@ -1,0 +1,150 @@
+/**
+ * A float32 network in float16. Nodes that touch a value which float16 cannot hold stay in float32, and casts are put where the two
+ * meet: one a value and direction, so that neighbours in float32 exchange their values without any.
+ */
+import {GpdError} from '../../core/error.js';
+import {float32ToHalf} from '../../core/half.js';
+import {type Tensor, tensor, toFloat32} from '../../core/tensor.js';
+import {type Attribute, Graph, type Model, type Node, type Value} from '../../onnx/graph.js';
+import {dataTypeOf, ops} from '../../onnx/ops.js';
+import {rangeOf, type Unfit, unfit, type ValueRange} from './range.js';
+
+type Float = 'float32' | 'float16';
+
+/** A value that float16 cannot hold. */
+export interface UnfitValue extends Unfit {
+  readonly value: string;
+}
+/** A node that computes in float32, and why. */
+export interface KeptNode {
+  readonly node: string;
+  readonly operator: string;
+  readonly because: UnfitValue;
+}
+export interface HalfModel {
+  readonly model: Model;
+  readonly kept: readonly KeptNode[];
+  /** How many casts there are, those at the borders included. */
+  readonly casts: number;
+}
+
+/** Operators that take float32 alone, in every opset: https://onnx.ai/onnx/operators/. */
+const float32Only = new Set(['Resize', 'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear']);
+
+/** Throws EXPORT_REFUSED for a graph whose types cannot be told: an operator that is not known here. */
+function checkKnown({graph}: Model): void {
+  const foreign = graph.nodes.find(({opType, domain}) => domain !== '' || !ops[opType]);
+  const quantised = graph.nodes.find(({opType}) => /Quantize/.test(opType));
+  if (!foreign && !quantised) return;
+  const problem = quantised
+    ? `${quantised} says that the network is quantised already`
+    : `${foreign} is an operator whose types are not known here`;
+  throw new GpdError('EXPORT_REFUSED', `float16: ${problem}`, {
+    at: (quantised ?? foreign)!.name,
+    hint: 'give the float32 student that gpd convert wrote',
+  });
+}
+
+/** Values that float16 cannot hold: constants as they are, the others by what was measured. */
+export function unfitValues({graph}: Model, ranges: ReadonlyMap<string, ValueRange>): Map<Value, UnfitValue> {
+  const found = new Map<Value, UnfitValue>();
+  for (const value of graph.allValues()) {
+    if (value.dtype !== 'float32') continue;
+    const range = value.initializer ? rangeOf(toFloat32(value.initializer.read()).data) : ranges.get(value.name);
+    const problem = range && unfit(range);
+    if (problem) found.set(value, {value: value.name, ...problem});
+  }
+  return found;
+}
+
+export function toHalf(original: Model, ranges: ReadonlyMap<string, ValueRange>, io: Float): HalfModel {
+  checkKnown(original);
+  const unfitting = unfitValues(original, ranges);
+  const writer = new HalfWriter(original.graph, io);
+  const kept: KeptNode[] = [];
+  for (const node of original.graph.nodes) {
+    const because = [...node.inputs, ...node.outputs].map((v) => v && unfitting.get(v)).find(Boolean);
+    if (because) kept.push({node: node.name, operator: node.opType, because});
+    writer.node(node, because || float32Only.has(node.opType) ? 'float32' : 'float16');
+  }
+  const graph = writer.finish();
+  const casts = graph.nodes.filter(({opType}) => opType === 'Cast').length;
+  return {model: {...original, graph, metadata: new Map(original.metadata)}, kept, casts};
+}
+
+/** One value of the original in up to two types. Numbers that are no floats have one. */
+type Copies = Map<Float | 'as it is', Value>;
+
+class HalfWriter {
+  private readonly graph: Graph;
+  private readonly copies = new Map<Value, Copies>();
+
+  constructor(
+    private readonly original: Graph,
+    private readonly io: Float,
+  ) {
+    this.graph = new Graph(original.name);
+    for (const input of original.inputs) {
+      const type = input.dtype === 'float32' ? io : 'as it is';
+      const dtype = input.dtype === 'float32' ? io : input.dtype;
+      this.copies.set(input, new Map([[type, this.graph.input(input.name, dtype, input.shape)]]));
+    }
+  }
+
+  node(node: Node, type: Float): void {
+    const inputs = node.inputs.map((v) => v && this.get(v, type));
+    const types = node.outputs.map(({dtype, shape}) => ({dtype: dtype === 'float32' ? type : dtype, shape}));
+    const attributes = typedAttributes(node, type);
+    const copy = this.graph.addNode(node.opType, inputs, attributes, {name: node.name, outputs: node.outputs.length, types});
+    for (const [i, output] of node.outputs.entries()) {
+      const made = copy.outputs[i]!;
+      if (made.name !== output.name && !this.graph.value(output.name)) this.graph.rename(made, output.name);
+      this.copies.set(output, new Map([[output.dtype === 'float32' ? type : 'as it is', made]]));
+    }
+  }
+
+  finish(): Graph {
+    this.graph.outputs = this.original.outputs.map((output) => {
+      const value = this.get(output, this.io);
+      if (value.name !== output.name) this.graph.takeName(value, this.graph.value(output.name)!);
+      return value;
+    });
+    this.graph.prune();
+    return this.graph;
+  }
+
+  /** The value in the type that is asked for; made once. */
+  private get(value: Value, type: Float): Value {
+    const copies = this.copies.get(value) ?? new Map();
+    this.copies.set(value, copies);
+    if (value.dtype !== 'float32') {
+      const same = copies.get('as it is') ?? this.graph.initializer(value.name, value.initializer!);
+      copies.set('as it is', same);
+      return same;
+    }
+    const found = copies.get(type) ?? (value.initializer ? this.constant(value, type) : this.cast(value, copies, type));
+    copies.set(type, found);
+    return found;
+  }
+
+  private constant({name, initializer}: Value, type: Float): Value {
+    const stored = initializer!;
+    if (type === 'float32') return this.graph.initializer(name, stored);
+    const read = (): Tensor<'float16'> =>
+      tensor('float16', stored.shape, float32ToHalf(toFloat32(stored.read()).data) as Uint16Array<ArrayBuffer>);
+    return this.graph.initializer(name, {dtype: 'float16', shape: stored.shape, read});
+  }
+
+  private cast(value: Value, copies: Copies, to: Float): Value {
+    const from = copies.get(to === 'float16' ? 'float32' : 'float16')!;
+    const types = [{dtype: to, shape: value.shape}];
+    return this.graph.node('Cast', [from], {to: dataTypeOf(to)}, {name: `${value.name}.${to}`, types}).output;
+  }
+}
+
+/** A cast to float32 becomes one to float16. */
+function typedAttributes({opType, attributes}: Node, type: Float): ReadonlyMap<string, Attribute> {
+  const to = attributes.get('to');
+  if (opType !== 'Cast' || to?.value !== dataTypeOf('float32')) return attributes;
+  return new Map([...attributes, ['to', {kind: 'int', value: dataTypeOf(type)}]]);
+}
