@@ -5,7 +5,10 @@
  * threads have their work by then.
  */
 import {GpdError} from '../core/error.js';
+import {random} from '../core/random.js';
 import {type Tensor, tensor} from '../core/tensor.js';
+import {type Erasing, erase} from './augment/erasing.js';
+import type {TrainTransform} from './augment/transform.js';
 import type {Dataset, Sample} from './dataset.js';
 import {type Decoder, openDecoder} from './decoders.js';
 import type {PrepareOptions} from './prepare.js';
@@ -40,6 +43,8 @@ export interface LoadOptions {
   readonly indices?: readonly number[];
   /** See `decodeFast`. */
   readonly fast?: boolean;
+  /** Images are augmented, not only cut to size. */
+  readonly training?: TrainingLoad;
   /** How many batches are read and decoded ahead of the one that is given out. Default 2. */
   readonly prefetch?: number;
   /**
@@ -49,19 +54,29 @@ export interface LoadOptions {
   readonly reuse?: boolean;
 }
 
+export interface TrainingLoad {
+  readonly transform: TrainTransform;
+  readonly erasing?: Erasing;
+  /** Of each of `indices`: see `streamOf`. */
+  readonly streams: readonly string[];
+}
+
 export async function* loadBatches(dataset: Dataset, options: LoadOptions): AsyncGenerator<Batch, void, undefined> {
-  const {recipe, batchSize, workers, onError = 'stop', fast = false, prefetch = 2, reuse = false} = options;
+  const {recipe, batchSize, workers, onError = 'stop', fast = false, prefetch = 2, reuse = false, training} = options;
   if (!(batchSize >= 1)) throw new Error(`a batch of ${batchSize} images`);
   const samples = options.indices ? options.indices.map((i) => sampleAt(dataset, i)) : dataset.samples;
   if (samples.length === 0) return;
   const decoder = openDecoder(workers);
   const {resize, crop, interpolation} = recipe;
   const window = Math.max(prefetch * batchSize, 2 * decoder.parallel);
-  const reading = new Reading(samples, decoder, {recipe: {resize, crop, interpolation}, fast}, window);
-  const fill = batchFiller(recipe, onError, reuse);
+  const evaluation = {recipe: {resize, crop, interpolation}, fast};
+  const optionsAt = (i: number): PrepareOptions =>
+    training ? {transform: training.transform, stream: training.streams[i]!} : evaluation;
+  const reading = new Reading(samples, decoder, optionsAt, window);
+  const fill = batchFiller(recipe, onError, reuse, training);
   try {
     for (let start = 0; start < samples.length; start += batchSize) {
-      yield await fill(samples.slice(start, start + batchSize), (i) => reading.take(start + i));
+      yield await fill(samples.slice(start, start + batchSize), start, (position) => reading.take(position));
     }
   } finally {
     reading.stop();
@@ -83,14 +98,14 @@ class Reading {
   constructor(
     private readonly samples: readonly Sample[],
     private readonly decoder: Decoder,
-    private readonly options: PrepareOptions,
+    private readonly optionsAt: (position: number) => PrepareOptions,
     private readonly window: number,
   ) {}
 
   take(position: number): Promise<Image> {
     const end = Math.min(position + this.window, this.samples.length);
     for (; this.next < end; this.next++) {
-      const image = this.read(this.samples[this.next]!);
+      const image = this.read(this.samples[this.next]!, this.optionsAt(this.next));
       image.catch(() => {}); // it is looked at when its turn comes
       this.started.set(this.next, image);
     }
@@ -105,30 +120,33 @@ class Reading {
     this.started.clear();
   }
 
-  private async read(sample: Sample): Promise<Image> {
-    return this.decoder.prepare(await sample.read(), this.options);
+  private async read(sample: Sample, options: PrepareOptions): Promise<Image> {
+    return this.decoder.prepare(await sample.read(), options);
   }
 }
 
 type Size = Pick<Image, 'width' | 'height'>;
 
 /** Waits for the images of a batch in their order and writes each into its place. The first image of all decides on the size. */
-function batchFiller(recipe: Recipe, onError: 'stop' | 'skip', reuse: boolean) {
+function batchFiller(recipe: Recipe, onError: 'stop' | 'skip', reuse: boolean, training: TrainingLoad | undefined) {
   const normalise = normaliser(recipe);
-  let size: Size | undefined = recipe.crop === undefined ? undefined : {width: recipe.crop, height: recipe.crop};
+  const side = training?.transform.side ?? recipe.crop;
+  let size: Size | undefined = side === undefined ? undefined : {width: side, height: side};
   let floats = new Float32Array(0);
-  return async (samples: readonly Sample[], take: (i: number) => Promise<Image>): Promise<Batch> => {
+  return async (samples: readonly Sample[], start: number, take: (position: number) => Promise<Image>): Promise<Batch> => {
     const read: Sample[] = [];
     const failures: Failure[] = [];
     if (!reuse) floats = new Float32Array(0);
     for (const [i, sample] of samples.entries()) {
       try {
-        const image = await take(i);
+        const image = await take(start + i);
         size ??= {width: image.width, height: image.height};
         checkSize(image, size);
         const length = 3 * size.width * size.height;
         if (floats.length === 0) floats = new Float32Array(samples.length * length);
-        normalise(image.data, floats.subarray(read.length * length, (read.length + 1) * length));
+        const planes = floats.subarray(read.length * length, (read.length + 1) * length);
+        normalise(image.data, planes);
+        if (training?.erasing) erase(random(`${training.streams[start + i]} erasing`), planes, size.width, training.erasing);
         read.push(sample);
       } catch (error) {
         failures.push(failureOf(sample, error, onError));
