@@ -313,6 +313,21 @@ export const ops: Readonly<Record<string, OpSchema>> = {
       ];
     },
   },
+  QuantizeLinear: {
+    since: 13,
+    attributes: {axis: 'int'},
+    infer: (_, [x, , zeroPoint]) => [{dtype: zeroPoint?.dtype ?? 'uint8', shape: x!.shape}],
+  },
+  DequantizeLinear: {since: 13, attributes: {axis: 'int'}, infer: (_, [x, scale]) => [{dtype: scale!.dtype, shape: x!.shape}]},
+  DynamicQuantizeLinear: {
+    since: 11,
+    infer: (_, [x]) => [
+      {dtype: 'uint8', shape: x!.shape},
+      {dtype: 'float32', shape: []},
+      {dtype: 'uint8', shape: []},
+    ],
+  },
+  MatMulInteger: {since: 10, infer: (_, [a, b]) => [{dtype: 'int32', shape: matmulDims(a!.dims, b!.dims)}]},
   Attention: {
     since: 23,
     attributes: {

@@ -1,0 +1,122 @@
+/**
+ * Affine quantisation, as ONNX defines it: q = clamp(round(x/s) + z) with halves to even, and back x̂ = (q − z)·s. Activations have one
+ * scale and zero point a tensor, weights one scale a channel and zero point 0, biases the scale of what they are added to.
+ * Source: https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html; Jacob et al. 2018, arXiv 1712.05877.
+ */
+import {type Tensor, tensor, toFloat64} from '../../core/tensor.js';
+
+export type QuantisedType = 'uint8' | 'int8';
+export interface Affine {
+  readonly dtype: QuantisedType;
+  /** A float32 number: what is stored is what was computed with. */
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+export interface Range {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** The levels of a type. */
+export const levels: Readonly<Record<QuantisedType, Range>> = {
+  uint8: {low: 0, high: 255},
+  int8: {low: -128, high: 127},
+};
+/**
+ * `asymmetric`: uint8 from the lowest to the highest value, which absorbs a ReLU. `symmetric`: int8 with zero point 0, for runtimes that
+ * know nothing else (TensorRT).
+ */
+export type ActivationScheme = 'asymmetric' | 'symmetric';
+
+/** Weights keep to ±127: −128 has no opposite, and products of two int8 then sum without overflow in 16 bits wherever that is done. */
+const WEIGHT_LEVEL = 127;
+/** Smaller scales are those of dead channels. The product of two, a bias's scale, is still a normal float32 with a reciprocal. */
+const MIN_SCALE = 2 ** -60;
+/** A bias has this much room in int32, with a bit to spare for the sums it is added to. */
+const MAX_BIAS_LEVEL = 2 ** 30;
+
+/** Math.round rounds halves up; IEEE 754 and ONNX round them to even. */
+export function roundHalfEven(x: number): number {
+  const rounded = Math.round(x);
+  return rounded - x === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+}
+const clamp = (x: number, {low, high}: Range): number => Math.min(high, Math.max(low, x));
+
+/** Zero is always a level: padding and ReLU depend on it. */
+export function affineOf(range: Range, scheme: ActivationScheme): Affine {
+  const [low, high] = [Math.min(0, range.low), Math.max(0, range.high)];
+  if (scheme === 'symmetric') {
+    const scale = Math.max(-low, high) / levels.int8.high;
+    return {dtype: 'int8', scale: usable(scale), zeroPoint: 0};
+  }
+  const scale = usable((high - low) / levels.uint8.high);
+  return {dtype: 'uint8', scale, zeroPoint: clamp(roundHalfEven(-low / scale), levels.uint8)};
+}
+/** A range of nothing but zeros gets a scale all the same. */
+const usable = (scale: number): number => (scale < MIN_SCALE ? 1 : Math.fround(scale));
+
+/** What a number becomes: in float32 up to the division, as onnxruntime computes it. */
+export const quantise = (x: number, {dtype, scale, zeroPoint}: Affine): number =>
+  clamp(roundHalfEven(Math.fround(Math.fround(x) / scale)) + zeroPoint, levels[dtype]);
+export const dequantise = (q: number, {scale, zeroPoint}: Affine): number => Math.fround((q - zeroPoint) * scale);
+
+/** Values that survive: those between the lowest and the highest level. */
+export const rangeOf = ({dtype, scale, zeroPoint}: Affine): Range => ({
+  low: (levels[dtype].low - zeroPoint) * scale,
+  high: (levels[dtype].high - zeroPoint) * scale,
+});
+
+export interface QuantisedWeight {
+  readonly values: Tensor<'int8'>;
+  /** [channels] */
+  readonly scales: Tensor<'float32'>;
+  /** The dimension of the channels. */
+  readonly axis: number;
+}
+
+/** Slices of a tensor along an axis: channel c owns the indices base + (c·inner + i), base in steps of channels·inner. */
+export function forEachInChannel(shape: readonly number[], axis: number, visit: (index: number, channel: number) => void): void {
+  const inner = shape.slice(axis + 1).reduce((n, d) => n * d, 1);
+  const channels = shape[axis]!;
+  const total = shape.reduce((n, d) => n * d, 1);
+  for (let i = 0; i < total; i++) visit(i, Math.floor(i / inner) % channels);
+}
+
+/** Largest magnitude in each channel. */
+export function channelMaxima({shape, data}: Tensor<'float64'>, axis: number): Float64Array {
+  const maxima = new Float64Array(shape[axis]!);
+  forEachInChannel(shape, axis, (i, c) => {
+    maxima[c] = Math.max(maxima[c]!, Math.abs(data[i]!));
+  });
+  return maxima;
+}
+
+/**
+ * One scale a channel, symmetric. A channel whose bias would not fit into int32 beside such small weights (they are dead, or nearly)
+ * gets a scale in which it does: `bias` and the input's scale say so.
+ */
+export function quantiseWeight(weight: Tensor, axis: number, inputScale: number, bias?: ArrayLike<number>): QuantisedWeight {
+  const w = toFloat64(weight);
+  const scales = channelMaxima(w, axis).map((maximum, c) => {
+    const forBias = Math.abs(bias?.[c] ?? 0) / (MAX_BIAS_LEVEL * inputScale);
+    return usable(Math.max(maximum / WEIGHT_LEVEL, forBias));
+  });
+  const values = new Int8Array(w.data.length);
+  forEachInChannel(w.shape, axis, (i, c) => {
+    values[i] = clamp(roundHalfEven(w.data[i]! / scales[c]!), {low: -WEIGHT_LEVEL, high: WEIGHT_LEVEL});
+  });
+  return {values: tensor('int8', w.shape, values), scales: tensor('float32', [scales.length], Float32Array.from(scales)), axis};
+}
+
+export interface QuantisedBias {
+  readonly values: Tensor<'int32'>;
+  /** [channels]: input scale · weight scale, rounded to float32. */
+  readonly scales: Tensor<'float32'>;
+}
+
+export function quantiseBias(bias: ArrayLike<number>, inputScale: number, weightScales: ArrayLike<number>): QuantisedBias {
+  const scales = Float32Array.from(weightScales, (s) => s * inputScale);
+  const values = Int32Array.from(bias, (b, c) => roundHalfEven(b / scales[c]!));
+  const shape = [scales.length];
+  return {values: tensor('int32', shape, values), scales: tensor('float32', shape, scales)};
+}

@@ -1,0 +1,145 @@
+/**
+ * The quantised model: every activation that is an integer goes through QuantizeLinear and DequantizeLinear, weights and biases are
+ * stored as integers before a DequantizeLinear, and the nodes between stay what they were. Runtimes fuse each group into one integer
+ * kernel; one that does not computes the same in float32.
+ */
+import {type Tensor, tensor} from '../../core/tensor.js';
+import {Graph, type Model, type Node, type Value} from '../../onnx/graph.js';
+import {type Affine, quantiseBias, quantiseWeight, rangeOf} from './affine.js';
+import type {Selection, Unit} from './plan.js';
+
+export interface Numbers {
+  /** Scale and zero point of each quantised activation that has its own. */
+  readonly affine: ReadonlyMap<Value, Affine>;
+  /** Biases that were corrected, by their unit. Also for units that had none. */
+  readonly biases: ReadonlyMap<Unit, Float64Array>;
+}
+
+export function emitQuantised(model: Model, selection: Selection, numbers: Numbers): Model {
+  const graph = new Emitter(model.graph, selection, numbers).run();
+  return {...model, graph, metadata: new Map(model.metadata)};
+}
+
+class Emitter {
+  private readonly graph: Graph;
+  /** Float values of the original → what stands for them. */
+  private readonly floats = new Map<Value, Value>();
+  private readonly unitOf = new Map<Node, Unit>();
+  private readonly absorbed = new Set<Node>();
+  private readonly shared = new Map<string, Value>();
+
+  constructor(
+    private readonly original: Graph,
+    private readonly selection: Selection,
+    private readonly numbers: Numbers,
+  ) {
+    this.graph = new Graph(original.name);
+    for (const unit of selection.units) {
+      this.unitOf.set(unit.node, unit);
+      if (unit.activation) this.absorbed.add(unit.activation);
+    }
+  }
+
+  run(): Graph {
+    for (const {name, dtype, shape} of this.original.inputs) this.graph.input(name, dtype, shape);
+    for (const input of this.original.inputs) this.define(input, this.graph.value(input.name)!);
+    for (const node of this.original.nodes) {
+      if (!this.absorbed.has(node)) this.emit(node);
+    }
+    this.graph.outputs = this.original.outputs.map((v) => this.floats.get(v)!);
+    this.graph.prune();
+    return this.graph;
+  }
+
+  private emit(node: Node): void {
+    const unit = this.unitOf.get(node);
+    const inputs = unit?.weight ? this.weightedInputs(unit, unit.weight) : node.inputs.map((v) => v && this.float(v));
+    const copy = this.graph.addNode(node.opType, inputs, node.attributes, {
+      name: node.name,
+      outputs: node.outputs.length,
+      domain: node.domain,
+    });
+    for (const [i, output] of node.outputs.entries()) this.define(output, copy.outputs[i]!);
+    if (unit?.activation) this.absorb(unit, copy);
+  }
+
+  /** The activation is left out where the range clips as it does; a symmetric one does not. */
+  private absorb({activation, output, bounds}: Unit, copy: Node): void {
+    const affine = this.affineOf(output);
+    const clips = affine && (affine.dtype === 'uint8' ? clipsWithin(affine, bounds) : false);
+    const {name, opType, inputs, attributes} = activation!;
+    const rest = inputs.slice(1).map((v) => v && this.float(v));
+    this.define(output, clips ? copy.output : this.graph.addNode(opType, [copy.output, ...rest], attributes, {name}).output);
+  }
+
+  /** From here on `value` is this; behind QuantizeLinear and DequantizeLinear, if it is to be an integer. */
+  private define(value: Value, made: Value): void {
+    const affine = this.affineOf(value);
+    if (!this.selection.quantised.has(value) || !affine) this.floats.set(value, made);
+    else {
+      const parameters = this.parameters(affine);
+      const integers = this.graph.op('QuantizeLinear', [made, ...parameters], {}, {name: `${value.name}.q`});
+      this.floats.set(value, this.graph.op('DequantizeLinear', [integers, ...parameters], {}, {name: `${value.name}.dq`}));
+    }
+  }
+
+  private affineOf(value: Value): Affine | undefined {
+    return this.numbers.affine.get(this.selection.sameScale.get(value) ?? value);
+  }
+
+  private float(value: Value): Value {
+    const known = this.floats.get(value);
+    if (known) return known;
+    if (!value.initializer) throw new Error(`'${value.name}' is used before it is made`);
+    const copy = this.graph.initializer(value.name, value.initializer);
+    this.floats.set(value, copy);
+    return copy;
+  }
+
+  private weightedInputs(unit: Unit, {value, axis, bias}: NonNullable<Unit['weight']>): (Value | undefined)[] {
+    const x = unit.inputs[0]!;
+    const {scale} = this.affineOf(x)!;
+    const b = this.numbers.biases.get(unit) ?? bias?.initializer.read().data;
+    const weight = quantiseWeight(value.initializer.read(), axis, scale, b as ArrayLike<number> | undefined);
+    const zeros = this.zeros(weight.scales.data.length);
+    const inputs: (Value | undefined)[] = [this.float(x), this.integers(value.name, weight, axis, zeros)];
+    if (b) {
+      const name = bias?.name ?? `${unit.node.name}.bias`;
+      inputs.push(this.integers(name, quantiseBias(b as ArrayLike<number>, scale, weight.scales.data), 0));
+    }
+    return inputs;
+  }
+
+  /** Integers and their scales as constants, and the float32 that they stand for. */
+  private integers(name: string, {values, scales}: {values: Tensor; scales: Tensor}, axis: number, zeros?: Value): Value {
+    const [q, s] = [this.graph.initializer(name, values), this.graph.initializer(`${name}.s`, scales)];
+    return this.graph.op('DequantizeLinear', [q, s, zeros], {axis}, {name: `${name}.dq`});
+  }
+
+  /** Zero points of weights are 0 by default, but onnxruntime leaves a Gemm in float32 whose weight has none. */
+  private zeros(channels: number): Value {
+    return this.constant(`zeros${channels}`, () => tensor('int8', [channels], new Int8Array(channels)));
+  }
+
+  /** Scale and zero point; equal ones are one initializer. */
+  private parameters({scale, zeroPoint, dtype}: Affine): [Value, Value] {
+    return [
+      this.constant(`s${scale}`, () => tensor('float32', [], Float32Array.of(scale))),
+      this.constant(`${dtype}_${zeroPoint}`.replace('-', 'm'), () =>
+        dtype === 'uint8' ? tensor('uint8', [], Uint8Array.of(zeroPoint)) : tensor('int8', [], Int8Array.of(zeroPoint)),
+      ),
+    ];
+  }
+
+  private constant(key: string, make: () => Tensor): Value {
+    const known = this.shared.get(key) ?? this.graph.initializer(key, make());
+    this.shared.set(key, known);
+    return known;
+  }
+}
+
+/** Whether clamping to the levels does what the activation does. */
+function clipsWithin(affine: Affine, bounds: Unit['bounds']): boolean {
+  const {low, high} = rangeOf(affine);
+  return low >= bounds.low && high <= bounds.high;
+}
