@@ -86,6 +86,8 @@ export interface StepInput {
   readonly lr: number;
   /** Times `gpd.kd.weight`. Default 1; 0 before distillation starts. */
   readonly kdScale?: number;
+  /** For debugging: told of all gradients before they are clipped. Reading them takes time. */
+  readonly onGradients?: (gradients: NamedTensors) => void;
 }
 
 /** The numbers of one step, under the names of the original's log and of the traces that `gpd train --replay` writes. */
