@@ -62,8 +62,8 @@ export function decodeTensor(message: TensorMessage, model: ModelBytes): TensorS
       },
     );
   };
-  const dtype =
-    dtypeOfDataType(message.dataType ?? 0) ?? fail(`has data type ${message.dataType ?? 0}, which is not supported`);
+  const dtype = dtypeOfDataType(message.dataType ?? 0);
+  if (!dtype || dtype === 'string') return fail(`has data type ${message.dataType ?? 0}, which is not supported`);
   const shape = decodeDims(message, fail);
   const isExternal = message.dataLocation === EXTERNAL;
   const places = [payload.raw !== undefined, payload.typed.length > 0, isExternal].filter(Boolean).length;

@@ -6,12 +6,12 @@
  * branch products of a wide OREPA layer are several GFLOP, is why no rule computes numbers of its own.
  */
 import {GpdError} from '../core/error.js';
-import {byteLength, type DType, type Tensor, type TensorSource, toFloat32} from '../core/tensor.js';
+import {byteLength, type Tensor, type TensorSource, toFloat32} from '../core/tensor.js';
 import {producer} from '../core/version.js';
 import {copyNodes} from './copy-nodes.js';
 import {modelBytes} from './encode.js';
 import {Graph, type Model, type Node, type Value} from './graph.js';
-import {dataTypeOf} from './ops.js';
+import {dataTypeOf, type ValueType} from './ops.js';
 import type {Pass} from './pass.js';
 import {openSession} from './session.js';
 
@@ -68,7 +68,7 @@ function group(roots: readonly Value[]): Expression[] {
   return groups;
 }
 
-const isFloat = (dtype: DType) => dtype === 'float32' || dtype === 'float16' || dtype === 'float64' || dtype === 'bfloat16';
+const isFloat = (dtype: ValueType) => dtype === 'float32' || dtype === 'float16' || dtype === 'float64' || dtype === 'bfloat16';
 
 /** The expression as a model of its own: stored tensors in, float64 throughout, results out as float32. */
 function expressionModel(e: Expression, order: readonly Node[], opset: number): {model: Model; feeds: Map<string, Value>} {

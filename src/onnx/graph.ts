@@ -2,8 +2,8 @@
  * Model, graph, node, value: the ONNX things, named as the ONNX specification names them. This is the only file that
  * changes the edges of a graph; everyone else asks for `op`, `replaceUses`, `prune`.
  */
-import {type DType, formatShape, sourceOf, type Tensor, type TensorSource} from '../core/tensor.js';
-import {attributeOf, inferOutputs, type OutputType} from './ops.js';
+import {formatShape, sourceOf, type Tensor, type TensorSource} from '../core/tensor.js';
+import {attributeOf, inferOutputs, type OutputType, type ValueType} from './ops.js';
 
 /** A number, or the name of a dimension that is known only when the model runs. */
 export type Dim = number | string;
@@ -28,7 +28,7 @@ export class Value {
 
   constructor(
     public name: string,
-    public dtype: DType,
+    public dtype: ValueType,
     /** Undefined where it could not be inferred. */
     public shape: Dims | undefined,
     /** The numbers, for an initializer. */
@@ -119,7 +119,7 @@ export class Graph {
     return this.values.values();
   }
 
-  input(name: string, dtype: DType, shape: Dims | undefined): Value {
+  input(name: string, dtype: ValueType, shape: Dims | undefined): Value {
     const value = this.define(new Value(name, dtype, shape));
     this.inputs.push(value);
     return value;

@@ -5,8 +5,10 @@
 import type {DType} from '../core/tensor.js';
 import type {AttributeKind, Dim, Dims, Node, Value} from './graph.js';
 
+/** What a value between nodes may be. Text is computed with nowhere; it is looked up, and given away. */
+export type ValueType = DType | 'string';
 export interface OutputType {
-  dtype: DType;
+  dtype: ValueType;
   shape: Dims | undefined;
 }
 export interface OpSchema {
@@ -17,21 +19,23 @@ export interface OpSchema {
   infer(node: Node, inputs: readonly Value[]): (OutputType | undefined)[];
 }
 
-export const dataTypes: Record<number, DType> = {
+export const dataTypes: Record<number, ValueType> = {
   1: 'float32',
   2: 'uint8',
   3: 'int8',
   5: 'int16',
   6: 'int32',
   7: 'int64',
+  8: 'string',
   9: 'bool',
   10: 'float16',
   11: 'float64',
   16: 'bfloat16',
 }; // TensorProto.DataType, onnx.proto
 /** TensorProto.DataType of a dtype. */
-export const dataTypeOf = (dtype: DType): number => Number(Object.keys(dataTypes).find((k) => dataTypes[Number(k)] === dtype));
-export const dtypeOfDataType = (dataType: number): DType | undefined => dataTypes[dataType];
+export const dataTypeOf = (dtype: ValueType): number =>
+  Number(Object.keys(dataTypes).find((k) => dataTypes[Number(k)] === dtype));
+export const dtypeOfDataType = (dataType: number): ValueType | undefined => dataTypes[dataType];
 
 /** Longer lists are neither shapes nor axes. */
 export const MAX_CONSTANT_INTS = 4096;
@@ -61,7 +65,7 @@ export function broadcastDims(a: Dims, b: Dims): Dims {
     throw new Error(`shapes [${a}] and [${b}] do not broadcast`);
   });
 }
-export const binary = (since: number, result?: DType): OpSchema => ({
+export const binary = (since: number, result?: ValueType): OpSchema => ({
   since,
   infer: (_, [a, b]) => [{dtype: result ?? a!.dtype, shape: broadcastDims(a!.dims, b!.dims)}],
 });

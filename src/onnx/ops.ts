@@ -38,6 +38,7 @@ export {
   type OpSchema,
   type OutputType,
   reshapeDims,
+  type ValueType,
 } from './op-shapes.js';
 
 export const ops: Readonly<Record<string, OpSchema>> = {
@@ -105,7 +106,9 @@ export const ops: Readonly<Record<string, OpSchema>> = {
     },
     infer(node) {
       const value = node.attributes.get('value');
-      return value?.kind === 'tensor' ? [{dtype: value.value.dtype, shape: value.value.shape}] : [];
+      if (value?.kind === 'tensor') return [{dtype: value.value.dtype, shape: value.value.shape}];
+      const text = node.attributes.get('value_strings');
+      return text?.kind === 'strings' ? [{dtype: 'string', shape: [text.value.length]}] : [];
     },
   },
   Conv: {

@@ -12,7 +12,7 @@ import {float32ToHalf} from '../core/half.js';
 import {random} from '../core/random.js';
 import {type DataOf, type DType, dtypes, elementCount, type Shape, type Tensor, tensor} from '../core/tensor.js';
 import {type Attribute, type Dims, Graph, type Model, type Value} from './graph.js';
-import {inferOutputs, type OutputType, ops} from './ops.js';
+import {inferOutputs, type OutputType, ops, type ValueType} from './ops.js';
 import {shortNames} from './text.js';
 
 const SPACE = /(?:\s|\/\/[^\n]*)*/y;
@@ -28,7 +28,7 @@ const tokens = [
 ].map((token) => (typeof token === 'string' ? token : token.source));
 const TOKEN = new RegExp(tokens.join('|'), 'y');
 
-const dtypeOf = new Map(Object.entries(shortNames).map(([dtype, short]) => [short, dtype as DType]));
+const dtypeOf = new Map(Object.entries(shortNames).map(([dtype, short]) => [short, dtype as ValueType]));
 
 export function parseGraph(text: string): Graph {
   const parser = new Parser(text);
@@ -136,7 +136,7 @@ class Parser {
     return find(name) ?? this.fail(`%${name} is used before it is defined`);
   }
 
-  private type(): {dtype: DType; shape: Dims | undefined} {
+  private type(): {dtype: ValueType; shape: Dims | undefined} {
     const short = this.word();
     const dtype = dtypeOf.get(short) ?? this.fail(`'${short}' is not a type`);
     if (this.accept('?')) return {dtype, shape: undefined};
@@ -152,6 +152,7 @@ class Parser {
 
   private constant(): Tensor {
     const {dtype, shape} = this.type();
+    if (dtype === 'string') return this.fail('text has no constants but the values of a Constant node');
     if (!shape?.every((d) => typeof d === 'number')) return this.fail('a constant has a shape of numbers');
     if (this.accept('{'))
       return constantOf(

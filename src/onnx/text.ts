@@ -18,11 +18,12 @@
  */
 import {createHash} from 'node:crypto';
 import {bfloat16ToFloat32, halfToFloat32} from '../core/half.js';
-import {bytesOf, type DType, elementCount, formatShape, type Tensor, type TensorSource} from '../core/tensor.js';
+import {bytesOf, elementCount, formatShape, type Tensor, type TensorSource} from '../core/tensor.js';
 import type {Attribute, Dim, Dims, Graph, Model, Node, Value} from './graph.js';
+import type {ValueType} from './ops.js';
 
 /** dtype → its short name, as in Rust and in ONNX's own tools. */
-export const shortNames: Readonly<Record<DType, string>> = {
+export const shortNames: Readonly<Record<ValueType, string>> = {
   float64: 'f64',
   float32: 'f32',
   float16: 'f16',
@@ -33,6 +34,7 @@ export const shortNames: Readonly<Record<DType, string>> = {
   int8: 'i8',
   uint8: 'u8',
   bool: 'bool',
+  string: 'str',
 };
 /** Constants with up to so many elements are printed as numbers. */
 const MAX_INLINE = 8;
@@ -103,7 +105,7 @@ function printAttribute(attribute: Attribute): string {
 const quoteUnlessPlain = (name: string): string => (PLAIN_NAME.test(name) ? name : JSON.stringify(name));
 const nameOf = (value: Value): string => quoteUnlessPlain(value.name);
 const typeOf = (value: Value): string => printType(value.dtype, value.shape);
-export const printType = (dtype: DType, shape: Dims | undefined): string =>
+export const printType = (dtype: ValueType, shape: Dims | undefined): string =>
   shortNames[dtype] + (shape ? formatShape(shape.map(printDim)) : '?');
 /** A symbol that could be taken for a number is quoted too. */
 const printDim = (d: Dim): Dim => (typeof d === 'number' ? d : /^-?\d/.test(d) ? JSON.stringify(d) : quoteUnlessPlain(d));
