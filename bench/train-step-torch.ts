@@ -1,6 +1,6 @@
 /** The other side of `bench/train-step.ts`, with the same protocol: PyTorch, the networks as their authors or torchvision write them. */
 export const torchProgram = `
-import json, sys, time
+import json, os, sys, time
 import torch, torch.nn as nn, torch.nn.functional as F
 
 torch.set_num_threads(2)
@@ -75,12 +75,16 @@ def step():
     optimizer.step()
     return loss.item()
 
-def peak():
+def status(name):
     with open('/proc/self/status') as f:
-        return next(1024 * int(line.split()[1]) for line in f if line.startswith('VmHWM'))
+        return next(1024 * int(line.split()[1]) for line in f if line.startswith(name))
+
+def blas():
+    with open('/proc/self/maps') as f:
+        return sorted({os.path.basename(os.path.realpath(line.split()[-1])) for line in f if 'libblas.so' in line or 'libopenblas' in line or 'libmkl' in line})
 
 for line in sys.stdin:
-    if line.strip() == 'peak': answer = {'peakBytes': peak()}
+    if line.strip() == 'peak': answer = {'peakBytes': status('VmHWM'), 'blas': blas()}
     else:
         start = time.perf_counter()
         for _ in range(int(line)): loss = step()

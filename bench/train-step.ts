@@ -1,7 +1,9 @@
 /**
  * Images per second of a plain training step (SGD with momentum, cross-entropy, training batch norm) of four networks: ours beside PyTorch,
  * each in a process of its own with two threads, in turns. Beside each round the machine's GEMM peak is measured by onnxruntime;
- * a step is counted as three forward passes. `npm run bench -- train-step resnet20 vit` measures those alone.
+ * a step is counted as three forward passes. PyTorch
+ * multiplies matrices with the BLAS that it finds: Debian's default is the reference one, ten times slower than libopenblas0, and the
+ * library in use is printed. `npm run bench -- train-step resnet20 vit` measures those alone.
  */
 import {type ChildProcessWithoutNullStreams, spawn, spawnSync} from 'node:child_process';
 import {join} from 'node:path';
@@ -41,10 +43,10 @@ class Side {
     return JSON.parse(value as string) as T;
   }
   train = (steps: number) => this.ask<{seconds: number; loss: number}>(String(steps));
-  async end(): Promise<number> {
-    const {peakBytes} = await this.ask<{peakBytes: number}>('peak');
+  async end(): Promise<{peakBytes: number; blas?: readonly string[]}> {
+    const answer = await this.ask<{peakBytes: number; blas?: readonly string[]}>('peak');
     this.child.stdin.end();
-    return peakBytes;
+    return answer;
   }
 }
 
@@ -98,7 +100,7 @@ async function measure(name: string, spec: StepSpec, bundle: string, meter: () =
     if (theirs) their.push((batch * steps) / (await theirs.train(steps)).seconds);
     peak.push(meter());
   }
-  const [ourPeak, theirPeak] = [await ours.end(), await theirs?.end()];
+  const [{peakBytes: ourPeak}, {peakBytes: theirPeak, blas = []} = {}] = [await ours.end(), await theirs?.end()];
   const share = (rates: readonly number[]) => `${((median(rates) * 6 * forwardMacs(spec) * 100) / median(peak)).toFixed(0)} %`;
   const rate = (rates: readonly number[]) => `${range(rates, 1)} images/s, ${share(rates)} of the GEMM peak`;
   console.log(
@@ -107,6 +109,7 @@ async function measure(name: string, spec: StepSpec, bundle: string, meter: () =
   console.log(`  ours     ${rate(our)}, ${mb(ourPeak)}; loss after ${WARM_UP} steps ${losses[0]!.toFixed(3)}`);
   if (!theirPeak) return;
   console.log(`  PyTorch  ${rate(their)}, ${mb(theirPeak)}; loss after ${WARM_UP} steps ${losses[1]!.toFixed(3)}`);
+  console.log(`           its matrix products by ${blas.join(', ')}`);
   const ratios = our.map((v, i) => v / their[i]!);
   console.log(`  ratio    ${range(ratios, 2)} of the speed, ${(ourPeak / theirPeak).toFixed(2)} of the memory`);
 }
