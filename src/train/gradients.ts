@@ -125,7 +125,7 @@ export class GradientStage {
     mode: Mode,
     note: (name: Metric, value: tf.Scalar) => void,
   ): tf.Scalar {
-    const only = this.network.forward(step.images, this.network.parameters('student'), mode);
+    const only = this.network.forward(step.images, this.network.pair().student, mode);
     const loss = this.classification('expanded', only, step, taught, mode, note);
     note('loss_expanded', loss);
     note('total_loss', loss);

@@ -36,9 +36,11 @@ export interface NetworkOptions {
 
 export class Network {
   private readonly taps: readonly string[];
+  private readonly form: GpdForm;
 
   constructor(private readonly options: NetworkOptions) {
-    const {arch, imageSize, tapped} = options;
+    const {arch, form, imageSize, tapped} = options;
+    this.form = {...form, unfilledStatistics: new Set()}; // that was when the state was read; see statistics.ts
     this.taps = tapped ? tapsOf(arch, imageSize).map(({layer}) => layer) : [];
   }
 
@@ -46,9 +48,9 @@ export class Network {
     leadingBlock(this.options.store.get(this.options.prefix + key), leading);
 
   /** For both passes of one step: what they share is computed once. */
-  pair = (): Parameters => pairParameters(this.options.form, this.load);
+  pair = (): Parameters => pairParameters(this.form, this.load);
   /** For one pass. */
-  parameters = (role: Role): LayerParameters<tf.Tensor> => parametersOf(tfjsOps, this.options.form, role, this.load);
+  parameters = (role: Role): LayerParameters<tf.Tensor> => parametersOf(tfjsOps, this.form, role, this.load);
 
   /** `images`: [N, S, S, 3]. */
   forward(images: tf.Tensor, parameters: LayerParameters<tf.Tensor>, mode: Mode): Forward {

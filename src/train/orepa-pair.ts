@@ -61,10 +61,12 @@ function denseKernels(m: ConvModule, ratio: number, part: (leaf: string) => tf.T
   const [out, input] = [m.out * ratio, m.in * ratio];
   const scales = tf.unstack(tf.reshape(part('vector'), [6, out, 1, 1]), 0); // each [O, 1, 1]
   const common = commonBranches(part, scales, out, input);
-  const teacher = tf.add(common, tf.mul(sequentialBranch(part, out, input), scales[3]!));
+  const whole = tf.add(common, tf.mul(sequentialBranch(part, out, input), scales[3]!));
+  const teacher = tf.reshape(whole, [out, input, 3, 3]);
+  if (ratio === 1) return {teacher, student: teacher};
   const own = tf.mul(sequentialBranch(part, m.out, m.in), tf.mul(leadingBlock(scales[3]!, [m.out, 1, 1]), ratio));
   const student = tf.mul(tf.add(leadingBlock(common, [m.out, m.in, AREA]), own), ratio);
-  return {teacher: tf.reshape(teacher, [out, input, 3, 3]), student: tf.reshape(student, [m.out, m.in, 3, 3])};
+  return {teacher, student: tf.reshape(student, [m.out, m.in, 3, 3])};
 }
 
 /** Parameters for both passes of one step: what they share is computed once, whichever asks first. */
