@@ -63,7 +63,7 @@ export const ops: Readonly<Record<string, OpSchema>> = {
   Min: variadic(13),
   Sum: variadic(13),
   Where: {
-    since: 16,
+    since: 9,
     infer: (_, [condition, x, y]) => same(x!, broadcastDims(condition!.dims, broadcastDims(x!.dims, y!.dims))),
   },
   IsNaN: predicate(13),
