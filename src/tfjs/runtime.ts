@@ -26,7 +26,7 @@ export class Runtime {
   private readonly cache = new Map<string, Compiled>();
   readonly statistics: RuntimeStatistics = {compiled: 0, runs: 0, calls: 0};
 
-  private readonly chooser: Chooser;
+  readonly chooser: Chooser;
 
   constructor(
     private readonly native: SyncRuntime,

@@ -22,7 +22,8 @@ const RUNS = 3;
 const WORTH_MEASURING = 65_536;
 
 export class Chooser {
-  private readonly chosen = new Map<string, string>();
+  /** What was chosen so far. Whoever wants the same bits again keeps it, and gives it to the next process before it computes. */
+  readonly chosen = new Map<string, string>();
 
   constructor(
     private readonly native: SyncRuntime,
