@@ -1,9 +1,9 @@
 /** Operators that an older opset does not have, written in those that it has. onnxruntime knows these forms and fuses them again. */
 
-import type {Model} from '../graph.js';
-import {any, op, optional, type Rule, rule} from '../pattern.js';
+import type {Model, Value} from '../graph.js';
+import {any, ints as intsOf, miss, op, optional, type Rule, rule} from '../pattern.js';
 import {applyRules} from '../rewrite.js';
-import {scalar} from '../tensor-ops.js';
+import {ints, scalar} from '../tensor-ops.js';
 
 /** Gelu(x) → x·½·(1 + erf(x/√2)), before opset 20. */
 const lowerGelu = rule({
@@ -35,14 +35,67 @@ const lowerLayerNormalization = rule({
   },
 });
 
-/** Which rule serves opsets below which. */
+/** Attention(q, k, v) on [N, T, C] with as many heads for all three → softmax(scale·q·kᵀ)·v with the heads beside the batch, before opset 23. */
+const lowerAttention = rule({
+  name: 'lower-attention',
+  match: op('Attention', [any('q'), any('k'), any('v')], 'attention'),
+  check({attention}) {
+    const plain = attention.number('is_causal', 0) === 0 && attention.number('softcap', 0) === 0;
+    if (!plain) return miss('it is causal or capped', attention);
+    return attention.number('q_num_heads', 0) === attention.number('kv_num_heads', 0)
+      ? undefined
+      : miss('heads of keys and queries differ in number', attention);
+  },
+  rewrite({q, k, v, attention}, g) {
+    const heads = attention.number('q_num_heads', 1);
+    const headSize = Number(q.dims[2]) / heads;
+    const name = (step: string) => ({name: `${attention.name}.${step}`});
+    const split = (x: Value, step: string, perm: readonly number[]) => {
+      const parts = g.op('Reshape', [x, ints(g.graph, [0, 0, heads, headSize])], {}, name(`${step}.split`));
+      return g.op('Transpose', [parts], {perm}, name(step));
+    };
+    const [queries, keys] = [split(q, 'queries', [0, 2, 1, 3]), split(k, 'keys', [0, 2, 3, 1])];
+    const scale = scalar(g.graph, attention.number('scale', 1 / Math.sqrt(headSize)));
+    const scores = g.op('Mul', [g.op('MatMul', [queries, keys], {}, name('scores')), scale], {}, name('scaled'));
+    const weights = g.op('Softmax', [scores], {axis: -1}, name('softmax'));
+    const attended = g.op('MatMul', [weights, split(v, 'values', [0, 2, 1, 3])], {}, name('attended'));
+    const merged = g.op('Transpose', [attended], {perm: [0, 2, 1, 3]}, name('merge'));
+    return g.op('Reshape', [merged, ints(g.graph, [0, 0, heads * headSize])]);
+  },
+});
+
+/** The axes of a mean moved from an attribute to an input in opset 18. */
+const lowerReduceMean = rule({
+  name: 'lower-reduce-mean',
+  match: op('ReduceMean', [any('x'), intsOf('axes')], 'mean'),
+  rewrite: ({x, axes, mean}, g) => g.op('ReduceMean', [x], {axes, keepdims: mean.number('keepdims', 1)}),
+});
+const raiseReduceMean = rule({
+  name: 'raise-reduce-mean',
+  match: op('ReduceMean', [any('x')], 'mean'),
+  check: ({mean}) => (mean.attributes.has('axes') ? undefined : miss('it reduces everything', mean)),
+  rewrite: ({x, mean}, g) =>
+    g.op('ReduceMean', [x, ints(g.graph, mean.numbers('axes'))], {keepdims: mean.number('keepdims', 1)}),
+});
+
+/** Which rule serves opsets below which, newest operators first. */
 const lowerings: readonly {below: number; rule: Rule}[] = [
+  {below: 23, rule: lowerAttention},
   {below: 20, rule: lowerGelu},
+  {below: 18, rule: lowerReduceMean},
   {below: 17, rule: lowerLayerNormalization},
 ];
+/** Which rule serves opsets from which on. */
+const raisings: readonly {from: number; rule: Rule}[] = [{from: 18, rule: raiseReduceMean}];
 
 /** Rewrites what the model's opset does not have. Gives the number of changes. */
 export function lowerForOpset({graph, opset}: Model): number {
   const needed = lowerings.filter(({below}) => opset < below).map((l) => l.rule);
   return needed.length > 0 ? applyRules(graph, needed).changes : 0;
+}
+
+/** As `lowerForOpset`, and rewrites forms that the model's opset has no more. */
+export function adaptToOpset(model: Model): number {
+  const old = raisings.filter(({from}) => model.opset >= from).map((r) => r.rule);
+  return lowerForOpset(model) + (old.length > 0 ? applyRules(model.graph, old).changes : 0);
 }
