@@ -30,6 +30,10 @@ export const compatRules = {
     default: "the moving average carries the model's own counters of batches",
     reference: 'counters are averaged like weights and truncated to whole numbers, which keeps them at 0 for a long time',
   },
+  activatedFeatures: {
+    default: 'ReviewKD compares the maps of each stage before its last activation, as its authors do',
+    reference: 'it means to, but the activation that follows works in place: it compares the maps after it',
+  },
   narrowOrepa: {
     default: 'OREPA replaces every 3x3 convolution of stride 1 and padding 1',
     reference: 'in RVTs only those with fewer than 700 outputs, so that it does nothing in the published sizes',

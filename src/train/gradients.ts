@@ -59,13 +59,14 @@ export class GradientStage {
     teacherStore: TensorStore | undefined,
   ) {
     const {arch, form, imageSize, staticTeacher} = config;
-    const tapped = staticTeacher?.reviewKd !== undefined;
-    this.network = new Network({arch, form, imageSize, store, prefix: networkPrefix(config), tapped});
+    const moment = asReference(config.compat, 'activatedFeatures') ? 'afterActivation' : 'beforeActivation';
+    const features = staticTeacher?.reviewKd ? moment : 'none';
+    this.network = new Network({arch, form, imageSize, store, prefix: networkPrefix(config), features});
     this.names = store.parameters;
     this.trained = this.names.map((name) => store.get(name));
     if (staticTeacher && teacherStore) {
       const {arch, form} = staticTeacher;
-      this.teacher = new Network({arch, form, imageSize, store: teacherStore, prefix: '', tapped});
+      this.teacher = new Network({arch, form, imageSize, store: teacherStore, prefix: '', features});
     }
   }
 

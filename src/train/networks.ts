@@ -30,8 +30,8 @@ export interface NetworkOptions {
   readonly store: TensorStore;
   /** Before the network's own names in the store. */
   readonly prefix: string;
-  /** Whether ReviewKD asks for features. */
-  readonly tapped: boolean;
+  /** Which features ReviewKD asks for. */
+  readonly features: 'none' | 'beforeActivation' | 'afterActivation';
 }
 
 export class Network {
@@ -39,9 +39,10 @@ export class Network {
   private readonly form: GpdForm;
 
   constructor(private readonly options: NetworkOptions) {
-    const {arch, form, imageSize, tapped} = options;
+    const {arch, form, imageSize, features} = options;
     this.form = {...form, unfilledStatistics: new Set()}; // that was when the state was read; see statistics.ts
-    this.taps = tapped ? tapsOf(arch, imageSize).map(({layer}) => layer) : [];
+    const taps = features === 'none' ? [] : tapsOf(arch, imageSize, features === 'afterActivation');
+    this.taps = taps.map(({layer}) => layer);
   }
 
   private readonly load = ({key, leading}: TensorUse): tf.Tensor =>

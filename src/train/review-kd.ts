@@ -31,7 +31,7 @@ const midOf = ({family}: Architecture, deepest: number) =>
 
 /** What a student needs to learn a teacher's features. Throws where their maps have other sizes. */
 export function reviewKdSize(student: Architecture, teacher: Architecture, imageSize: number): ReviewKdSize {
-  const [own, theirs] = [tapsOf(student, imageSize), tapsOf(teacher, imageSize)];
+  const [own, theirs] = [tapsOf(student, imageSize, false), tapsOf(teacher, imageSize, false)];
   const fits = own.length === theirs.length && own.every(({side}, i) => side === theirs[i]!.side);
   if (!fits) {
     const sides = (taps: typeof own) => taps.map(({side}) => side).join(', ');
@@ -77,6 +77,24 @@ export interface FusionParameters {
 const convolve = (x: tf.Tensor, weight: tf.Tensor, pad: number): Map4 =>
   tf.conv2d(x as Map4, tf.transpose(weight as Map4, [2, 3, 1, 0]), 1, pad === 0 ? 'valid' : 'same');
 
+/** A square map whose rows and columns are multiplied by [to, from]: resizing with a gradient that every backend has right. */
+function alongSides(x: tf.Tensor, matrix: tf.Tensor2D): tf.Tensor {
+  const [batch, side, , channels] = x.shape as [number, number, number, number];
+  const to = matrix.shape[0];
+  const each = tf.broadcastTo(matrix, [batch, to, side]);
+  const rows = tf.matMul(each, tf.reshape(x, [batch, side, side * channels])); // [N, to, S·C]
+  const columns = tf.matMul(tf.broadcastTo(matrix, [batch * to, to, side]), tf.reshape(rows, [batch * to, side, channels]));
+  return tf.reshape(columns, [batch, to, to, channels]);
+}
+
+/** [to, from]: PyTorch's nearest neighbour, ⌊i·n/l⌋. TensorFlow.js's own has a wrong gradient on its cpu backend. */
+function nearestMatrix(to: number, from: number): tf.Tensor2D {
+  const rows = Array.from({length: to}, (_, i) =>
+    Array.from({length: from}, (_, j) => Number(j === Math.floor((i * from) / to))),
+  );
+  return tf.tensor2d(rows);
+}
+
 /** One fusion: the feature, with what came from the deeper ones, to the teacher's width, and what goes on to the shallower ones. */
 export function fuse(
   {weight, batchNorm}: FusionParameters,
@@ -86,8 +104,8 @@ export function fuse(
 ): {output: tf.Tensor; residual: tf.Tensor} {
   let x = batchNorm(convolve(feature, weight(`${name}.conv1.0.weight`), 0), `${name}.conv1.1`);
   if (deeper) {
-    const [, height, width] = x.shape as [number, number, number, number];
-    const enlarged = tf.image.resizeNearestNeighbor(deeper as Map4, [height, width]);
+    const height = x.shape[1]!;
+    const enlarged = alongSides(deeper, nearestMatrix(height, deeper.shape[1]!));
     const scores = convolve(tf.concat([x, enlarged], 3), weight(`${name}.att_conv.0.weight`), 0);
     const shares = tf.sigmoid(tf.add(scores, weight(`${name}.att_conv.0.bias`))); // [N, H, W, 2]
     const [own, other] = tf.split(shares, 2, 3) as [tf.Tensor, tf.Tensor];
@@ -120,14 +138,6 @@ function averagingMatrix(to: number, from: number): tf.Tensor2D {
   return tf.tensor2d(rows);
 }
 
-/** Adaptive average pooling of a square map to l×l. */
-function poolTo(x: tf.Tensor, l: number): tf.Tensor {
-  const [batch, height, width, channels] = x.shape as [number, number, number, number];
-  const rows = tf.matMul(averagingMatrix(l, height), tf.reshape(x, [batch, height, width * channels])); // [N, l, W·C]
-  const byColumn = tf.reshape(rows, [batch * l, width, channels]);
-  return tf.reshape(tf.matMul(averagingMatrix(l, width), byColumn), [batch, l, l, channels]);
-}
-
 /** Mean squares of the difference, and of its averages over 4×4, 2×2, 1×1 where the map is larger, weighted 1, ½, ¼, …; normalised. */
 export function contextLoss(student: tf.Tensor, teacher: tf.Tensor): tf.Scalar {
   const difference = tf.sub(student, teacher); // averaging is linear: once for both
@@ -136,7 +146,7 @@ export function contextLoss(student: tf.Tensor, teacher: tf.Tensor): tf.Scalar {
   for (const grid of GRIDS.filter((l) => l < student.shape[1]!)) {
     weight /= 2;
     total += weight;
-    loss = tf.add(loss, tf.mul(tf.mean(tf.square(poolTo(difference, grid))), weight));
+    loss = tf.add(loss, tf.mul(tf.mean(tf.square(alongSides(difference, averagingMatrix(grid, student.shape[1]!)))), weight));
   }
   return tf.div(loss, total);
 }

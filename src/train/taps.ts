@@ -1,4 +1,7 @@
-/** Where ReviewKD looks into a network: the map of every stage before its last activation, and the pooled vector. */
+/**
+ * Where ReviewKD looks into a network: the map of every stage before its last activation, and the pooled vector. The original means
+ * the same, but its activations work in place: what it compares is the maps after them.
+ */
 import type {Architecture, Layers} from '../models/layers.js';
 import {type Activation, type LayerOps, Walk} from '../models/walk.js';
 import type {LayerParameters} from '../reparam/parameters.js';
@@ -42,12 +45,12 @@ export function runNetwork<T>(
   return arch.network(see ? watched(walk, see) : walk, {value: image, shape: [3, imageSize, imageSize]}).value;
 }
 
-/** Last block of each stage: `layer1.1`, … Its sum is taken before the activation, except where the stage is one block (as in the original). */
-function residualTaps(layers: readonly string[]): string[] {
+/** Last block of each stage: `layer1.1`, … In a stage of one block the original has no map before the activation. */
+function residualTaps(layers: readonly string[], activated: boolean): string[] {
   const blocks = layers.flatMap((name) => /^layer(\d+)\.(\d+)\.add$/.exec(name)?.slice(1).map(Number) ?? []);
   const lastOf = new Map<number, number>();
   for (let i = 0; i < blocks.length; i += 2) lastOf.set(blocks[i]!, blocks[i + 1]!);
-  const stages = [...lastOf].map(([stage, block]) => `layer${stage}.${block}.${block > 0 ? 'add' : 'relu'}`);
+  const stages = [...lastOf].map(([stage, block]) => `layer${stage}.${block}.${block > 0 && !activated ? 'add' : 'relu'}`);
   return [...stages, 'avgpool'];
 }
 
@@ -59,10 +62,16 @@ function transformerTaps(layers: readonly string[]): string[] {
   return blocks.map((block) => `transformers.0.blocks.${block}.add2`);
 }
 
-const tapsOfFamily: Readonly<Record<Architecture['family'], (layers: readonly string[]) => string[]>> = {
+/** The pointwise batch norms of four blocks, or the activations behind them. */
+const mobilenetTaps = (_: readonly string[], activated: boolean): string[] => [
+  ...[3, 5, 11, 13].map((block) => `model.${block}.${activated ? 5 : 4}`),
+  'model.14',
+];
+
+const tapsOfFamily: Readonly<Record<Architecture['family'], (layers: readonly string[], activated: boolean) => string[]>> = {
   resnet: residualTaps,
   'cifar-resnet': residualTaps,
-  mobilenet: () => ['model.3.4', 'model.5.4', 'model.11.4', 'model.13.4', 'model.14'],
+  mobilenet: mobilenetTaps,
   rvt: transformerTaps,
 };
 
@@ -70,15 +79,15 @@ const tapsOfFamily: Readonly<Record<Architecture['family'], (layers: readonly st
 const sizeOf = (shape: readonly number[]): Omit<Tap, 'layer'> =>
   shape.length === 3 ? {channels: shape[0]!, side: shape[1]!} : {channels: shape[1]!, side: Math.round(Math.sqrt(shape[0]!))};
 
-/** The taps of a network, shallow to deep. */
-export function tapsOf(arch: Architecture, imageSize: number): Tap[] {
+/** The taps of a network, shallow to deep. `activated`: after the activations. */
+export function tapsOf(arch: Architecture, imageSize: number, activated: boolean): Tap[] {
   const shapes = new Map<string, readonly number[]>();
   const nothing = new Proxy({} as LayerOps<null>, {get: () => () => null});
   const noNumbers = new Proxy({widening: 1} as LayerParameters<null>, {
     get: (target, name) => (name === 'widening' ? target.widening : () => ({})),
   });
   runNetwork(arch, nothing, noNumbers, null, imageSize, (layer, {shape}) => shapes.set(layer, shape));
-  return tapsOfFamily[arch.family]([...shapes.keys()]).map((layer) => {
+  return tapsOfFamily[arch.family]([...shapes.keys()], activated).map((layer) => {
     const shape = shapes.get(layer);
     if (!shape) throw new Error(`${arch.name} has no layer '${layer}' to take features from`);
     return {layer, ...sizeOf(shape)};

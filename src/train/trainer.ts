@@ -229,7 +229,7 @@ class TensorflowTrainer implements Trainer {
         throw new GpdError('CONFIG_INVALID', 'there is no moving average to evaluate', {hint: 'train with --model-ema'});
       };
     const {arch, form, imageSize, gpd, compat} = this.config;
-    const network = new Network({arch, form, imageSize, store, prefix: networkPrefix(this.config), tapped: false});
+    const network = new Network({arch, form, imageSize, store, prefix: networkPrefix(this.config), features: 'none'});
     return capture((images) => {
       if (asReference(compat, 'copiedStatistics')) fillStatistics(store);
       const x = tf.transpose(images!, [0, 2, 3, 1]);
