@@ -75,7 +75,11 @@ export interface QuantisedWeight {
 }
 
 /** Slices of a tensor along an axis: channel c owns the indices base + (c·inner + i), base in steps of channels·inner. */
-export function forEachInChannel(shape: readonly number[], axis: number, visit: (index: number, channel: number) => void): void {
+export function forEachInChannel(
+  shape: readonly number[],
+  axis: number,
+  visit: (index: number, channel: number) => void,
+): void {
   const inner = shape.slice(axis + 1).reduce((n, d) => n * d, 1);
   const channels = shape[axis]!;
   const total = shape.reduce((n, d) => n * d, 1);

@@ -27,6 +27,7 @@ class Emitter {
   private readonly unitOf = new Map<Node, Unit>();
   private readonly absorbed = new Set<Node>();
   private readonly shared = new Map<string, Value>();
+  private readonly reserved = new Set<string>();
 
   constructor(
     private readonly original: Graph,
@@ -34,6 +35,7 @@ class Emitter {
     private readonly numbers: Numbers,
   ) {
     this.graph = new Graph(original.name);
+    for (const node of original.nodes) for (const {name} of [node, ...node.outputs]) this.reserved.add(name);
     for (const unit of selection.units) {
       this.unitOf.set(unit.node, unit);
       if (unit.activation) this.absorbed.add(unit.activation);
@@ -54,11 +56,7 @@ class Emitter {
   private emit(node: Node): void {
     const unit = this.unitOf.get(node);
     const inputs = unit?.weight ? this.weightedInputs(unit, unit.weight) : node.inputs.map((v) => v && this.float(v));
-    const copy = this.graph.addNode(node.opType, inputs, node.attributes, {
-      name: node.name,
-      outputs: node.outputs.length,
-      domain: node.domain,
-    });
+    const copy = this.copy(node, inputs);
     for (const [i, output] of node.outputs.entries()) this.define(output, copy.outputs[i]!);
     if (unit?.activation) this.absorb(unit, copy);
   }
@@ -67,9 +65,13 @@ class Emitter {
   private absorb({activation, output, bounds}: Unit, copy: Node): void {
     const affine = this.affineOf(output);
     const clips = affine && (affine.dtype === 'uint8' ? clipsWithin(affine, bounds) : false);
-    const {name, opType, inputs, attributes} = activation!;
-    const rest = inputs.slice(1).map((v) => v && this.float(v));
-    this.define(output, clips ? copy.output : this.graph.addNode(opType, [copy.output, ...rest], attributes, {name}).output);
+    const rest = activation!.inputs.slice(1).map((v) => v && this.float(v));
+    this.define(output, clips ? copy.output : this.copy(activation!, [copy.output, ...rest]).output);
+  }
+
+  /** Under the same names. */
+  private copy({name, opType, domain, attributes, outputs}: Node, inputs: readonly (Value | undefined)[]): Node {
+    return this.graph.addNode(opType, inputs, attributes, {name, domain, outputNames: outputs.map((v) => v.name)});
   }
 
   /** From here on `value` is this; behind QuantizeLinear and DequantizeLinear, if it is to be an integer. */
@@ -78,8 +80,9 @@ class Emitter {
     if (!this.selection.quantised.has(value) || !affine) this.floats.set(value, made);
     else {
       const parameters = this.parameters(affine);
-      const integers = this.graph.op('QuantizeLinear', [made, ...parameters], {}, {name: `${value.name}.q`});
-      this.floats.set(value, this.graph.op('DequantizeLinear', [integers, ...parameters], {}, {name: `${value.name}.dq`}));
+      const integers = this.graph.op('QuantizeLinear', [made, ...parameters], {}, {name: this.fresh(`${value.name}.q`)});
+      const floats = this.graph.op('DequantizeLinear', [integers, ...parameters], {}, {name: this.fresh(`${value.name}.dq`)});
+      this.floats.set(value, floats);
     }
   }
 
@@ -112,8 +115,9 @@ class Emitter {
 
   /** Integers and their scales as constants, and the float32 that they stand for. */
   private integers(name: string, {values, scales}: {values: Tensor; scales: Tensor}, axis: number, zeros?: Value): Value {
-    const [q, s] = [this.graph.initializer(name, values), this.graph.initializer(`${name}.s`, scales)];
-    return this.graph.op('DequantizeLinear', [q, s, zeros], {axis}, {name: `${name}.dq`});
+    const q = this.graph.initializer(this.fresh(name), values);
+    const s = this.graph.initializer(this.fresh(`${name}.s`), scales);
+    return this.graph.op('DequantizeLinear', [q, s, zeros], {axis}, {name: this.fresh(`${name}.dq`)});
   }
 
   /** Zero points of weights are 0 by default, but onnxruntime leaves a Gemm in float32 whose weight has none. */
@@ -132,9 +136,18 @@ class Emitter {
   }
 
   private constant(key: string, make: () => Tensor): Value {
-    const known = this.shared.get(key) ?? this.graph.initializer(key, make());
+    const known = this.shared.get(key) ?? this.graph.initializer(this.fresh(key), make());
     this.shared.set(key, known);
     return known;
+  }
+
+  /** A name that is free here and will be: the original's values and nodes, of which some are still to come, keep theirs. */
+  private fresh(wanted: string): string {
+    const taken = (name: string) => this.reserved.has(name) || this.graph.value(name) !== undefined;
+    for (let i = 0; ; i++) {
+      const name = i === 0 ? wanted : `${wanted}_${i}`;
+      if (!taken(name)) return name;
+    }
   }
 }
 

@@ -56,7 +56,8 @@ function weighted(axisOf: (node: Node, weight: ConstantValue) => number | undefi
     return {inputs: [x], weight: {value: weight, axis, bias}};
   };
 }
-const gemmAxis = (node: Node): number | undefined => {
+/** The dimension of the output channels in the weight of a Gemm that is a plain product. */
+export const gemmAxis = (node: Node): number | undefined => {
   const plain = node.number('alpha', 1) === 1 && node.number('beta', 1) === 1 && node.number('transA', 0) === 0;
   return plain ? 1 - node.number('transB', 0) : undefined;
 };
