@@ -18,8 +18,9 @@ function blockFilters(g: Lowering, weight: Value, block: number): Value {
   return g.reshape(g.op('Transpose', [split], {perm: [0, 2, 4, 5, 3, 1]}), [out, inputs, h, w]);
 }
 
+/** Fewer channels than the processor's block would make onnxruntime divide by zero, which ends the process. */
 export const canBlock = (weight: readonly [out: number, inputs: number], block: number): boolean =>
-  weight.every((n) => n % block === 0);
+  weight.every((n) => n % block === 0 && n >= blockSizes[0]);
 
 /** x [N, I, H, W] ∗ weight [O, I, kH, kW] → `shape`, through blocks. */
 export function convolveBlocked(
