@@ -34,8 +34,11 @@ const owners: readonly [name: RegExp, owners: readonly string[]][] = [
   [/^sharp$/, ['src/data/']],
   [/^echarts$/, ['src/eval/report/']],
   // Parsers take bytes, never paths: files are opened on the lowest floor, by the readers of image sets, and by what the user types.
-  // Evaluation keeps the state of long runs; providers look for the libraries that they need.
-  [/^node:fs(\/|$)/, ['src/core/', 'src/data/', 'src/eval/', 'src/onnx/providers.ts', 'src/cli/', 'src/commands/']],
+  // Evaluation keeps the state of long runs; providers look for the libraries that they need; the runtime writes its profiles to files.
+  [
+    /^node:fs(\/|$)/,
+    ['src/core/', 'src/data/', 'src/eval/', 'src/onnx/providers.ts', 'src/onnx/profile.ts', 'src/cli/', 'src/commands/'],
+  ],
   [/^node:/, ['src/']],
 ];
 

@@ -6,10 +6,13 @@ import {mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 
 export const debugTopics = {
-  graph: 'text of the graph after each pass that changed it, as numbered files',
+  graph: 'the graph after each pass that changed it, and of each training step, as numbered files',
   match: 'per rewrite rule: attempts, hits, and the nearest miss with its reason',
   pickle: 'every pickle opcode with its offset',
   lazy: 'what the TensorFlow.js backend compiles, runs, and leaves to the cpu',
+  kernels: 'time of each TensorFlow.js kernel in onnxruntime, when the process ends',
+  leak: 'what each captured training step has left behind, and the kernels that made it',
+  nan: 'stop at the first number that is not finite, and name the TensorFlow.js kernel that made it',
   time: 'nested timings of a run',
 } as const;
 export type DebugTopic = keyof typeof debugTopics;
@@ -29,12 +32,17 @@ export function trace(topic: DebugTopic, line: () => string): void {
 }
 
 let dumped = 0;
-/** Writes `NNN-name` into the debug folder and says so on stderr. */
-export function dump(topic: DebugTopic, name: string, text: () => string): void {
-  if (!active.has(topic)) return;
+/** `NNN-name` in the debug folder, which exists from now on. */
+export function debugPath(name: string): string {
   const folder = process.env['GPD_DEBUG_DIR'] ?? 'gpd-debug';
   mkdirSync(folder, {recursive: true});
-  const path = join(folder, `${String(dumped++).padStart(3, '0')}-${name}`);
-  writeFileSync(path, text());
+  return join(folder, `${String(dumped++).padStart(3, '0')}-${name}`);
+}
+
+/** Writes `NNN-name` into the debug folder and says so on stderr. */
+export function dump(topic: DebugTopic, name: string, content: () => string | Uint8Array): void {
+  if (!active.has(topic)) return;
+  const path = debugPath(name);
+  writeFileSync(path, content());
   process.stderr.write(`${topic}: wrote ${path}\n`);
 }

@@ -28,6 +28,8 @@ interface Common {
 
 export interface SyncSession {
   run(inputs: ReadonlyMap<string, Tensor>, outputs: readonly string[]): Map<string, Tensor>;
+  /** Writes the profile, where one was asked for. Later runs are not in it. */
+  endProfile(): void;
   close(): void;
 }
 export interface SyncRuntime {
@@ -64,6 +66,11 @@ function open(
   } catch (error) {
     throw new GpdError('ENGINE_FAILED', `onnxruntime refused the model: ${(error as Error).message}`, {cause: error});
   }
+  let profiling = 'enableProfiling' in options;
+  const endProfile = () => {
+    if (profiling) session.endProfiling();
+    profiling = false;
+  };
   return {
     run(inputs, outputs) {
       const feeds = Object.fromEntries([...inputs].map(([name, t]) => [name, new NativeTensorClass(t.dtype, t.data, t.shape)]));
@@ -71,8 +78,9 @@ function open(
       const results = session.run(feeds, fetches, {});
       return new Map(outputs.map((name) => [name, fromNative(results[name]!)]));
     },
+    endProfile,
     close() {
-      if ('enableProfiling' in options) session.endProfiling(); // writes the file
+      endProfile();
       session.dispose();
     },
   };

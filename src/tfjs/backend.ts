@@ -27,23 +27,32 @@ export interface Entry {
   lazy?: LazyValue;
 }
 
+/** Who wants to know of handles: the leak check. */
+export interface HandleObserver {
+  made(dataId: DataId, what: {madeBy: string; dtype: DataType; shape: readonly number[]}): void;
+  disposed(dataId: DataId): void;
+}
+
 const isLazyType = (dtype: DataType): dtype is LazyDType => dtype === 'float32' || dtype === 'int32' || dtype === 'bool';
 
 export class OnnxruntimeBackend extends MathBackendCPU {
   private readonly live = new Set<LazyValue>();
   private pendingCalls = 0;
   private readonly fallbacks = new Set<string>();
+  observer: HandleObserver | undefined;
 
   constructor(readonly runtime: Runtime) {
     super();
     (this as unknown as {firstUse: boolean}).firstUse = false; // its advice to install another backend
   }
 
-  override write(values: BackendValues, _shape: number[], dtype: DataType): DataId {
+  override write(values: BackendValues, shape: number[], dtype: DataType): DataId {
     const dataId = {id: (this as unknown as {nextDataId(): number}).nextDataId()};
     this.data.set(dataId, {values, dtype, refCount: 1} as never);
+    this.observer?.made(dataId, {madeBy: 'tensor()', dtype, shape});
     return dataId;
   }
+
   /** The value behind a handle, in the shape and type that the handle has: tensors that were reshaped or cast share their data. */
   lazy({dataId, shape, dtype}: TensorInfo): LazyValue {
     const entry = this.entryOf(dataId);
@@ -87,6 +96,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     const lazy = this.data.has(dataId) ? this.entryOf(dataId).lazy : undefined;
     const gone = super.disposeData(dataId, force);
     if (gone && lazy && --lazy.handles === 0) this.live.delete(lazy);
+    if (gone) this.observer?.disposed(dataId);
     return gone;
   }
 
@@ -121,6 +131,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     this.data.set(dataId, this.withLazyValues(entry) as never);
     value.handles++;
     if (value.producer) this.live.add(value);
+    this.observer?.made(dataId, {madeBy: value.producer?.kernel ?? 'jit', dtype: value.dtype, shape: value.shape});
     return {dataId, shape: [...value.shape], dtype: value.dtype};
   }
 

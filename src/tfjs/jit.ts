@@ -7,8 +7,10 @@
  * recording; where such a tensor has been disposed since (an optimiser's new learning rate), the function is recorded again.
  */
 import {engine, type Tensor, tidy, type Variable} from '@tensorflow/tfjs-core';
+import {debugging} from '../core/debug.js';
 import {GpdError} from '../core/error.js';
 import {BACKEND_NAME, type OnnxruntimeBackend} from './backend.js';
+import {traceStepLeaks} from './leak-check.js';
 import {makePlan} from './plan.js';
 import {record} from './record.js';
 import type {Compiled} from './runtime.js';
@@ -66,6 +68,7 @@ export function jit<A extends Tensor[], R extends JitResult>(fn: (...args: A) =>
   let count = 0;
   const call = (...args: A): R => {
     const backend = currentBackend();
+    if (debugging('leak')) traceStepLeaks(backend);
     const signature = signatureOf(args);
     const known = recordings.get(signature);
     const inputs = known && inputsOf(known, backend, args);

@@ -1,5 +1,6 @@
 /** From values that are wanted to an ordered list of calls, a key that says what is the same, and a graph. */
 import type {Graph, Model} from '../onnx/graph.js';
+import {callText} from './describe.js';
 import {Lowering, type StrategyChooser} from './lowering.js';
 import {identity, type LazyCall, type LazyValue, type Permutation} from './value.js';
 
@@ -70,6 +71,8 @@ export interface LoweredPlan {
   outputNames: readonly string[];
   /** The order of dimensions in which each wanted value comes out. */
   layouts: readonly Permutation[];
+  /** Names of nodes, with the call that each was made for. */
+  origins: ReadonlyMap<string, string>;
 }
 
 const OPSET = 20; // Gelu, and every operator that the kernels are lowered to
@@ -88,7 +91,13 @@ export function lowerPlan({calls, leaves, wanted}: Plan, chooser?: StrategyChoos
   const g = new Lowering(chooser);
   const inputNames = leaves.map((_, i) => `in${i}`);
   for (const [i, leaf] of leaves.entries()) g.feed(leaf, inputNames[i]!);
-  for (const call of calls) call.entry.lower(g, call.inputs, call.attrs, call.outputs);
+  const origins = new Map<string, string>();
+  for (const call of calls) {
+    const before = g.graph.nodes.length;
+    call.entry.lower(g, call.inputs, call.attrs, call.outputs);
+    const text = callText(call);
+    for (const node of g.graph.nodes.slice(before)) origins.set(node.name, text);
+  }
   const results = wanted.map((v) => g.any(v));
   // An output must be a node's own: a value may be wanted twice, or be an input itself.
   g.graph.outputs = results.map(({value}, i) => g.graph.op('Identity', [value], {}, {name: `out${i}`}));
@@ -98,5 +107,6 @@ export function lowerPlan({calls, leaves, wanted}: Plan, chooser?: StrategyChoos
     inputNames,
     outputNames: g.graph.outputs.map((v) => v.name),
     layouts: results.map(({perm}, i) => perm ?? identity(wanted[i]!.shape.length)),
+    origins,
   };
 }

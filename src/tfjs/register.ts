@@ -2,6 +2,7 @@
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-layers'; // for Node, TensorFlow.js registers its gradients here and nowhere else
 import {
+  findBackend,
   getGradient,
   getKernelsForBackend,
   type KernelConfig,
@@ -14,20 +15,10 @@ import {
   type TensorInfo,
 } from '@tensorflow/tfjs-core';
 import {GpdError} from '../core/error.js';
-import {loadSyncRuntime} from '../onnx/sync-session.js';
 import {BACKEND_NAME, OnnxruntimeBackend} from './backend.js';
+import {type BackendOptions, createRuntime} from './backend-options.js';
 import {type KernelEntry, SHARES_DATA} from './kernel-entry.js';
 import {hostKernels, kernels, viewKernels} from './kernels/index.js';
-import {Runtime} from './runtime.js';
-
-export interface BackendOptions {
-  /** Where graphs run. Default cpu. */
-  provider?: 'cpu' | 'webgpu' | 'cuda';
-  /** Threads of the cpu provider; default: the runtime's choice. */
-  threads?: number;
-  /** Write onnxruntime's profile of every graph to files that begin so, when the backend is disposed. */
-  profilePrefix?: string;
-}
 
 /** The inputs of a call in the order of the entry, and the attributes with the names of those that are there. */
 function argumentsOf(entry: KernelEntry, {inputs, attrs = {}}: Call): {infos: TensorInfo[]; attributes: object} {
@@ -95,27 +86,34 @@ async function loadGradients(): Promise<void> {
   }
 }
 
-let registered = false;
+/** The kernels are registered once, for whichever backend has the name. */
+let hasKernels = false;
+let current: {backend: OnnxruntimeBackend; options: string} | undefined;
+
+/** The backend that has been registered, if it is there still and was made with the same options. */
+function registered(options: string): OnnxruntimeBackend | undefined {
+  if (!current || findBackend(BACKEND_NAME) !== current.backend) return undefined;
+  if (current.options === options) return current.backend;
+  throw new GpdError('ENGINE_FAILED', `the backend '${BACKEND_NAME}' is registered with other options: ${current.options}`, {
+    hint: `tf.removeBackend('${BACKEND_NAME}') first, which disposes of its tensors`,
+  });
+}
 
 /** Makes `onnxruntime` the current TensorFlow.js backend. */
-export async function registerOnnxruntimeBackend({
-  provider = 'cpu',
-  threads,
-  profilePrefix,
-}: BackendOptions = {}): Promise<OnnxruntimeBackend> {
-  await loadGradients();
-  const native = await loadSyncRuntime();
-  const options = {
-    executionProviders: [provider],
-    logSeverityLevel: 4, // a run that fails throws
-    enableMemPattern: false, // each graph's own plan of its memory costs more than it saves: 720 → 555 MB for ResNet-18
-    ...(threads !== undefined && {intraOpNumThreads: threads}),
-    ...(profilePrefix !== undefined && {enableProfiling: true, profileFilePrefix: profilePrefix}),
-  };
-  const backend = new OnnxruntimeBackend(new Runtime(native, options));
-  if (!registered) for (const config of getKernelsForBackend('cpu')) registerKernel(configOf(config));
-  registered = true;
-  registerBackend(BACKEND_NAME, () => backend, 0);
+export async function registerOnnxruntimeBackend(options: BackendOptions = {}): Promise<OnnxruntimeBackend> {
+  const text = JSON.stringify(options);
+  const known = registered(text);
+  if (!known) await register(new OnnxruntimeBackend(await createRuntime(options)), text);
   await setBackend(BACKEND_NAME);
-  return backend;
+  return current!.backend;
+}
+
+async function register(backend: OnnxruntimeBackend, options: string): Promise<void> {
+  await loadGradients();
+  if (!hasKernels) {
+    for (const config of getKernelsForBackend('cpu')) registerKernel(configOf(config));
+  }
+  hasKernels = true;
+  registerBackend(BACKEND_NAME, () => backend, 0);
+  current = {backend, options};
 }

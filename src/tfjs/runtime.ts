@@ -1,13 +1,29 @@
 /** Plans become sessions, once for each structure, and sessions are run. */
+import {dump} from '../core/debug.js';
 import {type Tensor, tensor} from '../core/tensor.js';
 import {modelBytes} from '../onnx/encode.js';
+import {readProfiles} from '../onnx/profile.js';
 import type {SyncRuntime, SyncSession} from '../onnx/sync-session.js';
+import {printModel} from '../onnx/text.js';
+import {planText} from './describe.js';
+import {findNonFinite, isFinite32, nonFiniteError} from './find-non-finite.js';
+import {type KernelTime, type ProfiledGraph, sumByKernel} from './kernel-times.js';
 import {type LoweredPlan, lowerPlan, makePlan, type Plan} from './plan.js';
 import {Chooser} from './strategies.js';
 import {isIdentity, type LazyData, type LazyValue, type Permutation, sizeOf} from './value.js';
 
 export interface Compiled extends Omit<LoweredPlan, 'model'> {
   session: SyncSession;
+  /** What it was made from, where numbers are checked. */
+  plan?: Plan;
+}
+
+/** What costs too much to be always on. */
+export interface RuntimeSwitches {
+  /** Stop at the first number that is not finite, and say which kernel made it. */
+  checkNumbers?: boolean;
+  /** Profile every graph, into files that begin so. */
+  profilePrefix?: string;
 }
 
 export interface RuntimeStatistics {
@@ -28,9 +44,13 @@ export class Runtime {
 
   readonly chooser: Chooser;
 
+  /** Graphs under profile: where the files of each are, and what its nodes were made for. */
+  private readonly profiled: {prefix: string; origins: ReadonlyMap<string, string>; session: SyncSession}[] = [];
+
   constructor(
     private readonly native: SyncRuntime,
     private readonly options: object,
+    private readonly switches: RuntimeSwitches = {},
   ) {
     this.chooser = new Chooser(native, options);
   }
@@ -54,10 +74,12 @@ export class Runtime {
     const inputs = new Map(leaves.map((leaf, i) => [compiled.inputNames[i]!, asTensor(leaf)]));
     const results = compiled.session.run(inputs, compiled.outputNames);
     this.statistics.runs++;
-    return compiled.outputNames.map((name, i) => {
+    const outputs = compiled.outputNames.map((name, i) => {
       const layout = compiled.layouts[i]!;
       return {data: results.get(name)!.data as LazyData, layout: isIdentity(layout) ? undefined : layout};
     });
+    if (compiled.plan && !outputs.every(({data}) => isFinite32(data))) this.refuseNonFinite(compiled.plan, leaves);
+    return outputs;
   }
 
   compile(plan: Plan): Compiled {
@@ -67,13 +89,55 @@ export class Runtime {
       this.cache.set(plan.key, known);
       return known;
     }
-    const lowered = lowerPlan(plan, this.chooser);
-    const {model, ...rest} = lowered;
-    const compiled = {...rest, session: this.native.open(modelBytes(model), this.optionsFor(plan))};
+    const compiled = this.open(plan);
     this.statistics.compiled++;
     this.cache.set(plan.key, compiled);
     if (this.cache.size > MAX_SESSIONS) this.evict();
     return compiled;
+  }
+
+  private open(plan: Plan): Compiled {
+    const {model, ...rest} = lowerPlan(plan, this.chooser);
+    dump('graph', 'step-calls.txt', () => planText(plan));
+    dump('graph', 'step.txt', () => printModel(model));
+    dump('graph', 'step.onnx', () => modelBytes(model));
+    const {profilePrefix, checkNumbers} = this.switches;
+    const prefix = profilePrefix && `${profilePrefix}-${this.profiled.length}`;
+    const profile = prefix && {enableProfiling: true, profileFilePrefix: prefix};
+    const session = this.native.open(modelBytes(model), {...this.optionsFor(plan), ...profile});
+    if (prefix) this.profiled.push({prefix, origins: rest.origins, session});
+    return {...rest, session, ...(checkNumbers && {plan})};
+  }
+
+  /** Ends the profiles, and sums what they say. */
+  kernelTimes(): KernelTime[] {
+    const graphs = this.profiled.map(({prefix, origins, session}): ProfiledGraph => {
+      session.endProfile();
+      return {origins, runs: readProfiles(`${prefix}_`)};
+    });
+    return sumByKernel(graphs);
+  }
+
+  /** The graph that gave a number that is not finite, once more, with what is in between. */
+  private refuseNonFinite(plan: Plan, leaves: readonly LazyValue[]): void {
+    const compute = (wanted: readonly LazyValue[]) => {
+      const {model, inputNames, outputNames} = lowerPlan({...plan, wanted}, this.chooser);
+      const session = this.native.open(modelBytes(model), this.options);
+      const used = new Set(model.graph.inputs.map((input) => input.name));
+      const feeds = inputNames.flatMap((name, i) => (used.has(name) ? [[name, asTensor(leaves[i]!)] as const] : []));
+      try {
+        const results = session.run(new Map(feeds), outputNames);
+        return outputNames.map((name) => results.get(name)!.data as LazyData);
+      } finally {
+        session.close();
+      }
+    };
+    const found = findNonFinite(
+      plan,
+      leaves.map((leaf) => leaf.data!),
+      compute,
+    );
+    if (found) throw nonFiniteError(found);
   }
 
   /** Every session has a pool of threads of its own, which costs more to start than small tensors take to compute. */

@@ -9,7 +9,8 @@ import '@tensorflow/tfjs-layers'; // for Node, TensorFlow.js registers its gradi
 import {findBackend, setBackend, version_core} from '@tensorflow/tfjs-core';
 import {trace} from '../core/debug.js';
 import {GpdError} from '../core/error.js';
-import {type BackendOptions, registerOnnxruntimeBackend} from './register.js';
+import type {BackendOptions} from './backend-options.js';
+import {registerOnnxruntimeBackend} from './register.js';
 
 export const backendNames = ['tensorflow', 'onnxruntime', 'cpu'] as const;
 export type BackendName = (typeof backendNames)[number];
@@ -131,6 +132,7 @@ export async function selectBackend(
   if (asked === 'auto') return selectAutomatically(host, options);
   if (asked === 'tensorflow') return selectTensorflow(host);
   if (asked === 'onnxruntime') return selectOnnxruntime('it was asked for', options);
-  await setBackend('cpu'); // registered with the import of register.ts
+  (findBackend('cpu') as unknown as {firstUse: boolean}).firstUse = false; // its advice to install another backend
+  await setBackend('cpu');
   return {name: 'cpu', reason: 'it was asked for'};
 }

@@ -1,0 +1,39 @@
+/** What a user may choose of the backend, and onnxruntime in these terms. */
+import {debugging, debugPath} from '../core/debug.js';
+import {missingFor, type ProviderName, providerUnavailable} from '../onnx/providers.js';
+import {loadSyncRuntime} from '../onnx/sync-session.js';
+import {kernelTimesText} from './kernel-times.js';
+import {Runtime} from './runtime.js';
+
+export interface BackendOptions {
+  /** Where graphs run. Default cpu. */
+  provider?: Extract<ProviderName, 'cpu' | 'webgpu' | 'cuda'>;
+  /** Threads of the cpu provider; default: the runtime's choice. */
+  threads?: number;
+  /** Stop at the first number that is not finite, and say which kernel made it; every graph keeps its inputs for that. */
+  checkNumbers?: boolean;
+  /** Write onnxruntime's profile of every graph to files that begin so; `runtime.kernelTimes()` sums them by kernel. */
+  profilePrefix?: string;
+}
+
+/** Sessions with these options. Throws PROVIDER_UNAVAILABLE before the runtime would say less. */
+export async function createRuntime(options: BackendOptions): Promise<Runtime> {
+  const {provider = 'cpu', threads, checkNumbers = debugging('nan')} = options;
+  const missing = missingFor(provider);
+  if (missing) throw providerUnavailable(provider, missing);
+  const sessionOptions = {
+    executionProviders: [provider],
+    logSeverityLevel: 4, // a run that fails throws
+    enableMemPattern: false, // each graph's own plan of its memory costs more than it saves: 720 → 555 MB for ResNet-18
+    ...(threads !== undefined && {intraOpNumThreads: threads}),
+  };
+  const profilePrefix = options.profilePrefix ?? (debugging('kernels') ? debugPath('kernels') : undefined);
+  const switches = {checkNumbers, ...(profilePrefix !== undefined && {profilePrefix})};
+  const runtime = new Runtime(await loadSyncRuntime(), sessionOptions, switches);
+  if (debugging('kernels')) process.once('exit', () => printKernelTimes(runtime));
+  return runtime;
+}
+
+function printKernelTimes(runtime: Runtime): void {
+  for (const line of kernelTimesText(runtime.kernelTimes())) process.stderr.write(`kernels: ${line}\n`);
+}
