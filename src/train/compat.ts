@@ -32,7 +32,7 @@ export const compatRules = {
   },
   activatedFeatures: {
     default: 'ReviewKD compares the maps of each stage before its last activation, as its authors do',
-    reference: 'it means to, but the activation that follows works in place: it compares the maps after it',
+    reference: 'it means to, but in ResNets the activation that follows works in place: their maps are compared after it',
   },
   narrowOrepa: {
     default: 'OREPA replaces every 3x3 convolution of stride 1 and padding 1',

@@ -1,6 +1,6 @@
 /**
  * Where ReviewKD looks into a network: the map of every stage before its last activation, and the pooled vector. The original means
- * the same, but its activations work in place: what it compares is the maps after them.
+ * the same, but in its ResNets the activations work in place: what it compares is the maps after them.
  */
 import type {Architecture, Layers} from '../models/layers.js';
 import {type Activation, type LayerOps, Walk} from '../models/walk.js';
@@ -62,16 +62,10 @@ function transformerTaps(layers: readonly string[]): string[] {
   return blocks.map((block) => `transformers.0.blocks.${block}.add2`);
 }
 
-/** The pointwise batch norms of four blocks, or the activations behind them. */
-const mobilenetTaps = (_: readonly string[], activated: boolean): string[] => [
-  ...[3, 5, 11, 13].map((block) => `model.${block}.${activated ? 5 : 4}`),
-  'model.14',
-];
-
 const tapsOfFamily: Readonly<Record<Architecture['family'], (layers: readonly string[], activated: boolean) => string[]>> = {
   resnet: residualTaps,
   'cifar-resnet': residualTaps,
-  mobilenet: mobilenetTaps,
+  mobilenet: () => ['model.3.4', 'model.5.4', 'model.11.4', 'model.13.4', 'model.14'],
   rvt: transformerTaps,
 };
 
