@@ -37,7 +37,16 @@ const owners: readonly [name: RegExp, owners: readonly string[]][] = [
   // Evaluation keeps the state of long runs; providers look for the libraries that they need; the runtime writes its profiles to files.
   [
     /^node:fs(\/|$)/,
-    ['src/core/', 'src/data/', 'src/eval/', 'src/onnx/providers.ts', 'src/onnx/profile.ts', 'src/cli/', 'src/commands/'],
+    [
+      'src/core/',
+      'src/data/',
+      'src/eval/',
+      'src/export/web/runtime.ts',
+      'src/onnx/providers.ts',
+      'src/onnx/profile.ts',
+      'src/cli/',
+      'src/commands/',
+    ],
   ],
   [/^node:/, ['src/']],
 ];

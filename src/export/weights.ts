@@ -1,0 +1,129 @@
+/**
+ * The student's weights under the names that PyTorch users load them by, batch norms kept or folded into their convolutions. What is
+ * kept loads into an unchanged torchvision or timm network: biases that merged branches left behind move into the running mean.
+ */
+import {GpdError} from '../core/error.js';
+import {float32ToHalf} from '../core/half.js';
+import {float32, type StateDict, sourceOf, type TensorSource, tensor, toFloat32, toFloat64} from '../core/tensor.js';
+import {type ArchName, archs, type PublishedArchitecture} from '../models/archs.js';
+import {manifestOf} from '../models/walk.js';
+import type {Model} from '../onnx/graph.js';
+import type {BatchNormModule, ConvModule, Module} from '../reparam/modules.js';
+
+export const batchNormChoices = ['keep', 'fold'] as const;
+export type BatchNormChoice = (typeof batchNormChoices)[number];
+export const weightNames = ['original', 'timm'] as const;
+export type WeightNames = (typeof weightNames)[number];
+
+type Weights = Map<string, TensorSource>;
+
+const refuse = (problem: string, hint: string): GpdError =>
+  new GpdError('EXPORT_REFUSED', `weights for PyTorch: ${problem}`, {hint});
+const HINT = 'give the checkpoint instead of the ONNX file: it has everything that PyTorch’s network needs';
+
+/** Each convolution with the batch norm behind it. */
+function pairsOf(modules: readonly Module[]): [ConvModule, BatchNormModule][] {
+  return modules.flatMap((m, i) => {
+    const next = modules[i + 1];
+    return m.kind === 'conv' && next?.kind === 'batchNorm' ? [[m, next] as [ConvModule, BatchNormModule]] : [];
+  });
+}
+
+/** Of an ONNX student: kernels and biases as they are. Transformers are refused, their queries carry the factor of the scores. */
+export function foldedWeights({graph}: Model): StateDict {
+  const odd = graph.nodes.find(({opType}) =>
+    ['MatMul', 'Attention', 'LayerNormalization', 'BatchNormalization'].includes(opType),
+  );
+  if (odd) throw refuse(`${odd} holds weights in another form than PyTorch's`, HINT);
+  const owned = graph.nodes.filter(({opType}) => opType === 'Conv' || opType === 'Gemm');
+  return new Map(
+    owned.flatMap(({name, inputs}) =>
+      ['weight', 'bias'].flatMap((leaf, i) => {
+        const source = inputs[i + 1]?.initializer;
+        if (source && source.dtype !== 'float32')
+          throw refuse(`${name}.${leaf} is ${source.dtype}`, 'give the float32 student');
+        return source ? [[`${name}.${leaf}`, source] as const] : [];
+      }),
+    ),
+  );
+}
+
+/** The layers of the network that a student was made of, where it is a published one. */
+export function modulesOf({metadata}: Model): readonly Module[] {
+  const name = metadata.get('gpd.arch') ?? '';
+  const published: PublishedArchitecture | undefined = archs[name as ArchName];
+  if (!published) throw refuse(`the layers of '${name}' are not known, so batch norms cannot be kept`, `${HINT}; or fold them`);
+  return manifestOf(published.build()).modules;
+}
+
+/** Batch norms that do nothing but add the bias: γ = √(1 + ε), σ² = 1, μ = 0. For weights whose real ones are folded already. */
+export function restoreBatchNorms(folded: StateDict, modules: readonly Module[]): StateDict {
+  const weights: Weights = new Map();
+  for (const m of modules) {
+    const [weight, bias] = ['weight', 'bias'].map((leaf) => folded.get(`${m.name}.${leaf}`));
+    if (weight) weights.set(`${m.name}.weight`, weight);
+    if (bias && m.kind === 'linear') weights.set(`${m.name}.bias`, bias);
+    const pair = pairsOf(modules).find(([conv]) => conv === m);
+    if (!pair) continue;
+    const [, {name, channels, eps}] = pair;
+    const filled = (value: number) => sourceOf(float32([channels], new Float32Array(channels).fill(value)));
+    weights.set(`${name}.weight`, filled(Math.sqrt(1 + eps)));
+    weights.set(`${name}.bias`, bias ?? filled(0));
+    weights.set(`${name}.running_mean`, filled(0));
+    weights.set(`${name}.running_var`, filled(1));
+    weights.set(`${name}.num_batches_tracked`, sourceOf(tensor('int64', [], BigInt64Array.of(0n))));
+  }
+  return weights;
+}
+
+/** γ·(x + b − μ)/σ + β = γ·(x − (μ − b))/σ + β: convolutions before a batch norm have no bias in torchvision and timm. */
+export function withoutBiases(stateDict: StateDict, modules: readonly Module[]): StateDict {
+  const weights: Weights = new Map(stateDict);
+  for (const [conv, norm] of pairsOf(modules)) {
+    const [bias, mean] = [weights.get(`${conv.name}.bias`), weights.get(`${norm.name}.running_mean`)];
+    if (conv.bias || !bias || !mean) continue;
+    const [b, mu] = [bias, mean].map((source) => toFloat64(source.read()).data) as [Float64Array, Float64Array];
+    weights.delete(`${conv.name}.bias`);
+    weights.set(
+      `${norm.name}.running_mean`,
+      sourceOf(
+        float32(
+          mean.shape,
+          mu.map((v, i) => v - b[i]!),
+        ),
+      ),
+    );
+  }
+  return weights;
+}
+
+/** Blocks in each stage of timm's mobilenetv1_100, whose layers are those of the original under other names. */
+const TIMM_STAGES = [1, 2, 2, 6, 2];
+const timmBlocks = TIMM_STAGES.flatMap((count, stage) => Array.from({length: count}, (_, i) => `blocks.${stage}.${i}`));
+const timmLayers: Readonly<Record<string, string>> = {0: 'conv_dw', 1: 'bn1', 3: 'conv_pw', 4: 'bn2'};
+
+/** timm/models/efficientnet.py, mobilenetv1_100 with act_layer=nn.ReLU. ResNets are called alike everywhere. */
+function timmName(key: string): string {
+  const [, block, layer, leaf] = /^model\.(\d+)\.(\d+)\.(.+)$/.exec(key) ?? [];
+  if (block === undefined) return key.replace(/^fc\./, 'classifier.');
+  const stem = layer === '0' ? 'conv_stem' : 'bn1';
+  return block === '0' ? `${stem}.${leaf}` : `${timmBlocks[Number(block) - 1]}.${timmLayers[layer!]}.${leaf}`;
+}
+
+export function renamed(stateDict: StateDict, names: WeightNames): StateDict {
+  const isMobileNet = stateDict.has('model.0.0.weight');
+  if (names === 'original' || !isMobileNet) return stateDict;
+  return new Map([...stateDict].map(([key, source]) => [timmName(key), source]));
+}
+
+/** Floats in half the bytes; counters stay. */
+export function inHalf(stateDict: StateDict): StateDict {
+  return new Map(
+    [...stateDict].map(([key, source]): [string, TensorSource] => {
+      if (source.dtype !== 'float32') return [key, source];
+      const {shape} = source;
+      const read = () => tensor('float16', shape, float32ToHalf(toFloat32(source.read()).data) as Uint16Array<ArrayBuffer>);
+      return [key, {dtype: 'float16', shape, read}];
+    }),
+  );
+}
