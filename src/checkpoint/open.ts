@@ -15,6 +15,7 @@ import {
   type PlainMap,
   type PlainScalar,
   type StorageRef,
+  type TensorRef,
 } from './plain-data.js';
 import {readSafetensors} from './safetensors.js';
 import {type CheckpointFormat, sniff} from './sniff.js';
@@ -59,6 +60,8 @@ export interface Checkpoint {
   readonly warnings: readonly string[];
   /** The whole object tree, for inspection. */
   readonly root: PlainData;
+  /** A tensor from anywhere in it, by its reference; `name` is for messages. */
+  tensor(ref: TensorRef, name: string): TensorSource;
   /** Compares the bytes behind these tensors (default: the whole state dict) with their CRC-32. Reads them in full. */
   verifyCrc(keys?: Iterable<string>): CrcReport;
   /** The checksums of the storages behind the state dict, each with the tensors that lie in it: for whoever reads the file anyway. */
@@ -108,6 +111,7 @@ function openTorch(source: ByteSource, file: TorchFile, options: OpenOptions): C
     ignored: ignoredEntries(root, stateDictKey, dict),
     warnings,
     root,
+    tensor: (ref, name) => lazyTensor(source, name, ref, file.locate),
     verifyCrc: (keys = stateDict.keys()) => verify(file, storageOf, keys),
     checksums: () => checksumsOf(file, storageOf),
     close: () => source.close(),
@@ -138,6 +142,9 @@ function openSafetensors(source: ByteSource, {ema, key}: OpenOptions): Checkpoin
     ignored: [],
     warnings: prefixWarning(keys, prefix),
     root: new Map<PlainData, PlainData>(metadata),
+    tensor: (_, name) => {
+      throw new Error(`${source.name} has no tree that could refer to '${name}'`);
+    },
     verifyCrc: () => ({checked: 0, bytes: 0, mismatches: [], notRecorded: tensors.size}),
     checksums: () => [],
     close: () => source.close(),

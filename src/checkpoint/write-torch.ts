@@ -64,13 +64,15 @@ export interface SaverContents {
   ampScaler?: Writable;
   stateDictEma?: StateDict;
   metric?: Writable;
+  /** Entries of our own, after the others: the original's loader takes what it knows by name. */
+  more?: ReadonlyMap<string, Writable>;
 }
 
 const SAVER_VERSION = 2; // timm/utils/checkpoint_saver.py
 
 /** The keys in the order of the original: readers exist that show them in this order. */
 export function saverLayout(contents: SaverContents): ReadonlyMap<string, Writable> {
-  const {epoch, arch, stateDict, optimizer, args, ampScaler, stateDictEma, metric} = contents;
+  const {epoch, arch, stateDict, optimizer, args, ampScaler, stateDictEma, metric, more = []} = contents;
   const entries: [string, Writable | undefined][] = [
     ['epoch', epoch],
     ['arch', arch],
@@ -81,6 +83,7 @@ export function saverLayout(contents: SaverContents): ReadonlyMap<string, Writab
     ['amp_scaler', ampScaler],
     ['state_dict_ema', stateDictEma && orderedStateDict(stateDictEma)],
     ['metric', metric],
+    ...more,
   ];
   return new Map(entries.filter((entry): entry is [string, Writable] => entry[1] !== undefined));
 }

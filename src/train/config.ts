@@ -73,13 +73,19 @@ const withGivenNulls = (values: [OptionName, unknown][], all: Given): [OptionNam
     return [name, found && (options[name].kind as Kind<unknown>).parse(found.value) === null ? null : value];
   });
 
+/** `resnet34:FILE` in its parts. The path may have colons. */
+export function staticTeacherOf({teacher}: TrainOptions): {arch: string; path: string} | undefined {
+  const match = /^([\w-]+):(.+)$/.exec(teacher ?? '');
+  return match ? {arch: match[1]!, path: match[2]!} : undefined;
+}
+
 /** Each with what to do. */
 function checkFit(c: TrainOptions): void {
   const mixes = c.mixup > 0 || c.cutmix > 0 || c['cutmix-minmax'] !== null;
   const problems: [boolean, string, string][] = [
     [c.kd !== null && c.teacher === null, `kd ${c.kd} needs a static teacher`, 'name it: --teacher resnet34:FILE'],
     [c.teacher !== null && c.kd === null, 'the static teacher is given, but nothing is learnt from it', 'add --kd dkd'],
-    [c.teacher !== null && !/^[\w-]+:./.test(c.teacher), `teacher ${c.teacher} does not say what it is`, 'write ARCH:FILE'],
+    [c.teacher !== null && !staticTeacherOf(c), `teacher ${c.teacher} does not say what it is`, 'write ARCH:FILE'],
     [c.pretrained !== null && c.initial !== null, 'pretrained and initial both say what to start from', 'leave one out'],
     [mixes && c['batch-size'] % 2 !== 0, `mixing pairs images, and ${c['batch-size']} is odd`, 'choose an even batch-size'],
     [mixes && !c['drop-last'], 'mixing pairs images, and the last batch may be odd', 'add --drop-last'],
