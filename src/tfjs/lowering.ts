@@ -27,6 +27,8 @@ export class Lowering {
   readonly graph = new Graph('step');
   private count = 0;
   private readonly laid = new Map<LazyValue, Laid[]>();
+  /** Values that repeat along some dimensions, physically 1 there: they are filled up only where an operator cannot broadcast. */
+  private readonly thin = new Map<LazyValue, Laid>();
 
   constructor(private readonly chooser?: StrategyChooser) {}
 
@@ -52,16 +54,28 @@ export class Lowering {
     this.laid.set(v, [{value, perm}]);
   }
 
-  /** Says what computes v. */
+  /** Says what computes v. Where `value` has ones for larger dimensions of v, its numbers repeat. */
   define(v: LazyValue, value: Value, perm: Permutation = identity(v.shape.length)): void {
-    this.laid.set(v, [{value, perm}]);
+    const repeats = perm.some((d, i) => value.dims[i] === 1 && v.shape[d] !== 1);
+    if (repeats) this.thin.set(v, {value, perm});
+    else this.laid.set(v, [{value, perm}]);
   }
 
   /** v as it exists. */
   any(v: LazyValue): Laid {
     const forms = this.laid.get(v);
-    if (!forms) throw new Error(`a ${v.dtype} value of shape [${v.shape}] is used before it is computed`);
-    return forms[0]!;
+    if (forms) return forms[0]!;
+    const {value, perm} = this.compact(v);
+    const full = this.op('Expand', [value, this.ints(perm.map((d) => v.shape[d]!))]);
+    this.laid.set(v, [{value: full, perm}]);
+    return {value: full, perm};
+  }
+
+  /** v as it exists, with ones along dimensions where it repeats: for operators that broadcast. */
+  compact(v: LazyValue): Laid {
+    const form = this.laid.get(v)?.[0] ?? this.thin.get(v);
+    if (!form) throw new Error(`a ${v.dtype} value of shape [${v.shape}] is used before it is computed`);
+    return form;
   }
 
   /** v in the order asked for; transposed once, however often it is asked for. */
@@ -70,9 +84,15 @@ export class Lowering {
     const forms = this.laid.get(v)!;
     const known = forms.find((f) => f.perm.every((p, i) => p === perm[i]));
     if (known) return known.value;
-    const value = this.op('Transpose', [first.value], {perm: perm.map((p) => first.perm.indexOf(p))});
+    const value = this.ordered(first, perm);
     forms.push({value, perm});
     return value;
+  }
+
+  /** A value in another order of its dimensions. */
+  ordered({value, perm: have}: Laid, perm: Permutation): Value {
+    const moves = perm.map((p) => have.indexOf(p));
+    return isIdentity(moves) ? value : this.op('Transpose', [value], {perm: moves});
   }
 
   /** v with its dimensions in TensorFlow.js's order. */
@@ -86,7 +106,7 @@ export class Lowering {
    */
   broadcastable(v: LazyValue, perm: Permutation): Value {
     const rank = perm.length;
-    if (v.shape.length === rank) return this.in(v, perm);
+    if (v.shape.length === rank) return this.laid.has(v) ? this.in(v, perm) : this.ordered(this.compact(v), perm);
     if (isIdentity(perm) || v.shape.length === 0) return this.plain(v);
     const full = [...new Array<number>(rank - v.shape.length).fill(1), ...v.shape];
     const permuted = perm.map((p) => full[p]!);

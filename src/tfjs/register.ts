@@ -17,6 +17,7 @@ import {
 import {GpdError} from '../core/error.js';
 import {BACKEND_NAME, OnnxruntimeBackend} from './backend.js';
 import {type BackendOptions, createRuntime} from './backend-options.js';
+import {registerGradients} from './gradients.js';
 import {type KernelEntry, SHARES_DATA} from './kernel-entry.js';
 import {hostKernels, kernels, viewKernels} from './kernels/index.js';
 
@@ -112,6 +113,7 @@ async function register(backend: OnnxruntimeBackend, options: string): Promise<v
   await loadGradients();
   if (!hasKernels) {
     for (const config of getKernelsForBackend('cpu')) registerKernel(configOf(config));
+    registerGradients();
   }
   hasKernels = true;
   registerBackend(BACKEND_NAME, () => backend, 0);

@@ -3,7 +3,7 @@ import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
 import type {Strategy} from '../strategies.js';
 import type {LazyValue} from '../value.js';
-import {blockSizes, canBlock, convolveBlocked} from './blocked-conv.js';
+import {BACKWARD, blockSizes, canBlock, convolveBlocked} from './blocked-conv.js';
 import {filterGradientStrategies} from './filter-gradient.js';
 import {each, overhang, pads, type Windows} from './window.js';
 
@@ -26,18 +26,23 @@ function spread(g: Lowering, dy: Value, weight: Value, {spans}: Windows, group: 
  * The same for stride 1, as a convolution of dy with the filters turned around and their two kinds of channels exchanged. Each
  * side is padded by what the windows reach minus the padding of the forward.
  */
-function turn(g: Lowering, weight: Value): Value {
+function turned(g: Lowering, {value, perm}: Laid): Laid {
   const end = -(2 ** 31 - 1); // before the first number: a slice backwards takes it too
-  const turned = g.op('Slice', [weight, g.ints([-1, -1]), g.ints([end, end]), g.ints([2, 3]), g.ints([-1, -1])]);
-  return g.op('Transpose', [turned], {perm: [1, 0, 2, 3]});
+  const axes = [perm.indexOf(0), perm.indexOf(1)]; // of height and width
+  const isPoint = axes.every((axis) => value.dims[axis] === 1);
+  const steps = [-1, -1];
+  return {
+    value: isPoint ? value : g.op('Slice', [value, ...[steps, [end, end], axes, steps].map((list) => g.ints(list))]),
+    perm,
+  };
 }
 function turnedPads({spans}: Windows): number[] {
   const reach = spans.map((s) => (s.kernel - 1) * s.dilation);
   const before = spans.map((s, i) => reach[i]! - s.before);
   return [...before, ...spans.map((s, i) => s.size + reach[i]! - (s.out + before[i]!))];
 }
-const convolveTurned = (g: Lowering, dy: Value, weight: Value, windows: Windows): Value =>
-  g.op('Conv', [dy, turn(g, weight)], {
+const convolveTurned = (g: Lowering, dy: Value, filter: Laid, windows: Windows): Value =>
+  g.op('Conv', [dy, g.ordered(turned(g, filter), IOHW_OF_HWIO)], {
     kernel_shape: each(windows.spans, 'kernel'),
     dilations: each(windows.spans, 'dilation'),
     pads: turnedPads(windows),
@@ -64,14 +69,14 @@ export function convolveInputGradient(
   const {perm} = windows;
   const spreading: Strategy = (h, [d, f]) => ({value: spread(h, h.in(d!, perm), weight(h, f!), windows, group), perm});
   if (group > 1 || !canTurn(windows)) return spreading(g, [dy, filter]);
-  const turning: Strategy = (h, [d, f]) => ({value: convolveTurned(h, h.in(d!, perm), weight(h, f!), windows), perm});
+  const turning: Strategy = (h, [d, f]) => ({value: convolveTurned(h, h.in(d!, perm), h.any(f!), windows), perm});
   const strategies: Record<string, Strategy> = {turning, spreading};
   const [, , inputs, outputs] = filter.shape as [number, number, number, number];
   for (const block of blockSizes) {
     if (!canBlock([outputs, inputs], block)) continue;
     strategies[`blocked${block}`] = (h, [d, f]) => {
-      const turned = turn(h, weight(h, f!));
-      return {value: convolveBlocked(h, h.in(d!, perm), turned, block, windows, turnedPads(windows)), perm};
+      const options = {block, windows, from: BACKWARD, padding: turnedPads(windows)};
+      return {value: convolveBlocked(h, h.in(d!, perm), turned(h, h.any(f!)), options), perm};
     };
   }
   return g.fastest(`conv dx ${JSON.stringify(windows)}`, [dy, filter], strategies);
@@ -83,22 +88,16 @@ export interface FilterShape {
 }
 const IOHW_OF_HWIO = [2, 3, 0, 1];
 
-/**
- * dw[i, j] = Σ x[out·stride + i·dilation]·dy[out], summed over images: a convolution of x with dy as its filters, where stride
- * and dilation change places and images are channels. [I, N, H, W] ∗ [O, N, H′, W′] → [I, O, kH, kW].
- */
 export function convolveFilterGradient(g: Lowering, x: LazyValue, dy: LazyValue, windows: Windows, shape: FilterShape): Laid {
   if (shape.depthwise) return depthwiseFilterGradient(g, x, dy, windows, shape);
   const strategies = filterGradientStrategies(windows, shape.filter);
   return g.fastest(`conv dw ${JSON.stringify(windows)}`, [x, dy], strategies);
 }
 
-export function correlateFilterGradient(g: Lowering, x: LazyValue, dy: LazyValue, windows: Windows): Laid {
-  const [n, c, h, w] = windows.perm as [number, number, number, number];
-  const value = crossCorrelate(g, g.in(x, [c, n, h, w]), g.in(dy, [c, n, h, w]), windows, 1);
-  return {value, perm: IOHW_OF_HWIO};
-}
-
+/**
+ * dw[c] = Σ x[out·stride + tap·dilation]·dy[out], summed over images: for each channel a convolution of x with dy as its filter, where
+ * stride and dilation change places and images are channels.
+ */
 function depthwiseFilterGradient(g: Lowering, x: LazyValue, dy: LazyValue, windows: Windows, shape: FilterShape): Laid {
   const [n, c, h, w] = windows.perm as [number, number, number, number];
   const images = g.in(x, [c, n, h, w]);

@@ -5,7 +5,7 @@ import type {Laid, Lowering} from '../lowering.js';
 import type {Strategy} from '../strategies.js';
 import {type LazyValue, sameShape} from '../value.js';
 import {activate, alongChannels, fusedInputs, refusesActivation} from './activation.js';
-import {blockSizes, canBlock, convolveBlocked} from './blocked-conv.js';
+import {blockSizes, canBlock, convolveBlocked, FORWARD} from './blocked-conv.js';
 import {convolveFilterGradient, convolveInputGradient} from './conv-gradients.js';
 import {convWindows, each, pads, refusesWindows, type Windows} from './window.js';
 
@@ -44,7 +44,7 @@ function fastestForward(g: Lowering, x: LazyValue, filter: LazyValue, windows: W
   for (const block of blockSizes) {
     if (!canBlock([outputs, inputs], block)) continue;
     strategies[`blocked${block}`] = (h, [a, f]) => ({
-      value: convolveBlocked(h, h.in(a!, windows.perm), plain.weight(h, f!), block, windows),
+      value: convolveBlocked(h, h.in(a!, windows.perm), h.any(f!), {block, windows, from: FORWARD}),
       perm: windows.perm,
     });
   }

@@ -1,12 +1,12 @@
 /**
  * The gradient of a dense convolution's filter, dw[r, s, i, o] = Σ x[n, y·stride + r·dilation, …, i]·dy[n, y, …, o]: a sum over images
- * and positions, for each tap (r, s) a product of two tall matrices. Four ways; which is fastest depends on the shape.
+ * and positions. Several ways; which is fastest depends on the shape.
  */
 import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
 import type {Strategies} from '../strategies.js';
-import {identity, type LazyValue} from '../value.js';
-import {correlateFilterGradient} from './conv-gradients.js';
+import {identity} from '../value.js';
+import {blockedRows, rows, wideRows} from './row-products.js';
 import {after, type Span, type Windows} from './window.js';
 
 /** The part of the padded image that tap number `tap` of the filter meets: first position, one after the last, step. */
@@ -40,32 +40,21 @@ function taps(g: Lowering, x: Value, {spans: [h, w]}: Windows, axes: readonly [n
 export function filterGradientStrategies(windows: Windows, filter: readonly number[]): Strategies {
   const [kH, kW, channels, out] = filter as [number, number, number, number];
   const [n, c, h, w] = windows.perm as [number, number, number, number];
-  const rows = (dy: LazyValue) => dy.shape[n]! * dy.shape[h]! * dy.shape[w]!;
-  const tall = (g: Lowering, dy: LazyValue) => g.reshape(g.in(dy, [n, h, w, c]), [rows(dy), out]);
   const asFilter = (g: Lowering, product: Value): Laid => ({
     value: g.reshape(product, [kH, kW, channels, out]),
     perm: identity(4),
   });
   return {
-    correlate: (g, [x, dy]) => correlateFilterGradient(g, x!, dy!, windows),
-    // One product a tap: nothing is copied but the slices.
+    rows: (g, [x, dy]) => rows(g, x!, dy!, windows, filter),
+    wideRows: (g, [x, dy]) => wideRows(g, x!, dy!, windows, filter),
+    ...blockedRows(windows, filter),
+    // One product a tap of two tall matrices [N·H·W, C] and [N·H·W, O].
     taps(g, [x, dy]) {
-      const right = tall(g, dy!);
-      const parts = taps(g, g.in(x!, [n, h, w, c]), windows, [1, 2]).map((tap) => g.reshape(tap, [rows(dy!), channels]));
+      const count = dy!.shape[n]! * dy!.shape[h]! * dy!.shape[w]!;
+      const right = g.reshape(g.in(dy!, [n, h, w, c]), [count, out]);
+      const parts = taps(g, g.in(x!, [n, h, w, c]), windows, [1, 2]).map((tap) => g.reshape(tap, [count, channels]));
       const products = parts.map((tap) => g.op('Gemm', [tap, right], {transA: 1}));
       return asFilter(g, products.length === 1 ? products[0]! : g.op('Concat', products, {axis: 0}));
-    },
-    // All taps side by side, [N·H·W, taps·C], and one product.
-    columns(g, [x, dy]) {
-      const parts = taps(g, g.in(x!, [n, h, w, c]), windows, [1, 2]).map((tap) => g.reshape(tap, [rows(dy!), channels]));
-      const columns = parts.length === 1 ? parts[0]! : g.op('Concat', parts, {axis: 1});
-      return asFilter(g, g.op('Gemm', [columns, tall(g, dy!)], {transA: 1}));
-    },
-    // The same with channels first, [taps·C, N·H·W]: no transposed operand.
-    channelRows(g, [x, dy]) {
-      const parts = taps(g, g.in(x!, [c, n, h, w]), windows, [2, 3]).map((tap) => g.reshape(tap, [channels, rows(dy!)]));
-      const columns = parts.length === 1 ? parts[0]! : g.op('Concat', parts, {axis: 0});
-      return asFilter(g, g.op('MatMul', [columns, tall(g, dy!)]));
     },
     // Image by image, [taps·C, H·W] each, added up: the operands fit into the cache.
     images(g, [x, dy]) {

@@ -225,11 +225,9 @@ const tile: KernelEntry = {
   infer: ([x], {reps}: {reps: number[]}) => [{dtype: x!.dtype, shape: x!.shape.map((d, i) => d * reps[i]!)}],
   lower(g, [x], {reps}: {reps: number[]}, [out]) {
     const {value, perm} = g.any(x!);
-    const repeats = perm.map((d) => reps[d]!);
-    // where only ones are repeated, Expand: it fills rows, Tile copies numbers
+    // where only ones are repeated, nothing yet: most operators broadcast
     const isExpansion = perm.every((d) => reps[d] === 1 || x!.shape[d] === 1);
-    const wanted = g.ints(isExpansion ? perm.map((d) => out!.shape[d]!) : repeats);
-    g.define(out!, g.op(isExpansion ? 'Expand' : 'Tile', [value, wanted]), perm);
+    g.define(out!, isExpansion ? value : g.op('Tile', [value, g.ints(perm.map((d) => reps[d]!))]), perm);
   },
 };
 

@@ -12,7 +12,7 @@ const onFloats = (formula: Formula, result?: LazyDType): KernelEntry => ({
   inputs: ['x'],
   infer: ([x]) => [{dtype: result ?? x!.dtype, shape: x!.shape}],
   lower(g, [x], attrs, [out]) {
-    const {value, perm} = g.any(x!);
+    const {value, perm} = g.compact(x!);
     g.define(out!, convert(g, formula(g, convert(g, value, 'float32'), attrs), out!.dtype), perm);
   },
 });
@@ -22,7 +22,7 @@ const onNumbers = (formula: Formula): KernelEntry => ({
   inputs: ['x'],
   infer: ([x]) => [{dtype: x!.dtype, shape: x!.shape}],
   lower(g, [x], attrs, [out]) {
-    const {value, perm} = g.any(x!);
+    const {value, perm} = g.compact(x!);
     const number = value.dtype === 'bool' ? convert(g, value, 'int32') : value;
     g.define(out!, convert(g, formula(g, number, attrs), out!.dtype), perm);
   },
@@ -101,7 +101,7 @@ const exp: KernelEntry = {
   inputs: ['x'],
   infer: ([x]) => [{dtype: 'float32', shape: x!.shape}],
   lower(g, [x], _, [out]) {
-    const {value, perm} = g.any(x!);
+    const {value, perm} = g.compact(x!);
     const number = value.dtype === 'float32' ? value : convert(g, value, 'float64');
     g.define(out!, convert(g, g.op('Exp', [number]), 'float32'), perm);
   },
@@ -132,7 +132,7 @@ export const unaryKernels: Readonly<Record<string, KernelEntry>> = {
   LogicalNot: {
     ...onFloats(op('Not'), 'bool'),
     lower(g, [x], _, [out]) {
-      const {value, perm} = g.any(x!);
+      const {value, perm} = g.compact(x!);
       g.define(out!, g.op('Not', [convert(g, value, 'bool')]), perm);
     },
   },
