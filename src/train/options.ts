@@ -320,11 +320,6 @@ export const options = {
     or: by({cnn: 0, rvt: 10, cifar: 0}),
     rvt: '--cooldown-epochs',
   }),
-  'adaptive-lr': optimisation('scale the learning rate by the losses before the first step', {
-    kind: toggle,
-    or: false,
-    cnn: '--adaptive_lr',
-  }),
   ema: optimisation('keep a moving average of the weights', {kind: toggle, or: true, cnn: '--model-ema', rvt: '--model-ema'}),
   'ema-decay': optimisation('its decay at each step', {
     kind: fraction,

@@ -74,6 +74,6 @@ export interface Position {
   readonly best: (Kept & {readonly weights: 'model' | 'ema'}) | undefined;
   /** The epochs so far. */
   readonly epochs: readonly EpochRow[];
-  /** Factor of all learning rates, where the run measured one. */
-  readonly lrScale: number;
+  /** Of the training set: another one makes another run. */
+  readonly images: number;
 }

@@ -1,0 +1,307 @@
+/** A training run: epochs of steps, what is measured after each, and what is written so that it can go on after any end. */
+
+import {fileSource} from '../core/bytes.js';
+import {GpdError} from '../core/error.js';
+import {readCheckpoint, writeCheckpoint} from './checkpoint.js';
+import {decidingDifferences, formatConfig, readConfig, resolveOptions} from './config.js';
+import {type Images, orderSeed, stepSizes, trainingBatches, validationBatch, validationBatches} from './images.js';
+import {drawMix} from './mixing.js';
+import type {TrainOptions} from './options.js';
+import {type Accuracy, type EpochRow, type Kept, noSums, type Position, type Sums, type Validation} from './position.js';
+import type {RunDirectory} from './run-directory.js';
+import {learningRate} from './schedules.js';
+import type {StartingPoint} from './starting-point.js';
+import {Steady, strategiesText, useStrategies} from './steady.js';
+import type {InitialState, StepMetrics} from './step-config.js';
+import {mixingOf, scheduleOf} from './step-settings.js';
+import {createTrainer, type Trainer} from './trainer.js';
+import {bestOf, type LabelledImages, validate} from './validate.js';
+
+/** What a person wants to see while it runs. */
+export interface RunProgress {
+  /** Images of the run so far, and altogether. */
+  readonly done: number;
+  readonly total: number;
+  readonly imagesPerSecond: number;
+  readonly epoch: number;
+  readonly loss: number | undefined;
+  readonly phase: 'training' | 'measuring' | 'preparing';
+}
+
+export interface RunOptions {
+  readonly options: TrainOptions;
+  readonly images: Images;
+  readonly start: StartingPoint;
+  readonly directory: RunDirectory;
+  readonly resume: boolean;
+  /** Ends the run after the step under way; it can be resumed. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: (progress: RunProgress) => void;
+  readonly onEpoch?: (epochs: readonly EpochRow[]) => Promise<void>;
+}
+
+export interface RunResult {
+  readonly complete: boolean;
+  readonly epochs: readonly EpochRow[];
+  readonly best: Position['best'];
+}
+
+/** With the same images three times over something else is wrong. */
+const MAX_ATTEMPTS = 3;
+
+export async function trainRun(options: RunOptions): Promise<RunResult> {
+  const run = new Run(options);
+  try {
+    await run.begin();
+    while (run.position.epoch < options.options.epochs) {
+      if (!(await run.epoch())) return run.result(false);
+    }
+    return run.result(true);
+  } finally {
+    run.end();
+  }
+}
+
+type Mutable<T> = {-readonly [K in keyof T]: T[K]};
+
+class Run {
+  readonly position: Mutable<Position>;
+  private readonly trainer: Trainer;
+  private readonly steady = new Steady();
+  private readonly sizes: readonly number[];
+  private lr = 0;
+
+  constructor(private readonly run: RunOptions) {
+    const {options, images, start, directory, resume} = run;
+    this.sizes = stepSizes(options, images.train.samples.length);
+    if (this.sizes.length === 0) {
+      const problem = `${images.train.samples.length} images fill no batch of ${options['batch-size']}`;
+      throw new GpdError('CONFIG_INVALID', problem, {hint: 'choose a smaller --batch-size, or --no-drop-last'});
+    }
+    directory.open({resume});
+    if (directory.has('strategies')) useStrategies(directory.read('strategies'));
+    this.position = {
+      ...{version: 1, config: formatConfig(options), images: images.train.samples.length},
+      ...{epoch: 0, step: 0, steps: 0, attempt: 0, sums: noSums(), kept: [], best: undefined, epochs: []},
+    };
+    this.trainer = createTrainer(start.config, {model: start.initial.state});
+  }
+
+  async begin(): Promise<void> {
+    const {options, directory, resume, start} = this.run;
+    const saved = resume ? this.newestState() : undefined;
+    directory.write('config', formatConfig(options));
+    this.show('preparing', undefined);
+    await this.warmUp();
+    directory.write('strategies', strategiesText());
+    if (saved) Object.assign(this.position, saved.position, {config: formatConfig(options)});
+    this.load(saved?.state ?? {model: start.initial.state});
+    directory.settle(this.position);
+    directory.rewindMetrics(this.position);
+    const {epoch, step} = this.position;
+    directory.log(saved ? `resumed at epoch ${epoch}, step ${step}` : 'started');
+    if (options['eval-first'] && !saved) await this.measureFirst();
+  }
+
+  end = (): void => this.trainer.dispose();
+  result = (complete: boolean): RunResult => ({complete, epochs: this.position.epochs, best: this.position.best});
+
+  /** Sizes and kinds of batches that will come, the most frequent last. */
+  private async warmUp(): Promise<void> {
+    const {options, images} = this.run;
+    const mixing = mixingOf(options);
+    const mixes = mixing.mixup > 0 || mixing.cutmix > 0 || mixing.minmax !== undefined;
+    await this.steady.warmUp(this.trainer, {
+      sizes: [...new Set(this.sizes)].reverse(),
+      mixed: !mixes ? [false] : mixing.probability < 1 ? [false, true] : [true],
+      evaluationSize: images.validation && validationBatch(options),
+    });
+  }
+
+  private load(state: InitialState): void {
+    this.trainer.load(state);
+    this.steady.settle();
+  }
+
+  /** Of the end of the last epoch, or of within the next. */
+  private newestState(): {state: InitialState; position: Position} | undefined {
+    const {directory, start, options} = this.run;
+    const found = (['step', 'last'] as const)
+      .filter((name) => directory.has(name))
+      .map((name) => {
+        const saved = readCheckpoint(fileSource(directory.file(name)), start.initial.state, start.config);
+        return {state: saved.state, position: this.positionOf(saved)};
+      })
+      .sort((a, b) => b.position.steps - a.position.steps)[0];
+    if (!found) return undefined;
+    const before = resolveOptions([readConfig(found.position.config, `${directory.file('config')}`)]);
+    const changed = decidingDifferences(before, options).filter((name) => name !== 'epochs');
+    const otherImages = found.position.images !== this.position.images;
+    if (changed.length === 0 && !otherImages) return found;
+    const what = otherImages ? `${found.position.images} images, not ${this.position.images}` : `another ${changed.join(', ')}`;
+    throw new GpdError('STATE_MISMATCH', `${directory.path}: the run was begun with ${what}`, {
+      at: directory.path,
+      hint: 'repeat its own options (config.yaml has them), or start another run with --out',
+    });
+  }
+
+  /** The original's checkpoints say which epoch they are of, and no more. */
+  private positionOf({position, epoch = -1}: {position: Position | undefined; epoch: number | undefined}): Position {
+    return position ?? {...this.position, epoch: epoch + 1, steps: (epoch + 1) * this.sizes.length};
+  }
+
+  private async measureFirst(): Promise<void> {
+    const validation = await this.measure();
+    if (validation) this.run.directory.log(`before the first step: ${describe(validation)}`);
+  }
+
+  private async measure(): Promise<Validation | undefined> {
+    const {images, options} = this.run;
+    if (!images.validation) return undefined;
+    let seen = 0;
+    return validate(this.trainer, {
+      batches: validationBatches(images.validation, options),
+      batchSize: validationBatch(options),
+      onBatch: (count) => {
+        seen += count;
+        this.show('measuring', undefined);
+      },
+    });
+  }
+
+  /** False where it was interrupted. */
+  async epoch(): Promise<boolean> {
+    const {images, options, signal} = this.run;
+    const {epoch, attempt} = this.position;
+    this.lr = learningRate(scheduleOf(options), epoch);
+    const batches = trainingBatches(images.train, options, {epoch, step: this.position.step, attempt});
+    let before = performance.now();
+    for await (const batch of batches) {
+      const metrics = await this.step(batch);
+      if (!metrics.applied) return this.diverged(metrics);
+      const now = performance.now();
+      this.count(metrics, batch.labels.length, (now - before) / 1000); // with the time that the images took
+      before = now;
+      if (signal?.aborted) {
+        await this.saveStep();
+        this.run.directory.log(`interrupted in epoch ${epoch}, after step ${this.position.step}`);
+        return false;
+      }
+      const every = options['save-every'];
+      if (every > 0 && this.position.step % every === 0 && this.position.step < this.sizes.length) await this.saveStep();
+    }
+    await this.finishEpoch();
+    return true;
+  }
+
+  private step({images, labels}: LabelledImages): Promise<StepMetrics> {
+    const {options} = this.run;
+    const {epoch, step, attempt} = this.position;
+    const mix = drawMix(mixingOf(options), {
+      ...{seed: orderSeed(options, attempt), epoch, batch: step, side: options['image-size']},
+    });
+    if (step === this.sizes.length - 1 && this.sizes.at(-1) !== this.sizes[0]) this.steady.settle();
+    return this.trainer.step({images, labels, ...(mix && {mix})}, {lr: this.lr, kdScale: epoch < options['gpd-start'] ? 0 : 1});
+  }
+
+  private count(metrics: StepMetrics, images: number, seconds: number): void {
+    const {sums} = this.position;
+    sums.images += images;
+    sums.seconds += seconds;
+    for (const [name, value] of numbersOf(metrics)) sums.metrics[name] = (sums.metrics[name] ?? 0) + value * images;
+    this.position.step++;
+    this.position.steps++;
+    const {epoch, step, steps} = this.position;
+    this.show('training', metrics.total_loss);
+    if (step % this.run.options['log-every'] !== 0) return;
+    const row = {kind: 'step', epoch, steps, lr: this.lr, metrics: {...metrics}, imagesPerSecond: rateOf(sums)} as const;
+    this.run.directory.record(row);
+  }
+
+  private show(phase: RunProgress['phase'], loss: number | undefined): void {
+    const {epoch, sums} = this.position;
+    const perEpoch = this.sizes.reduce((a, b) => a + b, 0);
+    const total = perEpoch * this.run.options.epochs;
+    this.run.onProgress?.({phase, loss, epoch, total, done: epoch * perEpoch + sums.images, imagesPerSecond: rateOf(sums)});
+  }
+
+  private async finishEpoch(): Promise<void> {
+    const {directory, onEpoch} = this.run;
+    const {epoch, steps, sums} = this.position;
+    this.steady.settle();
+    const validation = await this.measure();
+    const row: EpochRow = {
+      ...{kind: 'epoch', epoch, steps, lr: this.lr, images: sums.images, seconds: sums.seconds, imagesPerSecond: rateOf(sums)},
+      train: Object.fromEntries(Object.entries(sums.metrics).map(([name, sum]) => [name, sum / sums.images])),
+      ...(validation && {validation}),
+    };
+    this.rank(epoch, validation);
+    Object.assign(this.position, {epoch: epoch + 1, step: 0, sums: noSums(), epochs: [...this.position.epochs, row]});
+    await this.save('last');
+    directory.settle(this.position);
+    directory.remove('step');
+    directory.record(row);
+    const rest = validation ? `; ${describe(validation)}` : '';
+    directory.log(
+      `epoch ${epoch}: loss ${row.train['total_loss']?.toFixed(4)}${rest}; ${row.imagesPerSecond.toFixed(0)} images/s`,
+    );
+    await onEpoch?.(this.position.epochs);
+  }
+
+  /** As the original's saver: the best `keep`, and the best of all. Without validation images the newest is the best. */
+  private rank(epoch: number, validation: Validation | undefined): void {
+    const {metric, weights} = validation ? bestOf(validation) : {metric: epoch, weights: 'model' as const};
+    const own: Kept = {epoch, metric};
+    const ranked = [...this.position.kept, own].sort((a, b) => b.metric - a.metric || a.epoch - b.epoch);
+    this.position.kept = ranked.slice(0, this.run.options.keep);
+    if (!this.position.best || metric > this.position.best.metric) this.position.best = {...own, weights};
+  }
+
+  private saveStep = (): Promise<void> => this.save('step');
+
+  private async save(name: 'last' | 'step'): Promise<void> {
+    const {directory, options, start, images} = this.run;
+    const state = await this.trainer.state();
+    const metric = images.validation ? this.position.best?.metric : undefined;
+    const contents = {state, position: this.position, options, settings: start.config, lr: this.lr, metric};
+    directory.writeCheckpoint(name, (write) => writeCheckpoint(contents, write));
+    directory.write('strategies', strategiesText());
+  }
+
+  /** A loss or a gradient is no number: this step changed no weight, but statistics have seen it. */
+  private async diverged({total_loss, grad_norm}: StepMetrics): Promise<boolean> {
+    const {directory, options} = this.run;
+    const {epoch, step, attempt} = this.position;
+    const what = `epoch ${epoch}, step ${step}: the loss is ${total_loss}, the norm of the gradient ${grad_norm}`;
+    directory.log(what);
+    if (options['on-nan'] === 'rollback' && attempt < MAX_ATTEMPTS) {
+      this.rollBack();
+      return true;
+    }
+    const tried = attempt > 0 ? `, after ${attempt} other orders of the images` : '';
+    throw new GpdError('TRAINING_DIVERGED', `${what}${tried}`, {
+      at: directory.path,
+      hint: `lower --lr (it is ${this.lr}) or --clip-norm; ${directory.has('last') ? 'last.pth.tar has the weights of the epoch before' : 'no epoch was finished'}; --on-nan rollback tries other orders`,
+    });
+  }
+
+  private rollBack(): void {
+    const {directory, start} = this.run;
+    const attempt = this.position.attempt + 1;
+    const saved = directory.has('last')
+      ? readCheckpoint(fileSource(directory.file('last')), start.initial.state, start.config)
+      : undefined;
+    const {steps, epoch} = saved ? this.positionOf(saved) : {steps: 0, epoch: 0};
+    Object.assign(this.position, {steps, epoch, step: 0, sums: noSums(), attempt});
+    this.load(saved?.state ?? {model: start.initial.state});
+    directory.remove('step');
+    directory.log(`went back to the beginning of epoch ${epoch}, order ${attempt} of the images`);
+  }
+}
+
+const rateOf = ({images, seconds}: Sums): number => (seconds > 0 ? images / seconds : 0);
+const numbersOf = (metrics: StepMetrics): [string, number][] =>
+  Object.entries(metrics).filter((pair): pair is [string, number] => typeof pair[1] === 'number');
+
+const describe = (v: Validation): string =>
+  (Object.entries(v) as [string, Accuracy][]).map(([who, {top1}]) => `${who} ${top1.toFixed(2)} %`).join(', ');
