@@ -1,6 +1,7 @@
 /** `gpd eval` as a function: arguments in, one plain result out. Composes conversion, data and evaluation, which do not know each other. */
 
 import type {Dataset} from '../data/dataset.js';
+import {decodeImage} from '../data/image.js';
 import {loadBatches} from '../data/loader.js';
 import {openDataset} from '../data/open-dataset.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
@@ -59,9 +60,15 @@ export interface EvaluationRun {
   path: string | undefined;
 }
 
-export async function evaluateFiles(options: EvaluateFilesOptions): Promise<EvaluationRun> {
+export const evaluateFiles = async (options: EvaluateFilesOptions): Promise<EvaluationRun> =>
+  evaluateSubjects(await openSubjects(options.models, options), options);
+
+/** The same of models that are open already. */
+export async function evaluateSubjects(
+  subjects: readonly Subject[],
+  options: Omit<EvaluateFilesOptions, 'models'>,
+): Promise<EvaluationRun> {
   const choice = chooseProvider(options.provider);
-  const subjects = await openSubjects(options.models, options);
   const {recipe, reason} = chooseRecipe(subjects, options.recipe, options.overrides);
   const dataset = await openDataset(options.data, options.labels === undefined ? {} : {labels: options.labels});
   try {
@@ -91,7 +98,7 @@ interface Prepared {
 /** Prepared both ways after a `--fast` run: enough to see half a percent, a few seconds of work. */
 const FAST_CHECK_IMAGES = 500;
 
-async function run(options: EvaluateFilesOptions, prepared: Prepared): Promise<EvaluationRun> {
+async function run(options: Omit<EvaluateFilesOptions, 'models'>, prepared: Prepared): Promise<EvaluationRun> {
   const {subjects, dataset, recipe, settings} = prepared;
   const {onError, fast, signal, onProgress, workers, ema, gates} = options;
   const {batchSize} = settings;
@@ -107,6 +114,7 @@ async function run(options: EvaluateFilesOptions, prepared: Prepared): Promise<E
     subjects,
     session,
     total: order.length,
+    photographs: (indices) => Promise.all(Array.from(indices, async (i) => decodeImage(await dataset.samples[i]!.read()))),
     batches: (from) => loadBatches(dataset, {...load, indices: order.slice(from)}),
     state: options.resume ? file.read() : undefined,
     save: (state) => {
@@ -128,7 +136,10 @@ async function run(options: EvaluateFilesOptions, prepared: Prepared): Promise<E
   return {evaluation, path: saved && !outcome.complete ? file.path : undefined};
 }
 
-const sessionOf = ({threads, strict, device}: EvaluateFilesOptions, provider: ProviderName): SessionOptions => ({
+const sessionOf = (
+  {threads, strict, device}: Omit<EvaluateFilesOptions, 'models'>,
+  provider: ProviderName,
+): SessionOptions => ({
   provider,
   strict,
   deviceId: device,

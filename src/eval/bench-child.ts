@@ -1,6 +1,6 @@
 /** A program of its own: one session in one process, so that models share neither memory, threads nor caches. */
 import {float32ToHalf} from '../core/half.js';
-import {fillUniform} from '../core/random.js';
+import {fillUniform, random} from '../core/random.js';
 import {elementCount, float32, type Tensor, tensor} from '../core/tensor.js';
 import {openSession, preloadRuntime, type Session} from '../onnx/session.js';
 import type {ChildTask, Order, Report, RoundOrder} from './bench-protocol.js';
@@ -9,11 +9,17 @@ let session: Session | undefined;
 let inputs = new Map<string, Tensor>();
 
 function inputOf({input: {name, dtype, shape}}: ChildTask): Map<string, Tensor> {
+  if (dtype === 'uint8') return new Map([[name, tensor('uint8', shape, bytes(elementCount(shape)))]]);
   const data = new Float32Array(elementCount(shape));
   fillUniform(data, 'bench', -1.7, 1.7);
   const value =
     dtype === 'float16' ? tensor('float16', shape, float32ToHalf(data) as Uint16Array<ArrayBuffer>) : float32(shape, data);
   return new Map([[name, value]]);
+}
+
+function bytes(count: number): Uint8Array<ArrayBuffer> {
+  const {integer} = random('bench');
+  return Uint8Array.from({length: count}, () => integer(256));
 }
 
 async function open(task: ChildTask): Promise<Report> {

@@ -3,7 +3,7 @@ import type {ProviderName} from '../onnx/providers.js';
 
 export interface ChildTask {
   path: string;
-  input: {name: string; dtype: 'float32' | 'float16'; shape: readonly number[]};
+  input: {name: string; dtype: 'float32' | 'float16' | 'uint8'; shape: readonly number[]};
   provider: ProviderName;
   deviceId?: number | undefined;
   threads?: number | undefined;

@@ -4,9 +4,10 @@
  */
 import {GpdError} from '../core/error.js';
 import type {Batch} from '../data/loader.js';
+import type {Image} from '../data/resample.js';
 import type {Session, SessionOptions} from '../onnx/session.js';
 import {LogHistogram} from './log-histogram.js';
-import {runImages} from './logits.js';
+import {runImages, runPhotographs} from './logits.js';
 import {largestDifference, type PairResult, PairTally} from './pair-tally.js';
 import type {Failures, RunState} from './run-state.js';
 import {type Score, scoreOf} from './scores.js';
@@ -30,6 +31,8 @@ export interface EvaluateOptions {
   total: number;
   /** The batches from the n-th image on, in order. */
   batches(from: number): AsyncIterable<Batch>;
+  /** Whole photographs by their index, for models that prepare them themselves. */
+  photographs?: (indices: Int32Array) => Promise<readonly Image[]>;
   session?: SessionOptions;
   /** Ends the run after the present batch: the result is partial. */
   signal?: AbortSignal | undefined;
@@ -181,9 +184,15 @@ class Evaluation {
 
   private async runAll(batch: Batch): Promise<Float32Array[]> {
     const outputs: Float32Array[] = [];
+    const {subjects, photographs} = this.options;
+    const takesPhotographs = (subject: Subject) => subject.input.dtype === 'uint8';
+    const whole = subjects.some(takesPhotographs) ? await photographs!(batch.indices) : [];
     for (const [m, session] of this.sessions.entries()) {
       const start = performance.now();
-      outputs.push(await runImages(session, this.options.subjects[m]!, batch.images));
+      const subject = subjects[m]!;
+      outputs.push(
+        await (takesPhotographs(subject) ? runPhotographs(session, subject, whole) : runImages(session, subject, batch.images)),
+      );
       const ms = performance.now() - start;
       this.runMs[m]! += ms;
       this.latencies[m]!.add(ms);

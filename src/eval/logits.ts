@@ -1,6 +1,7 @@
-/** Batches of any size through a model that may want a fixed one, or half precision. */
+/** Batches of any size through a model that may want a fixed one, half precision, or photographs as they are. */
 import {float32ToHalf} from '../core/half.js';
 import {type Tensor, tensor, toFloat32} from '../core/tensor.js';
+import type {Image} from '../data/resample.js';
 import type {Session} from '../onnx/session.js';
 import type {Subject} from './subject.js';
 
@@ -25,6 +26,7 @@ export async function runOutputs(
     const wanted = Math.min(group, count - start);
     const part = images.data.subarray(start * size, (start + wanted) * size);
     const filled = wanted === group ? part : padded(part, group * size);
+    if (input.dtype === 'uint8') throw new Error(`${input.name} takes photographs, not prepared images`);
     const feed = {dtype: input.dtype, shape: [group, ...shape], data: filled};
     const results = await session.run(new Map([[input.name, inDtype(feed)]]), outputs);
     for (const [i, name] of outputs.entries()) {
@@ -33,6 +35,22 @@ export async function runOutputs(
     }
   }
   return rows.map((own) => (own.length === 1 ? own[0]! : joined(own)));
+}
+
+/** The logits of photographs, prepared by the model itself. One by one: their sizes differ. A fixed batch is filled with the same. */
+export async function runPhotographs(
+  session: Session,
+  {input: {name, batch = 1}, output}: Interface & Pick<Subject, 'output'>,
+  photographs: readonly Image[],
+): Promise<Float32Array> {
+  const rows: Float32Array[] = [];
+  for (const {width, height, data} of photographs) {
+    const filled = batch === 1 ? new Uint8Array(data) : repeated(data, batch);
+    const results = await session.run(new Map([[name, tensor('uint8', [batch, height, width, 3], filled)]]), [output]);
+    const {data: logits} = toFloat32(results.get(output)!);
+    rows.push(logits.slice(0, logits.length / batch));
+  }
+  return joined(rows);
 }
 
 /** The logits. */
@@ -46,6 +64,12 @@ const inDtype = ({dtype, shape, data}: {dtype: 'float32' | 'float16'; shape: num
   dtype === 'float16'
     ? tensor('float16', shape, float32ToHalf(data) as Uint16Array<ArrayBuffer>)
     : tensor('float32', shape, data as Float32Array<ArrayBuffer>);
+
+function repeated(data: Uint8Array, times: number): Uint8Array<ArrayBuffer> {
+  const filled = new Uint8Array(data.length * times);
+  for (let i = 0; i < times; i++) filled.set(data, i * data.length);
+  return filled;
+}
 
 function padded(part: Float32Array, length: number): Float32Array {
   const filled = new Float32Array(length);

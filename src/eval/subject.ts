@@ -39,7 +39,8 @@ export interface Subject {
     side: number;
     /** Undefined: any. */
     batch: number | undefined;
-    dtype: 'float32' | 'float16';
+    /** 'uint8': photographs [N, H, W, 3] of any size, which the model prepares itself for a network of that side. */
+    dtype: 'float32' | 'float16' | 'uint8';
   };
   output: string;
   classes: number;
@@ -57,29 +58,43 @@ function refuse(path: string, problem: string, hint: string): never {
   throw new GpdError('SHAPE_MISMATCH', `${path}: ${problem}`, {at: path, hint});
 }
 
-/** [N, 3, S, S] in, float32 or float16; [N, classes] out. Throws SHAPE_MISMATCH for anything else. */
-function interfaceOf(path: string, {graph}: Model): Pick<Subject, 'input' | 'output' | 'classes'> {
-  const [input, ...others] = graph.inputs;
-  if (!input || others.length > 0)
-    refuse(path, `has ${graph.inputs.length} inputs`, 'a classifier with one input, the images, is expected');
-  const [batch, channels, height, width] = input.shape ?? [];
-  const isImages = input.shape?.length === 4 && channels === 3 && typeof height === 'number' && height === width;
-  const {dtype} = input;
-  if (!isImages || (dtype !== 'float32' && dtype !== 'float16')) {
-    const found = `${dtype}${formatShape(input.shape ?? [])}`;
-    refuse(path, `input '${input.name}' is ${found}`, 'images are given as float32[N, 3, S, S], S a fixed number');
+/** Pixels a side that a network behind its own preparation takes, as `gpd export` writes it into the metadata. */
+function preparedSide({metadata}: Model): number | undefined {
+  try {
+    const {side} = JSON.parse(metadata.get('gpd.preprocessing') ?? '{}');
+    return typeof side === 'number' ? side : undefined;
+  } catch {
+    return undefined;
   }
-  const logits = graph.outputs.find((v) => v.shape?.length === 2 && typeof v.shape[1] === 'number');
+}
+
+/** What the images are: [N, 3, S, S] as float32 or float16, or photographs [N, H, W, 3]. */
+function imagesOf(path: string, model: Model): Subject['input'] {
+  const [input, ...others] = model.graph.inputs;
+  if (!input || others.length > 0)
+    refuse(path, `has ${model.graph.inputs.length} inputs`, 'a classifier with one input, the images, is expected');
+  const {name, dtype, shape = []} = input;
+  const [first, channels, height, width] = shape;
+  const batch = typeof first === 'number' ? first : undefined;
+  const isSquare = shape.length === 4 && channels === 3 && typeof height === 'number' && height === width;
+  if (isSquare && (dtype === 'float32' || dtype === 'float16')) return {name, side: height, batch, dtype};
+  const side = preparedSide(model);
+  if (dtype === 'uint8' && width === 3 && side !== undefined) return {name, side, batch, dtype};
+  const found = `${dtype}${formatShape(shape)}`;
+  return refuse(path, `input '${name}' is ${found}`, 'images are given as float32[N, 3, S, S], S a fixed number');
+}
+
+/** Images in, [N, classes] out. Throws SHAPE_MISMATCH for anything else. */
+function interfaceOf(path: string, model: Model): Pick<Subject, 'input' | 'output' | 'classes'> {
+  const {graph} = model;
+  const logits = graph.outputs.find(
+    (v) => v.shape?.length === 2 && typeof v.shape[1] === 'number' && v.dtype.startsWith('float'),
+  );
   if (!logits) {
     const found = graph.outputs.map((v) => `'${v.name}' ${formatShape(v.shape ?? [])}`).join(', ');
     refuse(path, `no output is a table of logits: ${found}`, 'an output [N, classes] is expected');
   }
-  const fixed = typeof batch === 'number' ? batch : undefined;
-  return {
-    input: {name: input.name, side: height as number, batch: fixed, dtype},
-    output: logits.name,
-    classes: logits.shape![1] as number,
-  };
+  return {input: imagesOf(path, model), output: logits.name, classes: logits.shape![1] as number};
 }
 
 function sizeOf({graph}: Model, fileBytes: number | undefined): SubjectSize {

@@ -14,6 +14,8 @@ export interface SessionOptions {
   optimize?: 'disabled' | 'basic' | 'extended' | 'all';
   /** Where to write the graph as the runtime optimised it. */
   optimizedModelPath?: string;
+  /** As what. Default: ONNX. */
+  optimizedModelFormat?: 'onnx' | 'ort';
   /** Keep freed memory for later runs (default), or give it back: slower, but the peak is what one run needs. */
   arena?: boolean;
   /** Threads wait for work in a loop: a little faster for one session alone, slower beside any other thread. Default false. */
@@ -59,14 +61,20 @@ const failed = (what: string, error: unknown) =>
 
 /** Options in the runtime's words. */
 export function runtimeOptions(options: SessionOptions): InferenceSession.SessionOptions {
-  const {threads, optimize = 'all', optimizedModelPath, arena = true, spin = false} = options;
+  const {threads, optimize = 'all', optimizedModelPath, optimizedModelFormat = 'onnx', arena = true, spin = false} = options;
   const {provider = 'cpu', deviceId, strict = false, profilePrefix} = options;
   return {
     executionProviders: [deviceId === undefined ? provider : {name: provider, deviceId}],
     graphOptimizationLevel: optimize,
     enableCpuMemArena: arena,
     enableMemPattern: arena,
-    extra: {session: {intra_op: {allow_spinning: spin ? '1' : '0'}, ...(strict && {disable_cpu_ep_fallback: '1'})}},
+    extra: {
+      session: {
+        intra_op: {allow_spinning: spin ? '1' : '0'},
+        ...(strict && {disable_cpu_ep_fallback: '1'}),
+        ...(optimizedModelFormat === 'ort' && {save_model_format: 'ORT'}),
+      },
+    },
     ...(threads !== undefined && {intraOpNumThreads: threads}),
     ...(optimizedModelPath !== undefined && {optimizedModelFilePath: optimizedModelPath}),
     ...(profilePrefix !== undefined && {enableProfiling: true, profileFilePrefix: profilePrefix}),

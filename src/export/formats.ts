@@ -1,0 +1,128 @@
+/** THE table of formats: what a form is written as. Models run; weights are for PyTorch. */
+import {basename, join} from 'node:path';
+import {writeSafetensors} from '../checkpoint/write-safetensors.js';
+import {orderedStateDict, writeTorch} from '../checkpoint/write-torch.js';
+import {fileSource} from '../core/bytes.js';
+import type {StagedFile, Staging} from '../core/output.js';
+import type {StateDict} from '../core/tensor.js';
+import {type EncodeOptions, encodeModel, modelBytes} from '../onnx/encode.js';
+import type {Model} from '../onnx/graph.js';
+import {openSession} from '../onnx/session.js';
+import {type PageFacts, renderPage} from './web/page.js';
+import {findRuntime, RUNTIME_MODULE} from './web/runtime.js';
+
+export interface WriteOptions {
+  readonly externalData?: EncodeOptions['externalData'];
+  /** For the page of the web form. */
+  readonly page: Pick<PageFacts, 'name' | 'precision' | 'labels' | 'topK'>;
+}
+export interface Written {
+  /** Of all files. */
+  readonly bytes: number;
+  readonly files: readonly string[];
+  /** Of the model or the weights, until it is committed. */
+  readonly main: StagedFile;
+}
+
+export interface ModelFormat {
+  readonly kind: 'model';
+  /** Follows the name and the precision: `student.fp16.onnx`. */
+  readonly suffix: string;
+  readonly description: string;
+  /** Images are prepared inside, whatever else was asked for. */
+  readonly embeds: boolean;
+  write(model: Model, path: string, staging: Staging, options: WriteOptions): Promise<Written>;
+}
+export interface WeightsFormat {
+  readonly kind: 'weights';
+  readonly suffix: string;
+  readonly description: string;
+  write(weights: StateDict, path: string, staging: Staging): Written;
+}
+
+function stage(path: string, chunks: Iterable<Uint8Array>, staging: Staging): StagedFile & {bytes: number} {
+  const file = staging.create(path);
+  let bytes = 0;
+  for (const chunk of chunks) {
+    file.write(chunk);
+    bytes += chunk.length;
+  }
+  file.finish();
+  return {...file, bytes};
+}
+const sum = (files: readonly {bytes: number}[]): number => files.reduce((n, {bytes}) => n + bytes, 0);
+
+async function writeOnnx(
+  model: Model,
+  path: string,
+  staging: Staging,
+  {externalData = 'auto'}: WriteOptions,
+): Promise<Written> {
+  const encoded = encodeModel(model, {externalData, location: `${basename(path)}.data`});
+  // The numbers first: the model never lies there without them.
+  const external = encoded.external ? [stage(`${path}.data`, encoded.external.chunks(), staging)] : [];
+  const main = stage(path, encoded.chunks(), staging);
+  return {main, bytes: sum([main, ...external]), files: [main, ...external].map((file) => file.path)};
+}
+
+/** 'extended' is the most that runs on other machines too: beyond it the layout of kernels is that of this processor. */
+async function writeOrt(model: Model, path: string, staging: Staging): Promise<Written> {
+  const main = staging.create(path);
+  const session = await openSession(modelBytes(model), {
+    optimize: 'extended',
+    optimizedModelPath: main.temporaryPath,
+    optimizedModelFormat: 'ort',
+  });
+  await session.close();
+  const written = fileSource(main.temporaryPath);
+  written.close();
+  return {main, bytes: written.size, files: [path]};
+}
+
+async function writeWeb(model: Model, path: string, staging: Staging, {page}: WriteOptions): Promise<Written> {
+  const runtime = findRuntime().map(({name, read}) => stage(join(path, name), [read()], staging));
+  const main = stage(join(path, 'model.onnx'), [modelBytes(model)], staging);
+  const facts = {...page, model: 'model.onnx', runtime: RUNTIME_MODULE, modelBytes: main.bytes};
+  const html = stage(join(path, 'index.html'), [new TextEncoder().encode(renderPage(facts))], staging);
+  const all = [...runtime, main, html];
+  return {main, bytes: sum(all), files: all.map((file) => file.path)};
+}
+
+function weightsWriter(write: (weights: StateDict, sink: (bytes: Uint8Array) => void) => void): WeightsFormat['write'] {
+  return (weights, path, staging) => {
+    const main = staging.create(path);
+    let bytes = 0;
+    write(weights, (chunk) => {
+      bytes += chunk.length;
+      main.write(chunk);
+    });
+    main.finish();
+    return {main, bytes, files: [path]};
+  };
+}
+
+export const formats = {
+  onnx: {kind: 'model', suffix: '.onnx', description: 'ONNX', embeds: false, write: writeOnnx},
+  ort: {kind: 'model', suffix: '.ort', description: 'onnxruntime’s own format, optimised', embeds: false, write: writeOrt},
+  web: {
+    kind: 'model',
+    suffix: '.web',
+    description: 'a folder with a page that runs in a browser',
+    embeds: true,
+    write: writeWeb,
+  },
+  safetensors: {
+    kind: 'weights',
+    suffix: '.safetensors',
+    description: 'weights for PyTorch, safetensors',
+    write: weightsWriter((weights, sink) => writeSafetensors(weights, sink, {format: 'pt'})),
+  },
+  pth: {
+    kind: 'weights',
+    suffix: '.pth',
+    description: 'weights for PyTorch, a state dict',
+    write: weightsWriter((weights, sink) => writeTorch(orderedStateDict(weights), sink)),
+  },
+} as const satisfies Record<string, ModelFormat | WeightsFormat>;
+export type FormatName = keyof typeof formats;
+export const formatNames = Object.keys(formats) as FormatName[];
