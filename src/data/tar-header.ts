@@ -90,7 +90,8 @@ export function parsePax(bytes: Uint8Array): Map<string, string> | undefined {
   const records = new Map<string, string>();
   for (let at = 0; at < bytes.length; ) {
     const space = bytes.indexOf(0x20, at);
-    const digits = space < 0 ? '' : utf8.decode(bytes.subarray(at, space));
+    if (space < 0) return undefined;
+    const digits = utf8.decode(bytes.subarray(at, space));
     const length = /^[0-9]{1,9}$/.test(digits) ? Number(digits) : 0;
     const record = bytes.subarray(space + 1, at + length);
     const equals = record.indexOf(0x3d);

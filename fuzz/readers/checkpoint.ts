@@ -1,0 +1,25 @@
+/** What all fuzzers of checkpoints do with one: everything that inspection and conversion would. */
+import {describeTree, toJson} from '../../src/checkpoint/describe-tree.js';
+import {openCheckpoint} from '../../src/checkpoint/open.js';
+import {bufferSource} from '../../src/core/bytes.js';
+import {GpdError} from '../../src/core/error.js';
+import {recognise} from '../../src/models/recognise.js';
+
+export function readCheckpoint(bytes: Uint8Array): string {
+  const checkpoint = openCheckpoint(bufferSource(bytes, 'fuzz'));
+  describeTree(checkpoint.root);
+  for (const value of checkpoint.meta.values()) toJson(value);
+  checkpoint.verifyCrc();
+  for (const source of checkpoint.stateDict.values()) source.read(source.shape.map((d) => Math.ceil(d / 2)));
+  for (const source of checkpoint.stateDict.values()) source.read();
+  return `${checkpoint.stateDict.size} tensors, ${checkpoint.ignored.length} ignored, ${recognised(checkpoint)}`;
+}
+
+function recognised({stateDict, args}: ReturnType<typeof openCheckpoint>): string {
+  try {
+    return recognise(stateDict, args).arch.name;
+  } catch (error) {
+    if (error instanceof GpdError) return error.code;
+    throw error;
+  }
+}

@@ -1,0 +1,11 @@
+/** THE list of readers that are fuzzed. */
+import type {Reader} from '../reader.js';
+import {image} from './image.js';
+import {legacy} from './legacy.js';
+import {onnx} from './onnx.js';
+import {pickle} from './pickle.js';
+import {safetensors} from './safetensors.js';
+import {tar} from './tar.js';
+import {zip} from './zip.js';
+
+export const readers: readonly Reader[] = [pickle, zip, legacy, safetensors, onnx, tar, image];

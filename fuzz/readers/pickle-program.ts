@@ -1,0 +1,163 @@
+/** Random pickle programs: instructions as plain data, so that they can be bent, and their bytes. */
+import {allowedGlobals} from '../../src/checkpoint/pickle-globals.js';
+import {opcodes, refusedOpcodes} from '../../src/checkpoint/pickle-opcodes.js';
+import type {Random} from '../../src/core/random.js';
+import {u32, u64} from '../../test/checkpoint/assembler.js';
+import {anyNumber, chance, noise, pick, several, trickyNames} from '../dice.js';
+
+/** An opcode by name, with what follows it: a number, a text, bytes. */
+export interface Instruction {
+  op: string;
+  argument?: number | string | Uint8Array;
+  /** A length other than that of the argument. */
+  length?: number;
+}
+export type Program = Instruction[];
+
+const codes = new Map<string, number>([
+  ...Object.entries(opcodes).map(([byte, {name}]) => [name, Number(byte)] as const),
+  ...Object.entries(refusedOpcodes).map(([byte, [name]]) => [name, Number(byte)] as const),
+]);
+const names = [...codes.keys()];
+
+type Encode = (argument: NonNullable<Instruction['argument']>, length: number | undefined) => ArrayLike<number>;
+const content = (argument: number | string | Uint8Array): Uint8Array =>
+  argument instanceof Uint8Array ? argument : Buffer.from(String(argument));
+const wide = (n: number): bigint => (Number.isFinite(n) ? BigInt.asUintN(64, BigInt(Math.trunc(n))) : 0n);
+const short: Encode = (a, length = content(a).length) => [length & 255, ...content(a)];
+const counted: Encode = (a, length = content(a).length) => [...u32(length), ...content(a)];
+const longCounted: Encode = (a, length = content(a).length) => [...u64(wide(length)), ...content(a)];
+const byte: Encode = (a) => [Number(a) & 255];
+const four: Encode = (a) => u32(Number(a));
+const double: Encode = (a) => {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setFloat64(0, Number(a));
+  return bytes;
+};
+
+const encodings: Readonly<Record<string, Encode>> = {
+  ...{PROTO: byte, BININT: four, BININT1: byte, BININT2: (a) => [Number(a) & 255, (Number(a) >> 8) & 255], LONG1: short},
+  ...{BINFLOAT: double, FRAME: (a) => u64(wide(Number(a))), BINSTRING: counted, SHORT_BINSTRING: short, BINUNICODE: counted},
+  ...{SHORT_BINUNICODE: short, BINUNICODE8: longCounted, BINBYTES: counted, SHORT_BINBYTES: short, BINBYTES8: longCounted},
+  ...{BINPUT: byte, LONG_BINPUT: four, BINGET: byte, LONG_BINGET: four, GLOBAL: (a) => content(a)},
+};
+
+export function assemble(program: Program): Uint8Array {
+  const bytes = program.flatMap(({op, argument, length}) => {
+    const code = codes.get(op) ?? op.charCodeAt(0);
+    const encode = Object.hasOwn(encodings, op) ? encodings[op] : undefined;
+    return encode && argument !== undefined ? [code, ...Array.from(encode(argument, length))] : [code];
+  });
+  return Uint8Array.from(bytes);
+}
+
+const globals = [...allowedGlobals.values()].map(({module, name}) => `${module}\n${name}\n`);
+const strangers = [
+  'os\nsystem\n',
+  'builtins\neval\n',
+  'torch\nload\n',
+  'collections\nOrderedDict.__init__\n',
+  '__main__\nNet\n',
+  '\n\n',
+];
+const GLOBAL = (argument: string): Instruction => ({op: 'GLOBAL', argument});
+
+const scalars: readonly ((dice: Random) => Program)[] = [
+  () => [{op: 'NONE'}],
+  (dice) => [{op: chance(dice, 0.5) ? 'NEWTRUE' : 'NEWFALSE'}],
+  (dice) => [{op: pick(dice, ['BININT', 'BININT1', 'BININT2']), argument: anyNumber(dice)}],
+  (dice) => [{op: 'LONG1', argument: noise(dice, dice.integer(12))}],
+  (dice) => [{op: 'BINFLOAT', argument: anyNumber(dice) / 3}],
+  (dice) => [{op: pick(dice, ['BINUNICODE', 'SHORT_BINUNICODE', 'BINUNICODE8', 'BINSTRING']), argument: `k${dice.integer(9)}`}],
+  (dice) => [{op: 'BINUNICODE', argument: pick(dice, trickyNames)}],
+  (dice) => [{op: pick(dice, ['BINBYTES', 'SHORT_BINBYTES', 'BINBYTES8']), argument: noise(dice, dice.integer(9))}],
+  (dice) => [GLOBAL(chance(dice, 0.95) ? pick(dice, globals) : pick(dice, strangers))],
+  (dice) => [{op: 'BINGET', argument: dice.integer(6)}],
+];
+
+const text = (argument: string): Instruction => ({op: 'BINUNICODE', argument});
+const int = (argument: number): Instruction => ({op: 'BININT', argument});
+const marked = (items: readonly Program[], end: string): Program => [{op: 'MARK'}, ...items.flat(), {op: end}];
+const ints = (dice: Random, most: number): Program =>
+  marked(
+    several(dice, 3, () => [int(dice.integer(most))]),
+    'TUPLE',
+  );
+const emptyOrdered: Program = [GLOBAL('collections\nOrderedDict\n'), {op: 'EMPTY_TUPLE'}, {op: 'REDUCE'}];
+
+function storage(dice: Random): Program {
+  const kind = pick(dice, ['FloatStorage', 'FloatStorage', 'HalfStorage', 'LongStorage', 'ByteStorage', 'QInt8Storage']);
+  const id: Program[] = [[text('storage')], [GLOBAL(`torch\n${kind}\n`)], [text(String(dice.integer(3)))], [text('cpu')]];
+  return [...marked([...id, [int(dice.integer(20))]], 'TUPLE'), {op: 'BINPERSID'}];
+}
+
+function tensor(dice: Random): Program {
+  const rank = dice.integer(3);
+  const dims = (most: number) =>
+    marked(
+      Array.from({length: rank}, () => [int(dice.integer(most))]),
+      'TUPLE',
+    );
+  const parts = [storage(dice), [int(dice.integer(3))], dims(5), dims(5), [{op: 'NEWFALSE'}], emptyOrdered];
+  return [GLOBAL('torch._utils\n_rebuild_tensor_v2\n'), ...marked(parts, 'TUPLE'), {op: 'REDUCE'}];
+}
+
+const containers: readonly ((dice: Random, depth: number) => Program)[] = [
+  (dice, depth) => [{op: 'EMPTY_LIST'}, ...marked(values(dice, depth), 'APPENDS')],
+  (dice, depth) => [{op: 'EMPTY_LIST'}, ...value(dice, depth), {op: 'APPEND'}],
+  (dice, depth) => [{op: 'EMPTY_DICT'}, ...marked([...pairs(dice, depth)], 'SETITEMS')],
+  (dice, depth) => [{op: 'EMPTY_DICT'}, text('a'), ...value(dice, depth), {op: 'SETITEM'}],
+  (dice, depth) => marked(values(dice, depth), 'TUPLE'),
+  (dice, depth) => [...value(dice, depth), ...value(dice, depth), {op: pick(dice, ['TUPLE1', 'TUPLE2', 'TUPLE3'])}],
+  (dice, depth) => [{op: 'EMPTY_SET'}, ...marked(values(dice, depth), 'ADDITEMS')],
+  (dice, depth) => [...emptyOrdered, ...marked(pairs(dice, depth), 'SETITEMS'), {op: 'EMPTY_DICT'}, {op: 'BUILD'}],
+  (dice, depth) => [
+    ...[GLOBAL('argparse\nNamespace\n'), {op: 'EMPTY_TUPLE'}, {op: 'NEWOBJ'}, {op: 'EMPTY_DICT'}],
+    ...[...marked(pairs(dice, depth), 'SETITEMS'), {op: 'BUILD'}],
+  ],
+  (dice, depth) => [
+    GLOBAL(pick(dice, globals)),
+    ...marked(values(dice, depth), 'TUPLE'),
+    {op: pick(dice, ['REDUCE', 'NEWOBJ'])},
+  ],
+  (dice) => tensor(dice),
+  (dice) => storage(dice),
+  (dice) => [
+    GLOBAL('torch._utils\n_rebuild_parameter\n'),
+    ...marked([tensor(dice), [{op: 'NEWTRUE'}]], 'TUPLE'),
+    {op: 'REDUCE'},
+  ],
+  (dice) => [GLOBAL('torch\nSize\n'), ...ints(dice, 9), {op: 'TUPLE1'}, {op: 'REDUCE'}],
+  (dice) => [GLOBAL('numpy\ndtype\n'), text(pick(dice, ['f8', 'i4', 'b1', 'O8'])), {op: 'TUPLE1'}, {op: 'REDUCE'}],
+  (dice) => [
+    ...[GLOBAL('numpy.core.multiarray\nscalar\n'), GLOBAL('numpy\ndtype\n'), text('f8'), {op: 'TUPLE1'}, {op: 'REDUCE'}],
+    ...[{op: 'BINBYTES', argument: noise(dice, 8)}, {op: 'TUPLE2'}, {op: 'REDUCE'}],
+  ],
+  (dice) => [{op: pick(dice, names), argument: dice.integer(300)}],
+];
+
+const MAX_DEPTH = 4;
+
+export function value(dice: Random, depth = 0): Program {
+  const isScalar = depth >= MAX_DEPTH || chance(dice, 0.45);
+  const made = isScalar ? pick(dice, scalars)(dice) : pick(dice, containers)(dice, depth + 1);
+  return chance(dice, 0.2) ? [...made, chance(dice, 0.5) ? {op: 'MEMOIZE'} : {op: 'BINPUT', argument: dice.integer(6)}] : made;
+}
+const values = (dice: Random, depth: number): Program[] => several(dice, 4, () => value(dice, depth));
+const pairs = (dice: Random, depth: number): Program[] =>
+  several(dice, 3, (i) => [text(chance(dice, 0.9) ? `key${i}` : pick(dice, trickyNames)), ...value(dice, depth)]);
+
+/** A state dict with tensors, as the file's whole contents. */
+export const stateDict = (dice: Random): Program => [
+  ...emptyOrdered,
+  ...marked(
+    several(dice, 4, (i) => [text(chance(dice, 0.9) ? `layer.${i}.weight` : pick(dice, trickyNames)), ...tensor(dice)]),
+    'SETITEMS',
+  ),
+];
+
+export function program(dice: Random, root: Program): Program {
+  const protocol = pick(dice, [2, 2, 2, 3, 4, 5]);
+  const framed = protocol >= 4 && chance(dice, 0.5) ? [{op: 'FRAME', argument: assemble(root).length + 1}] : [];
+  return [{op: 'PROTO', argument: protocol}, ...framed, ...root, {op: 'STOP'}];
+}
