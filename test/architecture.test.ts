@@ -34,13 +34,14 @@ const owners: readonly [name: RegExp, owners: readonly string[]][] = [
   [/^sharp$/, ['src/data/']],
   [/^echarts$/, ['src/eval/report/']],
   // Parsers take bytes, never paths: files are opened on the lowest floor, by the readers of image sets, and by what the user types.
-  // Evaluation keeps the state of long runs; providers look for the libraries that they need; the runtime writes its profiles to files.
+  // Evaluation and training keep the state of long runs; providers look for the libraries that they need; the runtime writes its profiles to files.
   [
     /^node:fs(\/|$)/,
     [
       'src/core/',
       'src/data/',
       'src/eval/',
+      'src/train/',
       'src/export/web/runtime.ts',
       'src/onnx/providers.ts',
       'src/onnx/profile.ts',

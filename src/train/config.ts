@@ -86,7 +86,7 @@ function checkFit(c: TrainOptions): void {
     [c.kd !== null && c.teacher === null, `kd ${c.kd} needs a static teacher`, 'name it: --teacher resnet34:FILE'],
     [c.teacher !== null && c.kd === null, 'the static teacher is given, but nothing is learnt from it', 'add --kd dkd'],
     [c.teacher !== null && !staticTeacherOf(c), `teacher ${c.teacher} does not say what it is`, 'write ARCH:FILE'],
-    [c.pretrained !== null && c.initial !== null, 'pretrained and initial both say what to start from', 'leave one out'],
+    [c.pretrained !== null && c.initial !== null, 'pretrained and initial are two beginnings', 'leave one out'],
     [mixes && c['batch-size'] % 2 !== 0, `mixing pairs images, and ${c['batch-size']} is odd`, 'choose an even batch-size'],
     [mixes && !c['drop-last'], 'mixing pairs images, and the last batch may be odd', 'add --drop-last'],
     [c['rand-augment'] !== null && c['color-jitter'] > 0, 'RandAugment and color-jitter exclude each other', 'leave one out'],

@@ -158,14 +158,10 @@ class Run {
   private async measure(): Promise<Validation | undefined> {
     const {images, options} = this.run;
     if (!images.validation) return undefined;
-    let seen = 0;
     return validate(this.trainer, {
       batches: validationBatches(images.validation, options),
       batchSize: validationBatch(options),
-      onBatch: (count) => {
-        seen += count;
-        this.show('measuring', undefined);
-      },
+      onBatch: () => this.show('measuring', undefined),
     });
   }
 

@@ -57,7 +57,7 @@ export function filledUp(images: Tensor<'float32'>, size: number): Tensor<'float
 export interface ValidateOptions {
   readonly batches: AsyncIterable<LabelledImages>;
   readonly batchSize: number;
-  readonly onBatch?: (images: number) => void;
+  readonly onBatch?: () => void;
 }
 
 export async function validate(trainer: Trainer, {batches, batchSize, onBatch}: ValidateOptions): Promise<Validation> {
@@ -73,7 +73,7 @@ export async function validate(trainer: Trainer, {batches, batchSize, onBatch}: 
       tallies.emaStudent.add(ema.student, labels);
       if (ema.teacher) tallies.emaTeacher.add(ema.teacher, labels);
     }
-    onBatch?.(labels.length);
+    onBatch?.();
   }
   return {
     student: tallies.student.accuracy,
