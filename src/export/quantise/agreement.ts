@@ -16,7 +16,7 @@ export function agreementOf(reference: ArrayLike<number>, other: ArrayLike<numbe
     for (let i = 0; i < classes; i++) divergence += Math.exp(p[i]!) * (p[i]! - q[i]!);
     if (largest(p) === largest(q)) same++;
   }
-  return {images, divergence: divergence / images, sameTop1: (100 * same) / images};
+  return {images, divergence: Math.max(0, divergence / images), sameTop1: (100 * same) / images};
 }
 
 /** xᵢ − log Σ exp xⱼ, shifted by the largest so that nothing overflows. */

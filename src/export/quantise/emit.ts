@@ -151,8 +151,9 @@ class Emitter {
   }
 }
 
-/** Whether clamping to the levels does what the activation does. */
+/** Whether clamping to the levels does what the activation does, up to the rounding of the scale to float32. */
 function clipsWithin(affine: Affine, bounds: Unit['bounds']): boolean {
   const {low, high} = rangeOf(affine);
-  return low >= bounds.low && high <= bounds.high;
+  const rounding = 2 ** -23 * Math.max(-low, high);
+  return low >= bounds.low - rounding && high <= bounds.high + rounding;
 }

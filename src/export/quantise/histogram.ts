@@ -4,8 +4,8 @@
  * numbers alone, not on their order or on batches: bin i counts those with floor(x / width) = i.
  */
 
-/** On each side of zero. At least half of one side is in use: 8 bins a level of an 8-bit range, or more. */
-export const HALF = 4096;
+/** On each side of zero. At least half of one side is in use: 4 bins a level of an 8-bit range, or more. */
+export const HALF = 2048;
 /** Narrower bins would separate what float32 activations never do. */
 const MIN_WIDTH = 2 ** -40;
 

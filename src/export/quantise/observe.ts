@@ -61,19 +61,13 @@ function* groups(images: Tensor<'float32'>, batch: number | string | undefined):
     yield tensor('float32', [batch, ...shape], images.data.subarray(start * size, (start + batch) * size));
 }
 
-/** The distribution of each value, and how many images there were. */
-export async function observe(
-  model: Model,
-  values: readonly Value[],
-  batches: Batches,
-): Promise<{histograms: Map<Value, Histogram>; images: number}> {
-  const histograms = new Map(values.map((v) => [v, new Histogram()]));
-  let images = 0;
-  await forEachBatch(model, values, batches, 'exact', (tensors, n) => {
-    for (const [i, t] of tensors.entries()) histograms.get(values[i]!)!.add(t.data as Float32Array);
-    images += n;
+/** The distribution of each value. */
+export async function observe(model: Model, values: readonly Value[], batches: Batches): Promise<Map<Value, Histogram>> {
+  const histograms = values.map(() => new Histogram());
+  await forEachBatch(model, values, batches, 'exact', (tensors) => {
+    for (const [i, t] of tensors.entries()) histograms[i]!.add(t.data as Float32Array);
   });
-  return {histograms, images};
+  return new Map(values.map((v, i) => [v, histograms[i]!]));
 }
 
 /** [N, C, …] → [C] */
@@ -83,7 +77,11 @@ interface Reduction {
   readonly combine: (soFar: number, next: number, images: number) => number;
 }
 const mean: Reduction = {operator: 'ReduceMean', first: 0, combine: (sum, next, images) => sum + next * images};
-const maximum: Reduction = {operator: 'ReduceMax', first: Number.NEGATIVE_INFINITY, combine: Math.max};
+const maximum: Reduction = {
+  operator: 'ReduceMax',
+  first: Number.NEGATIVE_INFINITY,
+  combine: (soFar, next) => Math.max(soFar, next),
+};
 
 /** The runtime reduces: only [C] numbers a batch come back. Values are named, because they are looked up in a copy. */
 async function reduceChannels(model: Model, names: readonly string[], batches: Batches, reduction: Reduction) {

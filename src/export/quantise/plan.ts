@@ -117,7 +117,7 @@ export interface Selection {
   readonly units: ReadonlySet<Unit>;
   /** Activations that are integers between their makers and their users. */
   readonly quantised: ReadonlySet<Value>;
-  /** A value and the one whose range it shares. */
+  /** A value and the one whose range it shares, also where what moves it stays in float32. */
   readonly sameScale: ReadonlyMap<Value, Value>;
 }
 
@@ -127,11 +127,11 @@ export function select(graph: Graph, units: readonly Unit[], excluded: ReadonlyS
   const quantised = new Set<Value>();
   const sameScale = new Map<Value, Value>();
   for (const unit of units) {
+    if (unit.kind === 'move') sameScale.set(unit.output, sameScale.get(unit.inputs[0]!) ?? unit.inputs[0]!);
     const follows = unit.kind === 'weighted' || unit.inputs.every((v) => quantised.has(v));
     if (!follows || excluded.has(unit)) continue;
     active.add(unit);
     for (const input of unit.inputs) quantised.add(input);
-    if (unit.kind === 'move') sameScale.set(unit.output, sameScale.get(unit.inputs[0]!) ?? unit.inputs[0]!);
     if (!graph.outputs.includes(unit.output)) quantised.add(unit.output);
   }
   return {units: active, quantised, sameScale};

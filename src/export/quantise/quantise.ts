@@ -120,7 +120,7 @@ class Quantisation {
     const units = planUnits(model.graph);
     const selection = select(model.graph, units, new Set());
     const own = [...selection.quantised].filter((v) => !selection.sameScale.has(v));
-    const {histograms} = await observe(model, own, this.options.calibration);
+    const histograms = await observe(model, own, this.options.calibration);
     return {model, units, selection, histograms, equalised};
   }
 
