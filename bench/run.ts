@@ -6,6 +6,7 @@ import {cpus, totalmem} from 'node:os';
 import {benchConvert} from './convert.js';
 import {benchEval} from './eval.js';
 import {ms, timeCommand} from './measure.js';
+import {benchSoak} from './soak.js';
 import {benchTrainStep} from './train-step.js';
 
 function benchStartup(): void {
@@ -20,6 +21,7 @@ const benches: Readonly<Record<string, (filter: readonly string[]) => void | Pro
   convert: benchConvert,
   eval: benchEval,
   'train-step': benchTrainStep,
+  soak: benchSoak,
 };
 
 const words = process.argv.slice(2);

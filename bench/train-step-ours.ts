@@ -1,6 +1,6 @@
 /**
  * One side of `bench/train-step.ts`: trains a network on one random batch, as many steps as each line on stdin says, and answers with a
- * line of JSON. The line `peak` asks for the most memory that it ever held.
+ * line of JSON. The line `peak` asks for the most memory that it ever held, `memory` for what it holds now.
  */
 import {readFileSync} from 'node:fs';
 import {createInterface} from 'node:readline';
@@ -50,16 +50,16 @@ function stepOf({arch, shape, batch, classes}: StepSpec) {
   const [first, ...rest] = shape as [number, ...number[]];
   const physical = shape.length === 3 ? [batch, ...rest, first] : [batch, ...shape]; // NHWC, as a loader gives it
   const stream = random('train-step');
-  const labels = tf.tensor1d(
-    Array.from({length: batch}, () => stream.integer(classes)),
-    'int32',
-  );
-  const images = tf.randomNormal(physical, 0, 1, 'float32', 1);
-  tf.dispose(tf.tidy(() => forward(images))); // makes the variables
+  const numbers = {
+    images: Float32Array.from({length: physical.reduce((n, d) => n * d, 1)}, () => stream.normal()),
+    labels: Int32Array.from({length: batch}, () => stream.integer(classes)),
+  };
+  tf.dispose(tf.tidy(() => forward(tf.tensor(numbers.images, physical)))); // makes the variables
   return () => {
+    const [images, labels] = [tf.tensor(numbers.images, physical), tf.tensor1d(numbers.labels)]; // new ones, as from a loader
     const loss = step(images, labels) as tf.Scalar;
     const [value] = loss.dataSync();
-    loss.dispose();
+    tf.dispose([images, labels, loss]);
     return value!;
   };
 }
@@ -67,10 +67,16 @@ function stepOf({arch, shape, batch, classes}: StepSpec) {
 /** Of this program alone: what a parent held when it started a process counts in getrusage(). */
 const peakBytes = () => 1024 * Number(/VmHWM:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
 
+function memory() {
+  const {numTensors, numDataBuffers, numBytes} = tf.memory();
+  return {rssBytes: process.memoryUsage.rss(), tensors: numTensors, data: numDataBuffers, bytes: numBytes};
+}
+
 await registerOnnxruntimeBackend({threads: 2});
 const step = stepOf(spec);
 for await (const line of createInterface({input: process.stdin})) {
   if (line === 'peak') console.log(JSON.stringify({peakBytes: peakBytes()}));
+  else if (line === 'memory') console.log(JSON.stringify(memory()));
   else {
     const start = performance.now();
     let loss = Number.NaN;

@@ -5,10 +5,7 @@
  * multiplies matrices with the BLAS that it finds: Debian's default is the reference one, ten times slower than libopenblas0, and the
  * library in use is printed. `npm run bench -- train-step resnet20 vit` measures those alone.
  */
-import {type ChildProcessWithoutNullStreams, spawn, spawnSync} from 'node:child_process';
-import {join} from 'node:path';
-import {createInterface} from 'node:readline';
-import {build} from 'esbuild';
+import {spawn, spawnSync} from 'node:child_process';
 import {fillUniform} from '../src/core/random.js';
 import {float32} from '../src/core/tensor.js';
 import {gemmPeak} from '../src/eval/gemm.js';
@@ -16,46 +13,13 @@ import {macsOf, manifestOf, Walk} from '../src/models/walk.js';
 import {modelBytes} from '../src/onnx/encode.js';
 import {loadSyncRuntime} from '../src/onnx/sync-session.js';
 import {mb} from './measure.js';
+import {bundleOurs, Side} from './step-process.js';
 import {type StepSpec, stepSpecs} from './train-step-networks.js';
 import {torchProgram} from './train-step-torch.js';
 
 const ROUNDS = 7;
 const WARM_UP = 4; // ours: the step runs, is recorded, and once more where a slot has found its layout
 const python = '/usr/bin/python3';
-
-/** A child that answers each line with one line. */
-class Side {
-  private readonly answers: AsyncIterator<string>;
-  private errors = '';
-
-  constructor(
-    private readonly name: string,
-    private readonly child: ChildProcessWithoutNullStreams,
-  ) {
-    this.answers = createInterface({input: child.stdout})[Symbol.asyncIterator]();
-    child.stderr.on('data', (chunk: Buffer) => (this.errors += chunk.toString()));
-  }
-
-  private async ask<T>(line: string): Promise<T> {
-    this.child.stdin.write(`${line}\n`);
-    const {value, done} = await this.answers.next();
-    if (done) throw new Error(`${this.name} ended: ${this.errors}`);
-    return JSON.parse(value as string) as T;
-  }
-  train = (steps: number) => this.ask<{seconds: number; loss: number}>(String(steps));
-  async end(): Promise<{peakBytes: number; blas?: readonly string[]}> {
-    const answer = await this.ask<{peakBytes: number; blas?: readonly string[]}>('peak');
-    this.child.stdin.end();
-    return answer;
-  }
-}
-
-async function bundleOurs(): Promise<string> {
-  const outfile = join('build', 'bench-train-step-ours.mjs');
-  const options = {bundle: true, platform: 'node', format: 'esm', target: 'node20', packages: 'external'} as const;
-  await build({entryPoints: ['bench/train-step-ours.ts'], outfile, ...options, logLevel: 'warning'});
-  return outfile;
-}
 
 const hasTorch = () => spawnSync(python, ['-c', 'import torch, torchvision']).status === 0;
 
