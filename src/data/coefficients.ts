@@ -38,7 +38,7 @@ export interface Coefficients {
   readonly taps: number;
 }
 
-/** Outputs [from, from + length) of an axis that goes from `input` to `output` pixels. */
+/** Outputs [from, from + length) of an axis that goes from `input` to `output` pixels. Of the last input pixel a part may lie outside. */
 export interface Axis {
   readonly input: number;
   readonly output: number;
@@ -58,7 +58,7 @@ function compute({input, output, from, length}: Axis, {support, weight}: Filter)
   for (let i = 0; i < length; i++) {
     const center = (from + i + 0.5) * scale;
     const start = Math.max(0, Math.trunc(center - reach + 0.5));
-    const count = Math.min(input, Math.trunc(center + reach + 0.5)) - start;
+    const count = Math.min(Math.ceil(input), Math.trunc(center + reach + 0.5)) - start;
     let sum = 0;
     for (let k = 0; k < count; k++) {
       exact[k] = weight((k + start - center + 0.5) * (1 / stretch)); // x / stretch could differ in the last bit

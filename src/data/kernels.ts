@@ -124,7 +124,7 @@ function normalise(): w.WasmFunction {
 }
 
 export interface Kernels {
-  readonly memory: WasmMemory;
+  readonly memory: w.WasmMemory;
   horizontal(
     source: number,
     sourceStride: number,
@@ -139,21 +139,7 @@ export interface Kernels {
   vertical(source: number, stride: number, count: number, weights: number, target: number, length: number): void;
   normalise(source: number, end: number, tables: number, target: number, planeBytes: number): void;
 }
-export interface WasmMemory {
-  readonly buffer: ArrayBuffer;
-  grow(pages: number): number;
-}
-
-/** What Node has of the WebAssembly interface; its types come with the browser's library only. */
-declare const WebAssembly: {
-  Module: new (bytes: Uint8Array) => object;
-  Instance: new (module: object) => {exports: object};
-};
-
-let kernels: Kernels | undefined;
-const PAGE_BYTES = 65536;
-/** Above this the memory is given back after use: one huge image must not cost every later one. */
-const MAX_KEPT_BYTES = 32 * 1024 * 1024;
+const lend = w.lender<Kernels>(() => [horizontal(), vertical(), normalise()]);
 
 /** Lends the kernels with places for arrays of these sizes in their memory. */
 export function withKernels<R>(sizes: readonly number[], use: (kernels: Kernels, offsets: readonly number[]) => R): R {
@@ -163,12 +149,6 @@ export function withKernels<R>(sizes: readonly number[], use: (kernels: Kernels,
     offsets.push(bytes);
     bytes += roundUp(size + BLOCK, BLOCK); // kernels touch up to a block beyond the end
   }
-  kernels ??= new WebAssembly.Instance(new WebAssembly.Module(w.wasmModule([horizontal(), vertical(), normalise()])))
-    .exports as Kernels;
-  const missing = bytes - kernels.memory.buffer.byteLength;
-  if (missing > 0) kernels.memory.grow(Math.ceil(missing / PAGE_BYTES));
-  const result = use(kernels, offsets);
-  if (bytes > MAX_KEPT_BYTES) kernels = undefined;
-  return result;
+  return lend(bytes, (kernels) => use(kernels, offsets));
 }
 export const roundUp = (n: number, unit: number): number => Math.ceil(n / unit) * unit;

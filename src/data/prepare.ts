@@ -7,7 +7,7 @@ import type {Image} from './resample.js';
 
 export interface EvaluationOptions {
   readonly recipe: Geometry;
-  /** Let the JPEG decoder shrink: faster for large photographs, not exact. */
+  /** See `decodeFast`: not exact. */
   readonly fast: boolean;
 }
 export interface TrainingOptions {
@@ -20,6 +20,6 @@ export type PrepareOptions = EvaluationOptions | TrainingOptions;
 export async function prepare(bytes: Uint8Array, options: PrepareOptions): Promise<Image> {
   if ('transform' in options) return prepareTraining(bytes, options.transform, options.stream);
   const {recipe, fast} = options;
-  const image = await (fast ? decodeFast(bytes, recipe.resize) : decodeImage(bytes, (size) => neededPart(size, recipe)));
+  const image = await (fast ? decodeFast(bytes, recipe) : decodeImage(bytes, (size) => neededPart(size, recipe)));
   return preprocess(image, recipe);
 }

@@ -4,7 +4,7 @@
  */
 import {withKernels} from './kernels.js';
 import type {Recipe} from './recipe.js';
-import {type Box, type Image, neededBox, resample, type Size, sizeOf} from './resample.js';
+import {type Box, type Image, neededBox, resample, type Size, scaledSize, sizeOf} from './resample.js';
 
 /** The part of a recipe that is about places, not values. */
 export type Geometry = Pick<Recipe, 'resize' | 'crop' | 'interpolation'>;
@@ -31,15 +31,16 @@ function plan(full: Size, {resize, crop, interpolation}: Geometry) {
   return {options: {size, filter: interpolation, window}, at: [x.at, y.at] as const};
 }
 
-/** The pixels that `preprocess` needs of a photograph of that size. */
-export const neededPart = (full: Size, geometry: Geometry): Box => neededBox(full, plan(full, geometry).options);
+/** The pixels that `preprocess` needs of a photograph of that size, decoded at so many eighths of it. */
+export const neededPart = (full: Size, geometry: Geometry, eighths = 8): Box =>
+  neededBox(scaledSize(full, eighths), plan(full, geometry).options);
 
 export function preprocess(image: Image, geometry: Geometry): Image {
   const {crop} = geometry;
   const {options, at} = plan(sizeOf(image), geometry);
   const {size, window} = options;
   const isWhole = [size, window].every(({width, height}) => width === image.width && height === image.height);
-  const cut = isWhole && !image.part ? image : resample(image, options);
+  const cut = isWhole && (image.part?.eighths ?? 8) === 8 ? image : resample(image, options);
   return crop === undefined || (cut.width === crop && cut.height === crop) ? cut : padded(cut, crop, ...at);
 }
 

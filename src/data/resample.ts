@@ -10,8 +10,8 @@ export interface Image {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array; // [height, width, 3]
-  /** Where these pixels lie in the photograph, when only a part of it was decoded. */
-  readonly part?: {readonly left: number; readonly top: number; readonly of: Size};
+  /** Where these pixels lie in the photograph, when only a part of it was decoded, or at fewer eighths of its size than 8. */
+  readonly part?: {readonly left: number; readonly top: number; readonly of: Size; readonly eighths?: number};
 }
 export interface Size {
   readonly width: number;
@@ -35,6 +35,11 @@ export interface ResampleOptions {
 
 /** Of the whole photograph. */
 export const sizeOf = (image: Image): Size => image.part?.of ?? image;
+/** The photograph's size in pixels of that scale; where it is no whole number, the last pixel lies over the edge. */
+export const scaledSize = ({width, height}: Size, eighths: number): Size => ({
+  width: (width * eighths) / 8,
+  height: (height * eighths) / 8,
+});
 const whole = ({width, height}: Size): Box => ({left: 0, top: 0, width, height});
 const inside = (box: Box, {width, height}: Size) =>
   box.left >= 0 &&
@@ -45,7 +50,7 @@ const inside = (box: Box, {width, height}: Size) =>
   box.top + box.height <= height;
 
 export function resample(image: Image, options: ResampleOptions): Image {
-  const full = sizeOf(image);
+  const full = scaledSize(sizeOf(image), image.part?.eighths ?? 8);
   const {box = whole(full), size, window = whole(size)} = options;
   if (!inside(box, full) || !inside(window, size)) {
     throw new Error(

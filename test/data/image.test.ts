@@ -1,5 +1,4 @@
 import sharp, {type Sharp} from 'sharp';
-import {decodeFast} from '../../src/data/decode-fast.js';
 import {decodeImage} from '../../src/data/image.js';
 import {jpegFrame} from '../../src/data/image-kind.js';
 import {decodePpm, encodePpm} from '../../src/data/ppm.js';
@@ -104,15 +103,6 @@ describe('refused, with the reason', () => {
       await decodeImage(damaged).catch((error: unknown) => expect(error).toBeInstanceOf(Error));
     }
   });
-});
-
-test('fast decoding halves only where twice the size is left', async () => {
-  const file = await bytes(smooth(101, 80).jpeg({quality: 95}));
-  const halved = await decodeFast(file, 40);
-  expect([halved.width, halved.height]).toEqual([50, 40]);
-  expect(Math.abs(halved.data[20 * 50 * 3]! - 40)).toBeLessThan(3); // row 20 of 40 is row 40 of 80
-  expect(await decodeFast(file, 41)).toEqual(await decodeImage(file));
-  expect(await decodeFast(file, undefined)).toEqual(await decodeImage(file));
 });
 
 test('thumbnails', async () => {
