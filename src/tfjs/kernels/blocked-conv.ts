@@ -11,8 +11,9 @@ import {each, pads, type Windows} from './window.js';
 const DOMAIN = 'com.microsoft.nchwc';
 export const blockSizes = [16, 8] as const;
 
+/** Fewer channels than the processor's block make onnxruntime divide by zero, which ends the process. */
 export const canBlock = (weight: readonly [out: number, inputs: number], block: number): boolean =>
-  weight.every((n) => n % block === 0);
+  weight.every((n) => n % block === 0 && n >= blockSizes[0]);
 
 /** x [N, I, H, W] convolved with filters that are in blocks already; `shape` of the result [N, O, H′, W′]. */
 export function internalConvolution(
