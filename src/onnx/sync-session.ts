@@ -8,7 +8,11 @@ import {type DataOf, type DType, type Tensor, tensor} from '../core/tensor.js';
 /** The part of onnxruntime-node/dist/binding.d.ts that is used. It is not public: a test holds it to the installed version. */
 interface NativeSession {
   loadModel(buffer: ArrayBuffer, byteOffset: number, byteLength: number, options: object): void;
-  run(feeds: Record<string, unknown>, fetches: Record<string, null>, options: object): Record<string, NativeTensor>;
+  run(
+    feeds: Record<string, unknown>,
+    fetches: Record<string, NativeTensor | null>,
+    options: object,
+  ): Record<string, NativeTensor>;
   endProfiling(): void;
   dispose(): void;
 }
@@ -27,7 +31,8 @@ interface Common {
 }
 
 export interface SyncSession {
-  run(inputs: ReadonlyMap<string, Tensor>, outputs: readonly string[]): Map<string, Tensor>;
+  /** Outputs that `into` names are written there, and given back; the others get memory of their own. */
+  run(inputs: ReadonlyMap<string, Tensor>, outputs: readonly string[], into?: ReadonlyMap<string, Tensor>): Map<string, Tensor>;
   /** Writes the profile, where one was asked for. Later runs are not in it. */
   endProfile(): void;
   close(): void;
@@ -72,11 +77,12 @@ function open(
     profiling = false;
   };
   return {
-    run(inputs, outputs) {
-      const feeds = Object.fromEntries([...inputs].map(([name, t]) => [name, new NativeTensorClass(t.dtype, t.data, t.shape)]));
-      const fetches = Object.fromEntries(outputs.map((name) => [name, null]));
+    run(inputs, outputs, into) {
+      const native = (t: Tensor) => new NativeTensorClass(t.dtype, t.data, t.shape);
+      const feeds = Object.fromEntries([...inputs].map(([name, t]) => [name, native(t)]));
+      const fetches = Object.fromEntries(outputs.map((name) => [name, into?.has(name) ? native(into.get(name)!) : null]));
       const results = session.run(feeds, fetches, {});
-      return new Map(outputs.map((name) => [name, fromNative(results[name]!)]));
+      return new Map(outputs.map((name) => [name, into?.get(name) ?? fromNative(results[name]!)]));
     },
     endProfile,
     close() {

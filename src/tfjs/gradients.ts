@@ -72,9 +72,18 @@ const batchNormGradient: GradConfig = {
   },
 };
 
+/** dy is often one number a channel here (of a variance), and twice it is still that. */
+const squareGradient: GradConfig = {
+  kernelName: 'Square',
+  inputsToSave: ['x'],
+  gradFunc(dy, [x]) {
+    return {x: () => mul(mul(dy as Tensor, 2), x!)};
+  },
+};
+
 /** In place of TensorFlow.js's own, which must be loaded. */
 export function registerGradients(): void {
-  for (const config of [sumGradient, meanGradient, batchNormGradient]) {
+  for (const config of [sumGradient, meanGradient, squareGradient, batchNormGradient]) {
     unregisterGradient(config.kernelName);
     registerGradient(config);
   }

@@ -10,6 +10,7 @@ import {engine, type Tensor, tidy, type Variable} from '@tensorflow/tfjs-core';
 import {debugging} from '../core/debug.js';
 import {GpdError} from '../core/error.js';
 import {BACKEND_NAME, type OnnxruntimeBackend} from './backend.js';
+import {DoubleBuffer} from './double-buffer.js';
 import {traceStepLeaks} from './leak-check.js';
 import {makePlan} from './plan.js';
 import {record} from './record.js';
@@ -38,7 +39,7 @@ interface Recording {
   /** Layouts of the inputs when it was compiled. */
   layouts: readonly string[];
   /** Variables that get the last outputs, after those that are returned. */
-  updated: readonly string[];
+  updated: readonly {name: string; memory: DoubleBuffer}[];
   returned: readonly TypedShape[];
   single: boolean;
   nothing: boolean;
@@ -78,6 +79,7 @@ export function jit<A extends Tensor[], R extends JitResult>(fn: (...args: A) =>
       return tidy(() => fn(...args) as never) as R;
     }
     count++;
+    if (known) known.compiled.users--;
     const {recording, result} = recordCall(backend, fn, args);
     recordings.set(signature, recording);
     return result;
@@ -110,18 +112,25 @@ function recordCall<A extends Tensor[], R extends JitResult>(backend: Onnxruntim
   }
   const wanted = [...tensors.map((t) => backend.lazy(t)), ...updated.map(([, v]) => backend.lazy(v))];
   const plan = makePlan(wanted);
+  backend.runtime.trim(); // what the first call compiled, and what this recording replaces
   const compiled = backend.runtime.compile(plan);
+  compiled.users++;
   const sourceOf = sourceFinder(backend, args, before);
   const recording: Recording = {
     compiled,
     sources: plan.leaves.map(sourceOf),
     layouts: plan.leaves.map(layoutOf),
-    updated: updated.map(([name]) => name),
+    updated: updated.map(([name], i) => {
+      const at = tensors.length + i;
+      return {name, memory: new DoubleBuffer(wanted[at]!, compiled.layouts[at]!)};
+    }),
     returned: tensors.map(({dtype, shape}) => ({dtype: dtype as LazyDType, shape: [...shape]})),
     single: !Array.isArray(result),
     nothing: tensors.length === 0,
   };
+  backend.runtime.realize(wanted); // the plan just compiled; a barrier's could have another order
   backend.barrier();
+  for (const [i, {memory}] of recording.updated.entries()) memory.wrote(wanted[tensors.length + i]!);
   return {recording, result};
 }
 
@@ -183,7 +192,12 @@ function currentValue(
 }
 
 function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: readonly LazyValue[]): JitResult {
-  const results = backend.runtime.run(recording.compiled, inputs);
+  const named = variables();
+  const first = recording.returned.length;
+  const into = new Map(
+    recording.updated.map(({name, memory}, i) => [first + i, memory.next(backend.lazy(named[name]!))] as const),
+  );
+  const results = backend.runtime.run(recording.compiled, inputs, into);
   const value = (i: number, like: TypedShape) => {
     const made = new LazyValue(like.dtype, like.shape);
     made.data = results[i]!.data;
@@ -194,10 +208,11 @@ function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: reado
     const info = backend.handle(value(i, like));
     return engine().makeTensorFromDataId(info.dataId, info.shape, info.dtype, backend) as Tensor;
   });
-  const named = variables();
-  for (const [i, name] of recording.updated.entries()) {
+  for (const [i, {name, memory}] of recording.updated.entries()) {
     const variable = named[name]!;
-    backend.replace(variable.dataId, value(recording.returned.length + i, variable as unknown as TypedShape));
+    const updated = value(first + i, variable as unknown as TypedShape);
+    backend.replace(variable.dataId, updated);
+    memory.wrote(updated);
   }
   if (recording.nothing) return undefined;
   return recording.single ? returned[0]! : returned;

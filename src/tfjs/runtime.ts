@@ -14,6 +14,8 @@ import {isIdentity, type LazyData, type LazyValue, type Permutation, sizeOf} fro
 
 export interface Compiled extends Omit<LoweredPlan, 'model'> {
   session: SyncSession;
+  /** Recordings that will run it again. */
+  users: number;
   /** What it was made from, where numbers are checked. */
   plan?: Plan;
 }
@@ -69,10 +71,18 @@ export class Runtime {
     }
   }
 
-  /** Runs a compiled plan on numbers, in the order of its leaves; gives what was wanted, in order. */
-  run(compiled: Compiled, leaves: readonly LazyValue[]): {data: LazyData; layout: Permutation | undefined}[] {
+  /**
+   * Runs a compiled plan on numbers, in the order of its leaves; gives what was wanted, in order. `into` has memory for some of the
+   * results, in their physical order: what onnxruntime allocates itself is only free again after a garbage collection.
+   */
+  run(
+    compiled: Compiled,
+    leaves: readonly LazyValue[],
+    into: ReadonlyMap<number, Tensor> = new Map(),
+  ): {data: LazyData; layout: Permutation | undefined}[] {
     const inputs = new Map(leaves.map((leaf, i) => [compiled.inputNames[i]!, asTensor(leaf)]));
-    const results = compiled.session.run(inputs, compiled.outputNames);
+    const given = new Map([...into].map(([i, memory]) => [compiled.outputNames[i]!, memory]));
+    const results = compiled.session.run(inputs, compiled.outputNames, given);
     this.statistics.runs++;
     const outputs = compiled.outputNames.map((name, i) => {
       const layout = compiled.layouts[i]!;
@@ -106,7 +116,7 @@ export class Runtime {
     const profile = prefix && {enableProfiling: true, profileFilePrefix: prefix};
     const session = this.native.open(modelBytes(model), {...this.optionsFor(plan), ...profile});
     if (prefix) this.profiled.push({prefix, origins: rest.origins, session});
-    return {...rest, session, ...(checkNumbers && {plan})};
+    return {...rest, session, users: 0, ...(checkNumbers && {plan})};
   }
 
   /** Ends the profiles, and sums what they say. */
@@ -147,10 +157,21 @@ export class Runtime {
     return isSmall ? {...this.options, intraOpNumThreads: 1} : this.options;
   }
 
+  /** Closes the sessions that no recording uses: each holds as much memory as its largest run took. */
+  trim(): void {
+    for (const [key, {users, session}] of this.cache) {
+      if (users > 0) continue;
+      this.cache.delete(key);
+      session.close();
+    }
+  }
+
+  /** The session that was not used for longest, and is no recording's. */
   private evict(): void {
-    const [key, oldest] = this.cache.entries().next().value!;
-    this.cache.delete(key);
-    oldest.session.close();
+    const found = [...this.cache].find(([, {users}]) => users === 0);
+    if (!found) return;
+    this.cache.delete(found[0]);
+    found[1].session.close();
   }
 
   close(): void {
