@@ -5,6 +5,7 @@
 import {cpus, totalmem} from 'node:os';
 import {benchConvert} from './convert.js';
 import {benchEval} from './eval.js';
+import {benchInt8} from './int8.js';
 import {ms, timeCommand} from './measure.js';
 import {benchSoak} from './soak.js';
 import {benchTrainStep} from './train-step.js';
@@ -20,6 +21,7 @@ const benches: Readonly<Record<string, (filter: readonly string[]) => void | Pro
   startup: benchStartup,
   convert: benchConvert,
   eval: benchEval,
+  int8: benchInt8,
   'train-step': benchTrainStep,
   soak: benchSoak,
 };
