@@ -1,5 +1,5 @@
 /** From values that are wanted to an ordered list of calls, a key that says what is the same, and a graph. */
-import type {Graph, Model} from '../onnx/graph.js';
+import type {Graph, Model, Value} from '../onnx/graph.js';
 import {callText} from './describe.js';
 import {Lowering, type StrategyChooser} from './lowering.js';
 import {identity, type LazyCall, type LazyValue, type Permutation} from './value.js';
@@ -99,8 +99,13 @@ export function lowerPlan({calls, leaves, wanted}: Plan, chooser?: StrategyChoos
     for (const node of g.graph.nodes.slice(before)) origins.set(node.name, text);
   }
   const results = wanted.map((v) => g.any(v));
-  // An output must be a node's own: a value may be wanted twice, or be an input itself.
-  g.graph.outputs = results.map(({value}, i) => g.graph.op('Identity', [value], {}, {name: `out${i}`}));
+  const taken = new Set<Value>(g.graph.inputs);
+  g.graph.outputs = results.map(({value}, i) => {
+    // an output must be a node's own: a value may be wanted twice, or be an input itself
+    const own = value.producer && !taken.has(value) ? value : g.graph.op('Identity', [value], {}, {name: `out${i}`});
+    taken.add(own);
+    return own;
+  });
   g.graph.prune();
   return {
     model: loweredModel(g.graph),

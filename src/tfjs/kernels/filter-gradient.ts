@@ -6,7 +6,7 @@ import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
 import type {Strategies} from '../strategies.js';
 import {identity} from '../value.js';
-import {blockedRows, rows, wideRows} from './row-products.js';
+import {canCorrelate, correlate} from './correlation.js';
 import {after, type Span, type Windows} from './window.js';
 
 /** The part of the padded image that tap number `tap` of the filter meets: first position, one after the last, step. */
@@ -44,10 +44,7 @@ export function filterGradientStrategies(windows: Windows, filter: readonly numb
     value: g.reshape(product, [kH, kW, channels, out]),
     perm: identity(4),
   });
-  return {
-    rows: (g, [x, dy]) => rows(g, x!, dy!, windows, filter),
-    wideRows: (g, [x, dy]) => wideRows(g, x!, dy!, windows, filter),
-    ...blockedRows(windows, filter),
+  const strategies: Strategies = {
     // One product a tap of two tall matrices [N·H·W, C] and [N·H·W, O].
     taps(g, [x, dy]) {
       const count = dy!.shape[n]! * dy!.shape[h]! * dy!.shape[w]!;
@@ -66,4 +63,6 @@ export function filterGradientStrategies(windows: Windows, filter: readonly numb
       return asFilter(g, g.op('ReduceSum', [products, g.ints([0])], {keepdims: 0}));
     },
   };
+  if (!canCorrelate(windows)) return strategies;
+  return {correlate: (g, [x, dy]) => correlate(g, x!, dy!, windows, filter), ...strategies};
 }
