@@ -64,23 +64,35 @@ function countOf(value: PlainData): number {
 /** A training run has up to 150 options, some of them short lists. The limit is on all values together, because lists can be shared. */
 const MAX_JSON_VALUES = 10_000;
 const MAX_JSON_DEPTH = 6;
+/** Longer texts are cut, because they can be shared too: a path or a list of class names fits. */
+const MAX_JSON_TEXT = 2000;
 
-/** Plain data as JSON has it. Dicts become objects without a prototype; what lies too deep, or is no data, becomes its text. */
-export function toJson(value: PlainData): unknown {
-  let left = MAX_JSON_VALUES;
+export interface JsonLimit {
+  values: number;
+}
+export const jsonLimit = (): JsonLimit => ({values: MAX_JSON_VALUES});
+
+/**
+ * Plain data as JSON has it. Dicts become objects without a prototype; what lies too deep, or is no data, becomes its text.
+ * `left` is shared by values that belong together.
+ */
+export function toJson(value: PlainData, left: JsonLimit = jsonLimit()): unknown {
   const convert = (value: PlainData, depth: number): unknown => {
     if (typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value))) return String(value);
+    if (typeof value === 'string') return cutText(value);
     if (isScalar(value)) return value;
-    if (!isContainer(value) || depth === 0 || left < countOf(value)) return describeValue(value);
-    left -= countOf(value);
+    if (!isContainer(value) || depth === 0 || left.values < countOf(value)) return describeValue(value);
+    left.values -= countOf(value);
     const items = Array.isArray(value) ? value : isKind(value, 'tuple') || isKind(value, 'set') ? value.items : undefined;
     if (items) return items.map((item) => convert(item, depth - 1));
     const record: Record<string, unknown> = Object.create(null);
-    for (const [place, child] of childrenOf(value)) record[place] = convert(child, depth - 1);
+    for (const [place, child] of childrenOf(value)) record[cutText(place)] = convert(child, depth - 1);
     return record;
   };
   return convert(value, MAX_JSON_DEPTH);
 }
+
+export const cutText = (text: string): string => (text.length > MAX_JSON_TEXT ? `${text.slice(0, MAX_JSON_TEXT)}…` : text);
 
 const isContainer = (value: PlainData): boolean =>
   Array.isArray(value) || value instanceof Map || isKind(value, 'tuple') || isKind(value, 'set') || isKind(value, 'namespace');

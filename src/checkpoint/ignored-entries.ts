@@ -24,10 +24,11 @@ const reasons: Readonly<Record<string, string>> = {
 /** The training options and plain values are not here: they are reported as `args` and `meta`. */
 export function ignoredEntries(root: PlainData, stateDictKey: string | null, dict: PlainMap): IgnoredEntry[] {
   const ignored: IgnoredEntry[] = [];
+  const tensorsIn = counter();
   if (isMap(root) && stateDictKey !== null) {
     for (const [key, value] of root) {
       if (key === stateDictKey || isScalar(value) || key === 'args') continue;
-      ignored.push({key: keyText(key), reason: reasonFor(keyText(key), value)});
+      ignored.push({key: keyText(key), reason: reasonFor(keyText(key), value, tensorsIn)});
     }
   }
   for (const [key, value] of dict) {
@@ -38,9 +39,19 @@ export function ignoredEntries(root: PlainData, stateDictKey: string | null, dic
   return ignored;
 }
 
-function reasonFor(key: string, value: PlainData): string {
+/** Counts the tensors of a dict, once: it may be there under many names. */
+function counter(): (dict: PlainMap) => number {
+  const known = new Map<PlainMap, number>();
+  return (dict) => {
+    const count = known.get(dict) ?? [...dict.values()].filter(isTensor).length;
+    known.set(dict, count);
+    return count;
+  };
+}
+
+function reasonFor(key: string, value: PlainData, tensorsIn: (dict: PlainMap) => number): string {
   if (Object.hasOwn(reasons, key)) return reasons[key]!;
   if (isTensor(value)) return 'a tensor outside the state dict';
-  const tensors = isMap(value) ? [...value.values()].filter(isTensor).length : 0;
+  const tensors = isMap(value) ? tensorsIn(value) : 0;
   return tensors > 0 ? `another state dict (${tensors} tensors)` : `of type ${typeName(value)}, not part of the network`;
 }

@@ -7,8 +7,6 @@ export interface JsonProblem {
   readonly at: number;
 }
 
-const STRING = /"(?:[^"\\]|\\.)*"/y;
-
 export function scanJson(text: string, maxDepth: number): JsonProblem | undefined {
   const open: (Set<string> | undefined)[] = []; // a set of keys per object, undefined per array
   for (let at = 0; at < text.length; at++) {
@@ -21,7 +19,7 @@ export function scanJson(text: string, maxDepth: number): JsonProblem | undefine
       const end = endOfString(text, at);
       if (end === undefined) return {problem: 'has a string without an end', at};
       const keys = open.at(-1);
-      if (keys && /^\s*:/.test(text.slice(end, end + 16))) {
+      if (keys && isFollowedByColon(text, end)) {
         const key = decodeString(text.slice(at, end));
         if (key === undefined || keys.has(key))
           return {problem: key === undefined ? 'has a bad string' : `has the key '${key}' twice`, at};
@@ -33,9 +31,20 @@ export function scanJson(text: string, maxDepth: number): JsonProblem | undefine
   return undefined;
 }
 
+/** One step for each character: a regular expression would keep a way back for every one of them, and run out of stack. */
 function endOfString(text: string, at: number): number | undefined {
-  STRING.lastIndex = at;
-  return STRING.test(text) ? STRING.lastIndex : undefined;
+  for (let i = at + 1; i < text.length; i++) {
+    if (text[i] === '"') return i + 1;
+    if (text[i] === '\\') i++;
+  }
+  return undefined;
+}
+
+/** Between a key and its colon there may be blanks, as many as the writer likes. */
+function isFollowedByColon(text: string, at: number): boolean {
+  let i = at;
+  while (text[i] === ' ' || text[i] === '\t' || text[i] === '\n' || text[i] === '\r') i++;
+  return text[i] === ':';
 }
 
 /** Escapes matter: "a" and "\u0061" are the same key. */

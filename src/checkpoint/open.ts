@@ -2,7 +2,7 @@
 import type {ByteSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import type {StateDict, TensorSource} from '../core/tensor.js';
-import {toJson} from './describe-tree.js';
+import {cutText, jsonLimit, toJson} from './describe-tree.js';
 import {type IgnoredEntry, ignoredEntries} from './ignored-entries.js';
 import {lazyTensor} from './lazy-tensor.js';
 import {
@@ -153,14 +153,16 @@ function openSafetensors(source: ByteSource, {ema, key}: OpenOptions): Checkpoin
 
 /** argparse.Namespace from the original saver, a dict from others. */
 function readArgs(args: PlainData | undefined): ReadonlyMap<string, unknown> | undefined {
-  if (isKind(args, 'namespace')) return new Map([...args.fields].map(([name, value]) => [name, toJson(value)]));
-  if (isMap(args)) return new Map([...args].map(([name, value]) => [keyText(name), toJson(value)]));
+  const limit = jsonLimit();
+  if (isKind(args, 'namespace')) return new Map([...args.fields].map(([name, value]) => [name, toJson(value, limit)]));
+  if (isMap(args)) return new Map([...args].map(([name, value]) => [keyText(name), toJson(value, limit)]));
   return undefined;
 }
 
 function scalarsOf(top: PlainMap): Map<string, PlainScalar> {
   const scalars = new Map<string, PlainScalar>();
-  for (const [key, value] of top) if (isScalar(value)) scalars.set(keyText(key), value);
+  for (const [key, value] of top)
+    if (isScalar(value)) scalars.set(keyText(key), typeof value === 'string' ? cutText(value) : value);
   return scalars;
 }
 

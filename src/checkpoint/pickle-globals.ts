@@ -1,8 +1,10 @@
 /**
  * THE allow-list: every (module, name) pair that a pickle may mention, and the plain data it stands for. Lookup is by the exact
  * pair in a fixed table, as in torch/_weights_only_unpickler.py; no name is ever resolved, so a dotted one reaches nothing.
- * `gpd inspect --list-allowed` prints this table.
+ * `gpd convert --list-allowed` prints this table.
  */
+
+import {costs} from '../core/memory-budget.js';
 import type {DType} from '../core/tensor.js';
 import type {PickleMachine} from './pickle-machine.js';
 import {
@@ -19,7 +21,10 @@ import {
   typeName,
 } from './plain-data.js';
 
-/** Arguments → plain data. Pure: the machine is there only to report problems with their place. */
+/**
+ * Arguments → plain data. Pure: the machine is there to report problems with their place, and to be told of copies: an argument may
+ * come from the memo, and making a set of one long list again and again would multiply memory and time.
+ */
 type Builder = (args: readonly PlainData[], machine: PickleMachine) => PlainData;
 
 export interface AllowedGlobal {
@@ -65,6 +70,7 @@ function orderedDict(args: readonly PlainData[], m: PickleMachine): PlainData {
   if (args.length === 0) return dict;
   const [pairs] = args;
   if (args.length > 1 || !Array.isArray(pairs)) throw m.invalid('OrderedDict takes a list of pairs');
+  m.spend(costs.entry * pairs.length);
   for (const pair of pairs) {
     const items = Array.isArray(pair) ? pair : isKind(pair, 'tuple') ? pair.items : [];
     const [key, value] = items;
@@ -108,11 +114,13 @@ function device(args: readonly PlainData[], m: PickleMachine): Inert {
 
 function size([items]: readonly PlainData[], m: PickleMachine): PlainData {
   if (!isKind(items, 'tuple') && !Array.isArray(items)) throw m.invalid('torch.Size takes a tuple');
+  if (Array.isArray(items)) m.spend(costs.item * items.length);
   return Array.isArray(items) ? tuple(items.slice()) : items;
 }
 
 function plainSet([items]: readonly PlainData[], m: PickleMachine): PlainData {
   if (items !== undefined && !Array.isArray(items)) throw m.invalid('set takes a list');
+  m.spend(costs.item * (items?.length ?? 0));
   return {kind: 'set', items: items?.slice() ?? []};
 }
 

@@ -4,13 +4,12 @@
  */
 import type {ByteReader} from '../core/bytes.js';
 import {type ErrorCode, GpdError} from '../core/error.js';
+import {costs, MemoryBudget} from '../core/memory-budget.js';
 import {isKind, type PlainData, type Tuple, typeName} from './plain-data.js';
 import {decodeUtf8} from './utf8.js';
 
 /** A full ResNet-18 checkpoint with optimizer and EMA needs 30,000; the largest published models stay below a million. */
 export const MAX_OPCODES = 10_000_000;
-/** Lists, dicts, tuples and records: each costs up to 200 bytes of memory for one byte of file. The same checkpoint has 5,000. */
-export const MAX_CONTAINERS = 2_000_000;
 /** Open MARKs: one per level of nesting, and the original saver reaches 6. */
 export const MAX_MARKS = 1_000;
 /** A module or name in GLOBAL; the longest one allowed has 29 characters. */
@@ -27,14 +26,16 @@ export class PickleMachine {
   finished = false;
   opcode = '';
   private opcodeAt = 0;
-  private containers = 0;
+  private readonly budget: MemoryBudget;
   private readonly marks: PlainData[][] = [];
   private readonly memo = new Map<number, PlainData>();
 
   constructor(
     readonly reader: ByteReader,
     readonly persistentLoad: PersistentLoad,
-  ) {}
+  ) {
+    this.budget = new MemoryBudget(reader.name, reader.bytes.length);
+  }
 
   begin(opcode: string, at: number): void {
     this.opcode = opcode;
@@ -58,18 +59,18 @@ export class PickleMachine {
     return this.fail('PICKLE_UNSUPPORTED', problem, hint);
   }
 
+  /** Before something is made that is larger than the opcode: a container, or a copy of one. */
+  spend(bytes: number): void {
+    this.budget.spend(bytes);
+  }
+
   push(value: PlainData): void {
+    this.budget.spend(costs.item);
     this.stack.push(value);
   }
-  /** Pushes a new container, and counts it. */
+  /** Pushes a new container. What it will contain has been or will be paid for one by one. */
   pushNew(value: PlainData): void {
-    if (++this.containers > MAX_CONTAINERS) {
-      throw this.fail(
-        'LIMIT_EXCEEDED',
-        `more than ${MAX_CONTAINERS} containers`,
-        'this is not a checkpoint of a network; do not load it with other tools either',
-      );
-    }
+    this.budget.spend(costs.map);
     this.stack.push(value);
   }
   pop(): PlainData {
@@ -111,6 +112,7 @@ export class PickleMachine {
     // Every entry takes at least one byte of file and Python counts up from 0, so a larger index is a lie.
     if (index >= this.reader.bytes.length)
       throw this.invalid(`memo index ${index} in a pickle of ${this.reader.bytes.length} bytes`);
+    this.budget.spend(costs.entry);
     this.memo.set(index, this.top());
   }
   get memoSize(): number {
@@ -124,7 +126,9 @@ export class PickleMachine {
 
   /** A string with its length in front. The length is checked against the bytes that are there before anything is made. */
   text(length: number): string {
-    const text = decodeUtf8(this.reader.take(length));
+    const bytes = this.reader.take(length);
+    this.budget.spend(costs.text + length);
+    const text = decodeUtf8(bytes);
     if (text === undefined) throw this.invalid('a string is not valid UTF-8');
     return text;
   }

@@ -2,6 +2,7 @@
  * THE table of pickle opcodes: byte → name and effect. Every operand is type-checked before it is used (PyTorch's own reader
  * once let SETITEM write into anything: CVE-2026-24747). What is known but not wanted is in `refusedOpcodes`, with the reason.
  */
+import {costs} from '../core/memory-budget.js';
 import {allowedGlobals, lookUpGlobal} from './pickle-globals.js';
 import type {PickleMachine} from './pickle-machine.js';
 import {isKind, isMap, isScalar, type PlainData, tuple, typeName} from './plain-data.js';
@@ -72,6 +73,7 @@ function setItems(m: PickleMachine, items: readonly PlainData[]): void {
   for (let i = 0; i < items.length; i += 2) {
     const key = items[i]!;
     if (!hashable(key)) throw m.invalid(`a ${typeName(key)} as a dict key`);
+    m.spend(costs.entry);
     target.set(key, items[i + 1]!);
   }
 }
@@ -121,6 +123,7 @@ function build(m: PickleMachine): void {
   const target = m.top();
   if (isKind(target, 'namespace')) {
     if (!isMap(state)) throw m.invalid(`fills a Namespace from a ${typeName(state)}`);
+    m.spend(costs.entry * state.size); // the dict may come from the memo: copying it again and again would multiply memory and time
     for (const [key, value] of state) {
       if (typeof key !== 'string') throw m.invalid(`a Namespace field named by a ${typeName(key)}`);
       target.fields.set(key, value);
@@ -144,7 +147,11 @@ function persistentId(m: PickleMachine): void {
 }
 
 /** Bytes of the file, copied: a view would keep the whole pickle in memory. */
-const bytes = (length: (m: PickleMachine) => number) => (m: PickleMachine) => m.push(new Uint8Array(m.reader.take(length(m))));
+const bytes = (length: (m: PickleMachine) => number) => (m: PickleMachine) => {
+  const view = m.reader.take(length(m));
+  m.spend(costs.record + view.length);
+  m.push(new Uint8Array(view));
+};
 const text = (length: (m: PickleMachine) => number) => (m: PickleMachine) => m.push(m.text(length(m)));
 const u8 = (m: PickleMachine) => m.reader.u8();
 const u32 = (m: PickleMachine) => m.reader.u32();

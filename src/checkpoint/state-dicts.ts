@@ -22,18 +22,22 @@ export interface StateDictChoice {
 const PLAIN_KEYS = ['state_dict', 'model'];
 const EMA_KEYS = ['state_dict_ema', 'model_ema'];
 
-const holdsTensors = (value: PlainData | undefined): value is PlainMap => isMap(value) && [...value.values()].some(isTensor);
-
 export function availableStateDicts(root: PlainData): AvailableStateDict[] {
-  const found: AvailableStateDict[] = [];
-  if (holdsTensors(root)) found.push(measure(null, root));
-  if (isMap(root)) {
-    for (const [key, value] of root) if (typeof key === 'string' && holdsTensors(value)) found.push(measure(key, value));
-  }
-  return found;
+  if (!isMap(root)) return [];
+  const sizes = new Map<PlainMap, Size>(); // a dict is measured once, under however many names it is there
+  const entries: [string | null, PlainData][] = [[null, root]];
+  for (const [key, value] of root) if (typeof key === 'string') entries.push([key, value]);
+  return entries.flatMap(([key, dict]) => {
+    if (!isMap(dict)) return [];
+    const size = sizes.get(dict) ?? measure(dict);
+    sizes.set(dict, size);
+    return size.tensors > 0 ? [{key, ...size}] : [];
+  });
 }
 
-function measure(key: string | null, dict: PlainMap): AvailableStateDict {
+type Size = Omit<AvailableStateDict, 'key'>;
+
+function measure(dict: PlainMap): Size {
   const storages = new Set<StorageRef>();
   let tensors = 0;
   for (const value of dict.values()) {
@@ -42,7 +46,7 @@ function measure(key: string | null, dict: PlainMap): AvailableStateDict {
     storages.add(value.storage);
   }
   const bytes = [...storages].reduce((n, {count, dtype}) => n + count * dtypes[dtype].bytes, 0);
-  return {key, tensors, bytes};
+  return {tensors, bytes};
 }
 
 /** The state dict that the options ask for. Never a silent replacement: without EMA weights, asking for them is an error. */
@@ -54,8 +58,12 @@ export function chooseStateDict(name: string, root: PlainData, choice: StateDict
   return {key: chosen.key, dict: (chosen.key === null ? root : (root as PlainMap).get(chosen.key)) as PlainMap};
 }
 
+/** More state dicts than these are not listed one by one. */
+const MAX_SHOWN = 20;
+
 function notFound(name: string, wanted: readonly (string | null)[], available: readonly AvailableStateDict[]): GpdError {
   const shown = available
+    .slice(0, MAX_SHOWN)
     .map(({key, tensors}) => `${key === null ? 'the file itself' : `'${key}'`} (${tensors} tensors)`)
     .join(', ');
   const names = wanted.filter((key) => key !== null).map((key) => `'${key}'`);

@@ -31,8 +31,7 @@ export interface TorchFile {
 export function readTorchZip(source: ByteSource): TorchFile {
   const archive = readZip(source);
   const {folder, entry} = findPickle(archive);
-  const byteOrder = archive.entries.get(`${folder}/byteorder`);
-  if (byteOrder && new TextDecoder().decode(readRecord(archive, byteOrder)).trim() === 'big') throw bigEndian(source.name);
+  if (byteOrder(archive, `${folder}/byteorder`) === 'big') throw bigEndian(source.name);
   const registry = storageRegistry();
   const reader = new ByteReader(readRecord(archive, entry), `${source.name}:${entry.name}`);
   const root = readPickle(reader, registry.load);
@@ -61,6 +60,14 @@ export function readTorchZip(source: ByteSource): TorchFile {
     },
   };
 }
+
+/** 'little', 'big', or undefined where PyTorch before 2.1 wrote the file. A record longer than these words is none. */
+function byteOrder(archive: ZipArchive, name: string): string | undefined {
+  const entry = archive.entries.get(name);
+  if (!entry || entry.size > MAX_BYTE_ORDER) return undefined;
+  return new TextDecoder().decode(readRecord(archive, entry)).trim();
+}
+const MAX_BYTE_ORDER = 64;
 
 /** The root folder's name is arbitrary ('archive', 'tmp.pth', the file's stem); there is one. */
 function findPickle(archive: ZipArchive): {folder: string; entry: ZipEntry} {

@@ -27,9 +27,10 @@ export interface ZipArchive {
 }
 
 /** ResNet-152 with OREPA, optimizer and EMA has about 10,000 storages. */
-const MAX_ENTRIES = 500_000;
-/** Inflated records are small ones (pickles, versions); storages are stored. */
-const MAX_INFLATED = 64 << 20;
+const MAX_ENTRIES = 200_000;
+/** Records that are read whole are small ones (pickles, versions): their bytes are in the file, unless they are compressed. */
+const MAX_RECORD = 64 << 20;
+const MAX_INFLATED = 8 << 20;
 
 export function readZip(source: ByteSource): ZipArchive {
   const directory = findDirectory(source);
@@ -160,8 +161,8 @@ function checkOverlaps(source: ByteSource, entries: ZipEntry[], directoryOffset:
 /** A whole record that is expected to be small, checked against its CRC. */
 export function readRecord(archive: ZipArchive, entry: ZipEntry): Uint8Array {
   const {source} = archive;
-  if (entry.size > MAX_INFLATED)
-    throw limit(source, `record '${entry.name}' has ${entry.size} bytes; up to ${MAX_INFLATED} are read`);
+  const most = entry.method === 8 ? MAX_INFLATED : MAX_RECORD;
+  if (entry.size > most) throw limit(source, `record '${entry.name}' has ${entry.size} bytes; up to ${most} are read`);
   const data = source.read(entry.dataOffset, entry.compressedSize);
   const bytes = entry.method === 8 ? inflate(source, entry, data) : data;
   if (entry.crc !== 0 && crc32(bytes) !== entry.crc) throw badCrc(archive, entry);

@@ -111,14 +111,21 @@ function resolve({path, lines}: LabelFile, texts: readonly string[]): Labelled {
   }
   const first = startsAtOne(numbers) ? 1 : 0;
   const warnings =
-    first === 1 ? [`${path}: labels run from 1 to ${Math.max(...new Set(numbers))} and were counted from 1`] : [];
+    first === 1 ? [`${path}: labels run from 1 to ${largest(numbers)} and were counted from 1`] : [];
   return {labels: numbers.map((n) => n - first), classes: [], warnings};
+}
+
+/** Not Math.max(...): a million arguments do not fit on the stack. */
+function largest(numbers: Iterable<number>): number {
+  let most = 0;
+  for (const n of numbers) most = Math.max(most, n);
+  return most;
 }
 
 /** Every number from 1 to n occurs, and 0 does not. */
 function startsAtOne(numbers: readonly number[]): boolean {
   const distinct = new Set(numbers);
-  return !distinct.has(0) && distinct.has(1) && Math.max(...distinct) === distinct.size;
+  return !distinct.has(0) && distinct.has(1) && largest(distinct) === distinct.size;
 }
 
 /** How ILSVRC2012_validation_ground_truth.txt begins. Its numbers are those of the development kit's meta.mat. */

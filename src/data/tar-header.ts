@@ -102,11 +102,19 @@ export function parsePax(bytes: Uint8Array): Map<string, string> | undefined {
   return records;
 }
 
+/** No file system has longer paths (PATH_MAX of Linux). */
+const MAX_NAME = 4096;
+/** Sets of images are a few folders deep; see also the limit for folders. */
+const MAX_PARTS = 32;
+
 /** Why a name is refused, or undefined. */
 export function whyUnsafeName(name: string): string | undefined {
   if (name === '') return 'is empty';
+  if (name.length > MAX_NAME) return `has more than ${MAX_NAME} characters`;
   if (name.includes('\0')) return 'contains a NUL character';
   if (name.startsWith('/') || /^[A-Za-z]:[\\/]/.test(name)) return 'is an absolute path';
-  if (name.split(/[\\/]/).includes('..')) return "contains '..'";
+  const parts = name.split(/[\\/]/);
+  if (parts.includes('..')) return "contains '..'";
+  if (parts.length > MAX_PARTS) return `is more than ${MAX_PARTS} folders deep`;
   return undefined;
 }

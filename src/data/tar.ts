@@ -65,8 +65,11 @@ export function indexTar(source: ByteSource): TarIndex {
       .join('/');
     if (path === '' || isHidden(path)) continue;
     if (type === 'folder' || (type === 'file' && name.endsWith('/'))) folders.push(path);
-    else if (type !== 'file') unusual.set(type, [...(unusual.get(type) ?? []), path]);
-    else {
+    else if (type !== 'file') {
+      const paths = unusual.get(type);
+      if (paths) paths.push(path);
+      else unusual.set(type, [path]);
+    } else {
       const before = seen.get(path);
       if (before !== undefined) left.push(path);
       seen.set(path, before ?? files.length);

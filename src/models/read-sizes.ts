@@ -52,7 +52,11 @@ export function sizeReader(stateDict: StateDict, ratio: number): SizeReader {
       for (const key of stateDict.keys()) {
         if (key.startsWith(prefix)) count = Math.max(count, Number.parseInt(key.slice(prefix.length), 10) + 1 || 0);
       }
-      return count;
+      if (count <= stateDict.size) return count;
+      throw new GpdError('KEY_MISSING', `a key counts up to '${prefix}${count - 1}', but there are ${stateDict.size} tensors`, {
+        at: `${prefix}${count - 1}`,
+        hint: 'the file is damaged or was edited: save it again, whole',
+      });
     },
   };
 }

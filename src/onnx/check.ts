@@ -19,10 +19,12 @@ export interface Finding {
 export const MAX_OPSET = 99;
 
 interface Context {
-  model: Model;
-  graph: Graph;
-  /** What the enclosing graphs define. */
-  outer: ReadonlySet<Value>;
+  readonly model: Model;
+  readonly graph: Graph;
+  /** What the graph itself defines. */
+  readonly defined: ReadonlySet<Value>;
+  /** Of the enclosing graph, for a subgraph: looked up, not copied, because a graph may have thousands. */
+  readonly outer: Context | undefined;
 }
 type Check = (context: Context) => Finding[];
 
@@ -52,20 +54,26 @@ const checkNames: Check = ({graph}) => {
 };
 
 const checkOrder: Check = ({graph, outer}) => {
-  const defined = new Set<Value>([...outer, ...graph.inputs, ...graph.initializers]);
+  const before = new Set<Value>([...graph.inputs, ...graph.initializers]);
+  const isDefined = (value: Value) => before.has(value) || isDefinedAround(value, outer);
   const findings: Finding[] = [];
   for (const node of graph.nodes) {
     for (const input of [...node.inputs, ...node.captured]) {
-      if (input && !defined.has(input)) findings.push(finding('order', node, whyUndefined(graph, node, input)));
+      if (input && !isDefined(input)) findings.push(finding('order', node, whyUndefined(graph, node, input)));
     }
-    for (const output of node.outputs) defined.add(output);
+    for (const output of node.outputs) before.add(output);
   }
   for (const output of graph.outputs) {
-    if (!defined.has(output)) findings.push(finding('output', output, 'is an output of the graph that nothing produces'));
+    if (!isDefined(output)) findings.push(finding('output', output, 'is an output of the graph that nothing produces'));
   }
   if (graph.outputs.length === 0) findings.push(finding('output', graph, 'the graph has no outputs'));
   return findings;
 };
+
+function isDefinedAround(value: Value, outer: Context | undefined): boolean {
+  for (let context = outer; context; context = context.outer) if (context.defined.has(value)) return true;
+  return false;
+}
 
 function whyUndefined(graph: Graph, node: Node, input: Value): string {
   const producer = input.producer && graph.nodes.includes(input.producer) ? input.producer : undefined;
@@ -117,7 +125,7 @@ function attributeFindings(node: Node): Finding[] {
   const known = node.domain === '' ? ops[node.opType]?.attributes : undefined;
   if (!known) return [];
   return [...node.attributes].flatMap(([name, {kind}]) => {
-    const expected = known[name];
+    const expected = Object.hasOwn(known, name) ? known[name] : undefined;
     if (expected === undefined) return [finding('attribute', node, `${node.opType} has no attribute '${name}'`)];
     return kind === expected
       ? []
@@ -176,13 +184,13 @@ const checks: readonly Check[] = [checkNames, checkOrder, checkUsers, checkOps, 
 
 /** Every breach, in the order of the checks above. An empty list means that the model is well formed. */
 export function checkModel(model: Model): Finding[] {
-  return [...checkModelFields(model), ...checkGraph({model, graph: model.graph, outer: new Set()})];
+  return [...checkModelFields(model), ...checkGraph(model, model.graph, undefined)];
 }
 
-function checkGraph(context: Context): Finding[] {
-  const outer = new Set([...context.outer, ...definitions(context.graph)]);
-  const inner = context.graph.nodes.flatMap(subgraphs);
-  return [...checks.flatMap((check) => check(context)), ...inner.flatMap((graph) => checkGraph({...context, graph, outer}))];
+function checkGraph(model: Model, graph: Graph, outer: Context | undefined): Finding[] {
+  const context: Context = {model, graph, defined: new Set(definitions(graph)), outer};
+  const inner = graph.nodes.flatMap(subgraphs);
+  return [...checks.flatMap((check) => check(context)), ...inner.flatMap((within) => checkGraph(model, within, context))];
 }
 
 const MAX_LINES = 20;

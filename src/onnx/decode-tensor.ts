@@ -13,7 +13,6 @@ import {
   formatShape,
   leadingBlock,
   type Shape,
-  sourceOf,
   type TensorSource,
   tensorOver,
 } from '../core/tensor.js';
@@ -32,7 +31,7 @@ export interface ModelBytes {
 }
 
 /** numpy allows 64 dimensions; no tensor of a network has more than 8. */
-const MAX_RANK = 64;
+export const MAX_RANK = 64;
 const EXTERNAL = 1; // TensorProto.DataLocation.EXTERNAL
 
 /** dtype → field of the list that holds its numbers. The small integers and both halves travel as int32. */
@@ -104,15 +103,24 @@ function externalTensor(message: TensorMessage, dtype: DType, shape: Shape, mode
 
 function typedTensor(dtype: DType, shape: Shape, {typed}: TensorPayload, model: ModelBytes, fail: Fail): TensorSource {
   const [field, width] = [typedField[dtype], dtype === 'float32' ? 4 : dtype === 'float64' ? 8 : 0];
-  if (typed.some((piece) => piece.field !== field)) fail(`is ${dtype}, its numbers are in field ${typed.map((p) => p.field)}`);
-  const pieces = typed.map(({range}) => model.read(range.offset, range.length));
+  const other = typed.find((piece) => piece.field !== field);
+  if (other) fail(`is ${dtype}, its numbers are in field ${other.field}`);
+  const read = () => typed.map(({range}) => model.read(range.offset, range.length));
+  const pieces = read();
   const count = pieces.reduce((n, piece) => n + (width > 0 ? piece.length / width : countVarints(piece)), 0);
   const needed = elementCount(shape); // checked before anything of that size is allocated
   if (count !== needed) fail(count === 0 ? 'has no numbers' : `has ${count} numbers, ${formatShape(shape)} needs ${needed}`);
-  const bytes = new Uint8Array(needed * dtypes[dtype].bytes);
-  if (width > 0) copyAll(pieces, bytes);
-  else decodeVarints(pieces, dtype, bytes);
-  return sourceOf(tensorOver(dtype, shape, bytes));
+  return {
+    dtype,
+    shape,
+    read(leading) {
+      const bytes = new Uint8Array(needed * dtypes[dtype].bytes);
+      if (width > 0) copyAll(read(), bytes);
+      else decodeVarints(read(), dtype, bytes);
+      const whole = tensorOver(dtype, shape, bytes);
+      return leading ? leadingBlock(whole, leading) : whole;
+    },
+  };
 }
 
 function copyAll(pieces: readonly Uint8Array[], into: Uint8Array): void {

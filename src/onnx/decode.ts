@@ -8,7 +8,7 @@ import {type ByteSource, bufferSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import type {Tensor} from '../core/tensor.js';
 import {MAX_OPSET} from './check.js';
-import {decodeTensor, type ModelBytes} from './decode-tensor.js';
+import {decodeTensor, MAX_RANK, type ModelBytes} from './decode-tensor.js';
 import type {OpenExternal} from './external-data.js';
 import {type Attribute, type Dims, Graph, type Model, type Node, type Value} from './graph.js';
 import {dtypeOfDataType, inferOutputs, type OutputType} from './ops.js';
@@ -44,12 +44,27 @@ function decodeMessage(skeleton: Uint8Array, name: string): ModelMessage {
   try {
     return ModelProto.decode(skeleton);
   } catch (error) {
-    throw new GpdError('CHECKPOINT_CORRUPT', `${name}: ${(error as Error).message}`, {at: name, cause: error});
+    throw new GpdError('CHECKPOINT_CORRUPT', `${name}: ${(error as Error).message}`, {
+      at: name,
+      hint: 'the file is damaged, or is not an ONNX model',
+      cause: error,
+    });
   }
 }
 
-/** Values of the enclosing graphs, by name. */
-type Scope = ReadonlyMap<string, Value>;
+/** What a subgraph sees: the graph that it is in, as far as that is read, and what is around it. Looked up, not copied. */
+interface Scope {
+  readonly graph: Graph;
+  readonly outer: Scope | undefined;
+}
+
+function find(name: string, scope: Scope | undefined): Value | undefined {
+  for (let at = scope; at; at = at.outer) {
+    const value = at.graph.value(name);
+    if (value) return value;
+  }
+  return undefined;
+}
 
 class ModelDecoder {
   constructor(private readonly bytes: ModelBytes) {}
@@ -67,7 +82,7 @@ class ModelDecoder {
     if (!message.graph || irVersion < 1) this.fail('', 'this is not an ONNX model: it has no graph or no IR version');
     const {opset, domains} = this.opsets(message);
     return {
-      graph: this.graph(message.graph!, new Map()),
+      graph: this.graph(message.graph!, undefined),
       opset,
       domains,
       irVersion,
@@ -89,7 +104,7 @@ class ModelDecoder {
     return {opset, domains};
   }
 
-  private graph(message: GraphMessage, outer: Scope): Graph {
+  private graph(message: GraphMessage, outer: Scope | undefined): Graph {
     const graph = new Graph(message.name ?? '');
     const constants = new Set(message.initializer?.map((t) => t.name));
     for (const input of message.input ?? []) {
@@ -102,7 +117,7 @@ class ModelDecoder {
       graph.initializer(this.freshName(graph, tensor.name), decodeTensor(tensor, this.bytes));
     }
     const declared = this.declaredTypes(message);
-    for (const node of message.node ?? []) this.node(node, graph, outer, declared);
+    for (const node of message.node ?? []) this.node(node, {graph, outer}, declared);
     graph.outputs = (message.output ?? []).map((output) => this.output(output, graph, declared));
     return graph;
   }
@@ -131,6 +146,7 @@ class ModelDecoder {
     const shape = dims?.map((d, i) =>
       d.dimParam ? d.dimParam : d.dimValue == null ? `${name}.${i}` : fromWireInt(d.dimValue),
     );
+    if (shape && shape.length > MAX_RANK) this.fail(`value '${name}'`, `has ${shape.length} dimensions`);
     const isPossible = shape?.every((d) => typeof d === 'string' || (Number.isSafeInteger(d) && d >= 0)) ?? true;
     return isPossible ? {dtype, shape} : this.fail(`value '${name}'`, `has the impossible shape [${shape}]`);
   }
@@ -141,14 +157,15 @@ class ModelDecoder {
     return value;
   }
 
-  private node(message: NodeMessage, graph: Graph, outer: Scope, declared: ReadonlyMap<string, OutputType>): void {
+  private node(message: NodeMessage, scope: Scope, declared: ReadonlyMap<string, OutputType>): void {
+    const {graph} = scope;
     const opType = message.opType || this.fail(`node '${message.name}'`, 'has no operator');
     const outputNames = (message.output ?? []).map((name) => (name === '' ? '' : this.freshName(graph, name)));
     const named = outputNames.filter((name) => name !== '');
     if (named.length === 0) this.fail(`${opType} '${message.name}'`, 'has no outputs');
     if (new Set(named).size < named.length) this.fail(`${opType} '${message.name}'`, 'has two outputs of one name');
     const at = `${opType} '${message.name || named[0]}'`;
-    const node = graph.addNode(opType, this.inputs(message, at, graph, outer), this.attributes(message, at, graph, outer), {
+    const node = graph.addNode(opType, this.inputs(message, at, scope), this.attributes(message, at, scope), {
       name: message.name || named[0]!,
       domain: message.domain === 'ai.onnx' ? '' : (message.domain ?? ''),
       outputNames,
@@ -157,25 +174,27 @@ class ModelDecoder {
     if (!named.every((name) => declared.get(name)?.shape)) inferMissing(node, declared);
   }
 
-  private inputs(message: NodeMessage, at: string, graph: Graph, outer: Scope): (Value | undefined)[] {
+  private inputs(message: NodeMessage, at: string, scope: Scope): (Value | undefined)[] {
     return (message.input ?? []).map((name) => {
       if (name === '') return undefined;
-      const value = graph.value(name) ?? outer.get(name);
-      return value ?? this.fail(at, `uses '${name}', which is not defined before it: nodes must be in order, without cycles`);
+      return (
+        find(name, scope) ??
+        this.fail(at, `uses '${name}', which is not defined before it: nodes must be in order, without cycles`)
+      );
     });
   }
 
-  private attributes(message: NodeMessage, at: string, graph: Graph, outer: Scope): Map<string, Attribute> {
+  private attributes(message: NodeMessage, at: string, scope: Scope): Map<string, Attribute> {
     const attributes = new Map<string, Attribute>();
     for (const attribute of message.attribute ?? []) {
       const name = attribute.name || this.fail(at, 'has an attribute without a name');
       if (attributes.has(name)) this.fail(at, `has the attribute '${name}' twice`);
-      attributes.set(name, this.attribute(attribute, `attribute '${name}' of ${at}`, graph, outer));
+      attributes.set(name, this.attribute(attribute, `attribute '${name}' of ${at}`, scope));
     }
     return attributes;
   }
 
-  private attribute(message: AttributeMessage, at: string, graph: Graph, outer: Scope): Attribute {
+  private attribute(message: AttributeMessage, at: string, scope: Scope): Attribute {
     switch (message.type) {
       case attributeTypes.float:
         return {kind: 'float', value: message.f ?? 0};
@@ -192,7 +211,7 @@ class ModelDecoder {
       case attributeTypes.tensor:
         return {kind: 'tensor', value: this.attributeTensor(message, at)};
       case attributeTypes.graph:
-        return {kind: 'graph', value: this.subgraph(message, at, graph, outer)};
+        return {kind: 'graph', value: this.graph(message.g ?? this.fail(at, 'has no graph'), scope)};
       default:
         return this.fail(at, `is of type ${message.type ?? 0}, which is not supported`);
     }
@@ -200,13 +219,6 @@ class ModelDecoder {
 
   private attributeTensor({t}: AttributeMessage, at: string): Tensor {
     return decodeTensor(t ?? this.fail(at, 'has no tensor'), this.bytes).read();
-  }
-
-  /** A subgraph sees everything that is defined before its node. */
-  private subgraph({g}: AttributeMessage, at: string, graph: Graph, outer: Scope): Graph {
-    const scope = new Map(outer);
-    for (const value of graph.allValues()) scope.set(value.name, value);
-    return this.graph(g ?? this.fail(at, 'has no graph'), scope);
   }
 
   private text(bytes: Uint8Array | null | undefined, at: string): string {
@@ -237,5 +249,7 @@ function inferMissing(node: Node, declared: ReadonlyMap<string, OutputType>): vo
   }
 }
 
-const isPlausible = (shape: Dims | undefined): boolean =>
-  shape?.every((d) => (typeof d === 'string' ? d.length <= MAX_SYMBOL : Number.isSafeInteger(d) && d >= 0)) ?? false;
+function isPlausible(shape: Dims | undefined): boolean {
+  if (!shape || shape.length > MAX_RANK) return false;
+  return shape.every((d) => (typeof d === 'string' ? d.length <= MAX_SYMBOL : Number.isSafeInteger(d) && d >= 0));
+}

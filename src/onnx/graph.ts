@@ -106,6 +106,8 @@ export class Graph {
   /** Every value by name. */
   private readonly values = new Map<string, Value>();
   private readonly nodeNames = new Set<string>();
+  /** Name → where the search for a free number can begin: a foreign graph may give all its nodes one name. */
+  private readonly nextNumbers = new Map<string, number>();
 
   constructor(public name: string) {}
 
@@ -198,14 +200,14 @@ export class Graph {
 
   /** As `takeName`, for nodes. */
   takeNodeName(node: Node, previous: Node): void {
-    this.nodeNames.delete(node.name);
+    this.forgetNodeName(node.name);
     [node.name, previous.name] = [previous.name, this.uniqueNodeName(`${previous.name}.replaced`)];
   }
 
   /** Gives a node the name, unless another has it. */
   renameNode(node: Node, name: string): boolean {
     if (this.nodeNames.has(name)) return false;
-    this.nodeNames.delete(node.name);
+    this.forgetNodeName(node.name);
     this.nodeNames.add(name);
     node.name = name;
     return true;
@@ -226,7 +228,7 @@ export class Graph {
   }
 
   uniqueName(wanted: string): string {
-    return firstFree(wanted, (name) => this.values.has(name));
+    return firstFree(wanted, new Map(), (name) => this.values.has(name));
   }
 
   /** Depth first, without recursion: networks are deep and stacks are not. */
@@ -256,7 +258,7 @@ export class Graph {
     for (const attribute of node.attributes.values()) {
       if (attribute.kind === 'graph') for (const inner of attribute.value.nodes) attribute.value.unlink(inner);
     }
-    this.nodeNames.delete(node.name);
+    this.forgetNodeName(node.name);
   }
 
   private define(value: Value): Value {
@@ -265,16 +267,26 @@ export class Graph {
     return value;
   }
 
+  private forgetNodeName(name: string): void {
+    this.nodeNames.delete(name);
+    this.nextNumbers.clear(); // a lower number may be free again
+  }
+
   private uniqueNodeName(wanted: string): string {
-    const name = firstFree(wanted, (candidate) => this.nodeNames.has(candidate));
+    const name = firstFree(wanted, this.nextNumbers, (candidate) => this.nodeNames.has(candidate));
     this.nodeNames.add(name);
     return name;
   }
 }
 
-function firstFree(wanted: string, taken: (name: string) => boolean): string {
+function firstFree(wanted: string, nextNumbers: Map<string, number>, taken: (name: string) => boolean): string {
   if (!taken(wanted)) return wanted;
-  for (let i = 1; ; i++) if (!taken(`${wanted}_${i}`)) return `${wanted}_${i}`;
+  for (let i = nextNumbers.get(wanted) ?? 1; ; i++) {
+    const name = `${wanted}_${i}`;
+    if (taken(name)) continue;
+    nextNumbers.set(wanted, i);
+    return name;
+  }
 }
 
 export interface Model {

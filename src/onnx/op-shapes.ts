@@ -38,7 +38,7 @@ export const dataTypeOf = (dtype: ValueType): number =>
 export const dtypeOfDataType = (dataType: number): ValueType | undefined => dataTypes[dataType];
 
 /** Longer lists are neither shapes nor axes. */
-export const MAX_CONSTANT_INTS = 4096;
+export const MAX_CONSTANT_INTS = 256;
 
 /** The numbers of a constant integer input (a Reshape target, Slice bounds), or undefined where they are computed. */
 export function constantInts(value: Value | undefined): number[] | undefined {

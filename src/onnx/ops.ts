@@ -346,6 +346,8 @@ export const ops: Readonly<Record<string, OpSchema>> = {
   },
 };
 
+Object.setPrototypeOf(ops, null); // an operator called 'constructor' is not in the table
+
 /** The attribute with its wire kind: from the table, else from the look of the value. */
 export function attributeOf(opType: string, name: string, value: Attribute['value']): Attribute {
   const kind = ops[opType]?.attributes?.[name] ?? guessKind(value);

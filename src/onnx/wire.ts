@@ -12,14 +12,19 @@
  */
 import type {ByteSource} from '../core/bytes.js';
 import {type ErrorCode, GpdError} from '../core/error.js';
+import {MemoryBudget} from '../core/memory-budget.js';
 
 /** Google's own readers allow 100. ONNX needs 5, and 4 more for each If or Loop inside another. */
 const MAX_DEPTH = 100;
-/**
- * Fields, messages and list elements together. Each costs the file 1 or 2 bytes and the decoder up to 200, so this bounds memory;
- * the largest published graphs have 10⁵ nodes of some 20 fields.
- */
-const MAX_FIELDS = 8_000_000;
+/** What a message costs in memory, beyond its fields: once as protobufjs decodes it, once as part of the graph. In bytes, measured. */
+const messageCosts = {Node: 1200, Attribute: 400, Tensor: 500, Graph: 1500, ValueInfo: 400} as const;
+const OTHER_MESSAGE = 120;
+/** A field or an element of a list. */
+const FIELD = 24;
+/** An integer may take one byte in the file and eight in a tensor. */
+const NUMBER = 8;
+/** Names are copied into the skeleton, and become strings, whose characters may take two bytes. */
+const TEXT = 3;
 
 const wires = {varint: 0, fixed64: 1, length: 2, fixed32: 5} as const;
 
@@ -225,13 +230,15 @@ interface Occurrence {
 class Scanner {
   readonly payloads: TensorPayload[] = [];
   private readonly cursor: Cursor;
-  private count = 0;
+  private readonly budget: MemoryBudget;
 
   constructor(source: ByteSource) {
     this.cursor = new Cursor(source);
+    this.budget = new MemoryBudget(source.name, source.size);
   }
 
   message(name: MessageName, end: number, depth: number, payload?: TensorPayload): Uint8Array {
+    this.budget.spend((messageCosts as Partial<Record<MessageName, number>>)[name] ?? OTHER_MESSAGE);
     if (depth > MAX_DEPTH) throw this.cursor.error('LIMIT_EXCEEDED', `messages are nested more than ${MAX_DEPTH} deep`);
     const fields: Readonly<Record<number, Field>> = messages[name];
     const copy = new Copy(this.cursor);
@@ -256,7 +263,7 @@ class Scanner {
     const tag = this.cursor.varint(end);
     const number = Math.floor(tag / 8);
     if (number === 0 || number >= 2 ** 29) throw this.cursor.error('CHECKPOINT_CORRUPT', `there is no field ${number}`, start);
-    this.countUp(1);
+    this.budget.spend(FIELD);
     return {message, number, tag, start, range: this.extent(tag % 8, end, start)};
   }
 
@@ -265,11 +272,6 @@ class Scanner {
     if (field === 'raw') payload!.raw = range;
     else if (field.startsWith('payload')) payload!.typed.push({field: number, range});
     else copy.addRange(start, range.offset + range.length);
-  }
-
-  private countUp(by: number): void {
-    this.count += by;
-    if (this.count > MAX_FIELDS) throw this.cursor.error('LIMIT_EXCEEDED', `the model has more than ${MAX_FIELDS} fields`);
   }
 
   private fail(problem: string, {message, number, start}: Occurrence): never {
@@ -310,7 +312,9 @@ class Scanner {
     if (!allowed.includes(wire)) this.fail(`has wire type ${wire}`, at);
     if (wire !== wires.length) return;
     if (at.range.length % width !== 0) this.fail(`is a list of ${at.range.length} bytes, ${width} each`, at);
-    if (kind === 'varints' || kind === 'fixed32s') this.countUp(at.range.length / width);
+    if (kind === 'varints' || kind === 'fixed32s') this.budget.spend((FIELD * at.range.length) / width);
+    if (kind === 'payload varints') this.budget.spend(NUMBER * at.range.length);
+    if (field === 'bytes') this.budget.spend(TEXT * at.range.length);
     if (kind === 'varints') this.checkVarints(at.range);
   }
 
