@@ -2,26 +2,10 @@
 import * as Flags from '@oclif/core/flags';
 import type {InferredFlags} from '@oclif/core/interfaces';
 import type {BackendName} from '../tfjs/select-backend.js';
-import {type Compat, compatNames} from '../train/compat.js';
+import type {Compat} from '../train/compat.js';
 import type {ReplayRequest} from './replay-folder.js';
 
-const backends = ['auto', 'onnxruntime', 'tensorflow', 'cpu'] as const satisfies readonly (BackendName | 'auto')[];
 const helpGroup = 'replay';
-
-/** Shared with training itself. */
-export const stepFlags = {
-  compat: Flags.option({
-    options: compatNames,
-    description: 'reference: do what the original does, its faults included',
-    default: 'default' as Compat,
-  })(),
-  backend: Flags.option({
-    options: backends,
-    description:
-      'what computes: native TensorFlow, onnxruntime, or plain JavaScript; auto takes TensorFlow where it is installed',
-    default: 'auto' as const,
-  })(),
-};
 
 export const replayFlags = {
   replay: Flags.directory({
@@ -50,10 +34,18 @@ export const replayFlags = {
   }),
 };
 
-type Flagged = InferredFlags<typeof stepFlags & typeof replayFlags> & {force: boolean};
+type Flagged = InferredFlags<typeof replayFlags> & {
+  readonly force: boolean;
+  readonly compat?: string | undefined;
+  readonly backend?: string | undefined;
+};
 
-/** What `--replay` asks for; undefined without it. */
+/** What `--replay` asks for; undefined without it. The flags of training have checked the names. */
 export function replayRequest({replay, trace, grads, final, compat, backend, force}: Flagged): ReplayRequest | undefined {
   if (replay === undefined || trace === undefined) return undefined;
-  return {folder: replay, trace, grads, final, compat, backend, force};
+  return {
+    ...{folder: replay, trace, grads, final, force},
+    compat: (compat ?? 'default') as Compat,
+    backend: (backend ?? 'auto') as BackendName | 'auto',
+  };
 }

@@ -21,7 +21,8 @@ function runtimeVersion(): string {
   return JSON.parse(readFileSync(path, 'utf8')).version;
 }
 
-const environment = (): [string, string][] => [
+/** Versions and machine, for reports. */
+export const environment = (): [string, string][] => [
   ['versions', `gpd ${producer.version}, onnxruntime ${runtimeVersion()}, Node.js ${process.versions.node}`],
   ['machine', `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, ${platform()} ${release()} ${arch()}`],
   ['date', new Date().toISOString().slice(0, 16).replace('T', ' ')],

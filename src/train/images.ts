@@ -13,6 +13,7 @@ import type {LabelledImages} from './validate.js';
 export interface Images {
   readonly train: Dataset;
   readonly validation: Dataset | undefined;
+  readonly validationPath: string | undefined;
   readonly classes: number;
   close(): Promise<void>;
 }
@@ -67,6 +68,7 @@ export async function openImages(o: TrainOptions): Promise<Images> {
   return {
     train,
     validation,
+    validationPath: paths.val,
     classes,
     async close() {
       await train.close();

@@ -116,7 +116,12 @@ export interface Line {
   colour: string;
   points: readonly (readonly [x: number, y: number])[];
 }
-export function lineChart(label: string, lines: readonly Line[], axes: {x: string; log?: boolean}): Promise<Html> {
+/** `curve`: values that follow each other, on an axis that need not begin at 0; otherwise counts of bins, as steps. */
+export function lineChart(
+  label: string,
+  lines: readonly Line[],
+  axes: {x: string; log?: boolean; curve?: boolean},
+): Promise<Html> {
   return draw(label, 230 + 18 * lines.length, {
     grid: {left: 6, right: 16, top: 10 + 18 * lines.length, bottom: 26, containLabel: true},
     legend: {
@@ -140,12 +145,12 @@ export function lineChart(label: string, lines: readonly Line[], axes: {x: strin
       axisLabel: {...text, hideOverlap: true, formatter: roundLabel},
       ...grid,
     },
-    yAxis: {type: 'value', ...quietAxis, ...grid},
+    yAxis: {type: 'value', scale: axes.curve === true, ...quietAxis, ...grid},
     series: lines.map(({name, colour, points}) => ({
       type: 'line',
       name: visible(name),
       showSymbol: points.length < 3,
-      step: 'middle',
+      step: axes.curve ? false : 'middle',
       lineStyle: {color: colour, width: 2},
       itemStyle: {color: colour},
       data: points.map(([x, y]) => [x, y]),

@@ -1,0 +1,44 @@
+/** What a person reads when training has ended. */
+import {bytes, plural, tiny} from './format.js';
+import type {Style} from './style.js';
+import {table} from './table.js';
+import type {TrainSummary} from './train-files.js';
+
+const SHOWN = 5;
+const right = {align: 'right'} as const;
+const percent = (value: number | undefined): string => (value === undefined ? '–' : value.toFixed(2));
+
+export function renderTrain({out, complete, backend, epochs, best, student}: TrainSummary, style: Style): string[] {
+  const shown = epochs.slice(-SHOWN);
+  const rows = shown.map(({epoch, validation: v, train, imagesPerSecond}) => [
+    String(epoch + 1),
+    ...[v?.student, v?.teacher, v?.emaStudent].map((accuracy) => percent(accuracy?.top1)),
+    (train['total_loss'] ?? Number.NaN).toFixed(4),
+    imagesPerSecond.toFixed(imagesPerSecond < 10 ? 2 : 0),
+  ]);
+  const header = ['epoch', 'student', 'dynamic teacher', 'student, average', 'loss', 'images/s'];
+  return [
+    `${style.bold(out)}  ${plural(epochs.length, 'epoch')} on ${backend.name} (${backend.reason})`,
+    ...(complete ? [] : [style.warn('interrupted: repeat the command with --resume to go on')]),
+    ...(shown.length > 0
+      ? [
+          '',
+          ...table(
+            [header, ...rows],
+            header.map(() => right),
+          ),
+          '',
+        ]
+      : []),
+    ...(best ? [`best  epoch ${best.epoch + 1}, the ${best.weights === 'ema' ? 'moving average' : 'weights themselves'}`] : []),
+    ...(student ? renderStudent(student, style) : []),
+  ];
+}
+
+function renderStudent(s: NonNullable<TrainSummary['student']>, style: Style): string[] {
+  const accuracy =
+    s.before === undefined || s.after === undefined
+      ? ''
+      : `; top-1 ${percent(s.before)} % before, ${percent(s.after)} % after, the same class on ${percent(s.agreement)} %`;
+  return [`${style.good('converted')}  ${s.onnx}, ${bytes(s.bytes)}, logits within ${tiny(s.maxRelative)}${accuracy}`];
+}

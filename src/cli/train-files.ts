@@ -1,0 +1,107 @@
+/** `gpd train` as a function: trains, keeps the report up to date, converts the best student and measures what that changed. */
+import {existsSync} from 'node:fs';
+import {join} from 'node:path';
+import {convertFile} from '../convert/convert.js';
+import {writeAtomically} from '../core/output.js';
+import {renderTraining} from '../eval/report/training-page.js';
+import {selectBackend} from '../tfjs/select-backend.js';
+import {formatConfig} from '../train/config.js';
+import {openImages} from '../train/images.js';
+import type {TrainOptions} from '../train/options.js';
+import type {EpochRow, Position} from '../train/position.js';
+import {type RunProgress, trainRun} from '../train/run.js';
+import {RunDirectory} from '../train/run-directory.js';
+import {startingPoint} from '../train/starting-point.js';
+import {evaluateFiles} from './evaluate-files.js';
+import {environment} from './save-report.js';
+
+export interface TrainFilesOptions {
+  readonly options: TrainOptions;
+  readonly resume: boolean;
+  /** The command that was given, for the report. */
+  readonly command: string;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: RunProgress) => void;
+  /** What else is going on. */
+  readonly onPhase: (what: string) => void;
+}
+
+export interface StudentSummary {
+  readonly onnx: string;
+  readonly bytes: number;
+  /** Of the logits, training form against what was written. */
+  readonly maxRelative: number;
+  /** Top-1 in percent on the validation images, before and after; absent without validation images. */
+  readonly before?: number;
+  readonly after?: number;
+  readonly agreement?: number;
+}
+
+/** The result of `gpd train --json`. */
+export interface TrainSummary {
+  readonly out: string;
+  readonly complete: boolean;
+  readonly backend: {readonly name: string; readonly reason: string};
+  readonly epochs: readonly EpochRow[];
+  readonly best: Position['best'] | null;
+  readonly student: StudentSummary | null;
+}
+
+export async function trainFiles(request: TrainFilesOptions): Promise<TrainSummary> {
+  const {options, resume, signal, onProgress, onPhase} = request;
+  onPhase('reading images and weights');
+  const {threads} = options;
+  const backend = await selectBackend(options.backend, threads === null ? {} : {threads});
+  const images = await openImages(options);
+  try {
+    const directory = new RunDirectory(options.out);
+    const start = startingPoint(options, images.classes);
+    const onEpoch = (epochs: readonly EpochRow[]) => saveReport(request, directory, epochs);
+    const result = await trainRun({options, images, start, directory, resume, signal, onProgress, onEpoch});
+    const convert = result.complete && options.convert && result.best !== undefined;
+    onPhase('converting the best student');
+    const student = convert ? await convertBest(directory, options, result.best!, images.validationPath) : null;
+    return {out: options.out, complete: result.complete, backend, epochs: result.epochs, best: result.best ?? null, student};
+  } finally {
+    await images.close();
+  }
+}
+
+async function saveReport({options, command}: TrainFilesOptions, directory: RunDirectory, epochs: readonly EpochRow[]) {
+  const page = await renderTraining(epochs, {
+    title: `Training of ${options.arch} on ${options.data}`,
+    command,
+    environment: environment(),
+    configuration: formatConfig(options),
+  });
+  writeAtomically(directory.file('report'), (write) => write(new TextEncoder().encode(page)));
+}
+
+async function convertBest(
+  directory: RunDirectory,
+  options: TrainOptions,
+  {weights}: NonNullable<Position['best']>,
+  validation: string | undefined,
+): Promise<StudentSummary> {
+  const checkpoint = directory.file('best');
+  const onnx = join(directory.path, 'student.onnx');
+  const model = {ema: weights === 'ema', imageSize: options['image-size']};
+  const {outputs} = await convertFile(checkpoint, {...model, outputs: {student: onnx}, force: existsSync(onnx)});
+  const {bytes, proof} = outputs[0]!;
+  const summary = {onnx, bytes, maxRelative: proof?.relative ?? 0};
+  if (validation === undefined) return summary;
+  const {evaluation} = await evaluateFiles({
+    ...{models: [checkpoint, onnx], data: validation, provider: 'cpu', strict: false, explainProvider: false},
+    ...{onError: 'stop', fast: false, resume: false, gates: {}, state: join(directory.path, 'evaluation.state.json')},
+    ...{ratio: undefined, arch: undefined, heads: undefined, ignoreUnknown: undefined, ...model},
+    samples: options['val-samples'] ?? undefined,
+    overrides: {interpolation: options.interpolation, ...(options['val-resize'] > 0 && {resize: options['val-resize']})},
+  });
+  const [before, after] = [evaluation.models.find((m) => m.form === 'student'), evaluation.models.at(-1)!];
+  return {
+    ...summary,
+    ...(before?.top1 != null && {before: before.top1}),
+    ...(after.top1 !== null && {after: after.top1}),
+    ...(after.agreement !== null && {agreement: after.agreement}),
+  };
+}
