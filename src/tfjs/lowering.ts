@@ -92,7 +92,17 @@ export class Lowering {
   /** A value in another order of its dimensions. */
   ordered({value, perm: have}: Laid, perm: Permutation): Value {
     const moves = perm.map((p) => have.indexOf(p));
-    return isIdentity(moves) ? value : this.op('Transpose', [value], {perm: moves});
+    if (isIdentity(moves)) return value;
+    const dims = value.dims as number[];
+    const large = moves.filter((axis) => dims[axis] !== 1);
+    const inPlace = large.every((axis, i) => i === 0 || axis > large[i - 1]!); // only dimensions of one number move
+    if (inPlace) {
+      return this.reshape(
+        value,
+        moves.map((axis) => dims[axis]!),
+      );
+    }
+    return this.op('Transpose', [value], {perm: moves});
   }
 
   /** v with its dimensions in TensorFlow.js's order. */
@@ -132,6 +142,9 @@ export class Lowering {
     return `${opType}.${this.count++}`;
   }
   reshape(x: Value, shape: readonly number[]): Value {
+    const {producer} = x;
+    if (producer?.opType === 'Reshape') return this.reshape(producer.inputs[0]!, shape);
+    if (x.dims.length === shape.length && shape.every((d, i) => d === x.dims[i])) return x;
     return this.op('Reshape', [x, this.ints(shape)], shape.includes(0) ? {allowzero: 1} : {});
   }
   ints(values: readonly number[]): Value {

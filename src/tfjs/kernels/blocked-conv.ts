@@ -30,42 +30,39 @@ export function internalConvolution(
 
 /** Dimensions of a filter as TensorFlow.js names them, [H, W, I, O]. */
 const [HEIGHT, WIDTH, INPUT, OUTPUT] = [0, 1, 2, 3];
+/** The dimension that a convolution sums over. */
+export const FORWARD = INPUT;
+export const BACKWARD = OUTPUT;
 
 /**
- * Filters as [O/B, I/B, H, W, B of I, B of O], said to be [O, I, H, W]: the operators know better. `from` is the dimension that the
- * convolution sums over: the inputs forwards, the outputs for the gradient of x.
+ * Filters as [to/B, from/B, H, W, B of from, B of to], said to be [to, from, H, W]: the operators know better. The convolution sums over `from`:
+ * the inputs forwards, the outputs for the gradient of x, where the filter is also turned by half a circle. onnxruntime's Transpose is slow
+ * where single numbers or short rows move; its reordering of images is not, so that does all but the order of whole blocks.
  */
 function blockFilters(g: Lowering, {value, perm}: Laid, from: number, block: number): Value {
   const to = from === INPUT ? OUTPUT : INPUT;
-  const size = (d: number) => value.dims[perm.indexOf(d)] as number;
-  const shape = [size(to), size(from), size(HEIGHT), size(WIDTH)];
-  const quick = perm[3] === from;
-  const source = quick ? interleaved(g, value, perm.indexOf(to)) : value;
-  // each dimension of the source by name; a channel is two: which block, and where in it
-  const names = perm.flatMap((d) =>
-    d === HEIGHT || d === WIDTH ? [`${d}`] : d === to && quick ? [`${d}`] : [`${d}`, `${d}in`],
-  );
-  if (quick) names.push(`${to}in`);
-  const dims = names.map((name) => {
-    const d = Number.parseInt(name, 10);
-    if (name.endsWith('in')) return block;
-    return d === HEIGHT || d === WIDTH ? size(d) : size(d) / block;
-  });
-  const wanted = [`${to}`, `${from}`, `${HEIGHT}`, `${WIDTH}`, `${from}in`, `${to}in`];
-  const blocked = g.op('Transpose', [g.reshape(source, dims)], {perm: wanted.map((name) => names.indexOf(name))});
-  return g.reshape(blocked, shape);
+  const last = perm[3] === INPUT ? INPUT : OUTPUT;
+  const other = last === INPUT ? OUTPUT : INPUT;
+  const [height, width, rows, columns] = [HEIGHT, WIDTH, other, last].map((d) => value.dims[perm.indexOf(d)] as number);
+  const taps = height! * width!;
+  const [fromBlocks, toBlocks] = (to === last ? [rows!, columns!] : [columns!, rows!]).map((n) => n / block);
+  const ordered = g.reshape(g.ordered({value, perm}, [HEIGHT, WIDTH, other, last]), [taps, rows!, columns!]);
+  const turned = from === BACKWARD && taps > 1 ? reversed(g, ordered, taps) : ordered;
+  const interleaved = g.reshape(interleave(g, turned, to === last), [taps, toBlocks!, fromBlocks!, block * block]);
+  const blocked = g.op('Transpose', [interleaved], {perm: [1, 2, 0, 3]});
+  return g.reshape(blocked, [toBlocks! * block, fromBlocks! * block, height!, width!]);
 }
 
-/**
- * A block of the dimension at `axis` made the innermost: onnxruntime's reordering of images does it many times faster than its Transpose, which
- * then moves rows of numbers and not single ones.
- */
-function interleaved(g: Lowering, value: Value, axis: number): Value {
-  const dims = value.dims as number[];
-  const product = (list: readonly number[]) => list.reduce((n, d) => n * d, 1);
-  const image = g.reshape(value, [product(dims.slice(0, axis)), dims[axis]!, 1, product(dims.slice(axis + 1))]);
-  return g.internal(DOMAIN, 'ReorderInput', [image], {}, image.dims);
+/** [T, R, C] with a block of C innermost, or else a block of R: [T, C/B, R, B] or [T, R/B, C, B]. */
+function interleave(g: Lowering, x: Value, lastDimension: boolean): Value {
+  const [taps, rows, columns] = x.dims as [number, number, number];
+  const image = g.reshape(x, [taps, rows, 1, columns]);
+  if (lastDimension) return g.internal(DOMAIN, 'ReorderInput', [image], {channels_last: 1}, [taps, columns, rows, 1]);
+  return g.internal(DOMAIN, 'ReorderInput', [image], {}, [taps, rows, 1, columns]);
 }
+
+const reversed = (g: Lowering, x: Value, count: number): Value =>
+  g.op('Gather', [x, g.ints(Array.from({length: count}, (_, i) => count - 1 - i))], {axis: 0});
 
 export interface BlockedOptions {
   block: number;
@@ -91,6 +88,3 @@ export function convolveBlocked(g: Lowering, x: Value, filter: Laid, options: Bl
     ...size,
   ]);
 }
-
-export const FORWARD = INPUT;
-export const BACKWARD = OUTPUT;

@@ -76,7 +76,7 @@ export function convolveInputGradient(
     if (!canBlock([outputs, inputs], block)) continue;
     strategies[`blocked${block}`] = (h, [d, f]) => {
       const options = {block, windows, from: BACKWARD, padding: turnedPads(windows)};
-      return {value: convolveBlocked(h, h.in(d!, perm), turned(h, h.any(f!)), options), perm};
+      return {value: convolveBlocked(h, h.in(d!, perm), h.any(f!), options), perm};
     };
   }
   return g.fastest(`conv dx ${JSON.stringify(windows)}`, [dy, filter], strategies);
