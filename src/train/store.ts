@@ -23,7 +23,7 @@ export class TensorStore {
     this.order = [...tensors.keys()];
     for (const [key, value] of tensors) {
       if (isCounter(key)) this.counters.set(key, Number(value.data[0]));
-      else this.variables.set(key, tf.variable(upload(value), isParameter(key), `${scope}/${key}`));
+      else this.variables.set(key, variableOf(value, isParameter(key), `${scope}/${key}`));
     }
   }
 
@@ -84,6 +84,10 @@ export class TensorStore {
     this.variables.clear();
   }
 }
+
+/** A variable shares the numbers of the tensor that it is made from, which is nobody's afterwards. */
+const variableOf = (value: Tensor, trainable: boolean, name: string): tf.Variable =>
+  tf.tidy(() => tf.variable(upload(value), trainable, name));
 
 /** The backend may keep the array: it gets its own. */
 export const upload = (t: Tensor): tf.Tensor => tf.tensor(toFloat32(t).data.slice(), [...t.shape], 'float32');
