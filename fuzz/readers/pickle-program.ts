@@ -85,20 +85,53 @@ const ints = (dice: Random, most: number): Program =>
   );
 const emptyOrdered: Program = [GLOBAL('collections\nOrderedDict\n'), {op: 'EMPTY_TUPLE'}, {op: 'REDUCE'}];
 
-function storage(dice: Random): Program {
-  const kind = pick(dice, ['FloatStorage', 'FloatStorage', 'HalfStorage', 'LongStorage', 'ByteStorage', 'QInt8Storage']);
-  const id: Program[] = [[text('storage')], [GLOBAL(`torch\n${kind}\n`)], [text(String(dice.integer(3)))], [text('cpu')]];
-  return [...marked([...id, [int(dice.integer(20))]], 'TUPLE'), {op: 'BINPERSID'}];
+/** The numbers that a file has beside its pickle. */
+export interface StorageSpec {
+  readonly key: string;
+  readonly kind: string;
+  readonly count: number;
+  readonly bytes: number;
 }
 
-function tensor(dice: Random): Program {
-  const rank = dice.integer(3);
-  const dims = (most: number) =>
+const storageKinds = [
+  ['FloatStorage', 4],
+  ['HalfStorage', 2],
+  ['LongStorage', 8],
+  ['ByteStorage', 1],
+  ['QInt8Storage', 1],
+] as const;
+
+export const storages = (dice: Random): StorageSpec[] =>
+  several(dice, 3, (i) => {
+    const [kind, width] = storageKinds[chance(dice, 0.7) ? 0 : dice.integer(storageKinds.length)]!;
+    const count = dice.integer(20);
+    return {key: String(i), kind, count, bytes: count * width};
+  });
+
+const anyStorage: StorageSpec = {key: '9', kind: 'FloatStorage', count: 12, bytes: 48};
+
+function storage({key, kind, count}: StorageSpec): Program {
+  const id: Program[] = [[text('storage')], [GLOBAL(`torch\n${kind}\n`)], [text(key)], [text('cpu')], [int(count)]];
+  return [...marked(id, 'TUPLE'), {op: 'BINPERSID'}];
+}
+
+/** A view that fits, unless it is bent later. */
+function tensor(dice: Random, over: StorageSpec): Program {
+  const rows = dice.integer(4);
+  const columns = rows > 0 ? dice.integer(Math.floor(over.count / rows) + 1) : dice.integer(4);
+  const [shape, stride] = chance(dice, 0.3)
+    ? [[rows * columns], [1]]
+    : [
+        [rows, columns],
+        [columns, 1],
+      ];
+  const tuple = (numbers: readonly number[]) =>
     marked(
-      Array.from({length: rank}, () => [int(dice.integer(most))]),
+      numbers.map((n) => [int(n)]),
       'TUPLE',
     );
-  const parts = [storage(dice), [int(dice.integer(3))], dims(5), dims(5), [{op: 'NEWFALSE'}], emptyOrdered];
+  const offset = dice.integer(Math.max(1, over.count - rows * columns + 1));
+  const parts = [storage(over), [int(offset)], tuple(shape), tuple(stride), [{op: 'NEWFALSE'}], emptyOrdered];
   return [GLOBAL('torch._utils\n_rebuild_tensor_v2\n'), ...marked(parts, 'TUPLE'), {op: 'REDUCE'}];
 }
 
@@ -120,11 +153,11 @@ const containers: readonly ((dice: Random, depth: number) => Program)[] = [
     ...marked(values(dice, depth), 'TUPLE'),
     {op: pick(dice, ['REDUCE', 'NEWOBJ'])},
   ],
-  (dice) => tensor(dice),
-  (dice) => storage(dice),
+  (dice) => tensor(dice, anyStorage),
+  () => storage(anyStorage),
   (dice) => [
     GLOBAL('torch._utils\n_rebuild_parameter\n'),
-    ...marked([tensor(dice), [{op: 'NEWTRUE'}]], 'TUPLE'),
+    ...marked([tensor(dice, anyStorage), [{op: 'NEWTRUE'}]], 'TUPLE'),
     {op: 'REDUCE'},
   ],
   (dice) => [GLOBAL('torch\nSize\n'), ...ints(dice, 9), {op: 'TUPLE1'}, {op: 'REDUCE'}],
@@ -148,13 +181,29 @@ const pairs = (dice: Random, depth: number): Program[] =>
   several(dice, 3, (i) => [text(chance(dice, 0.9) ? `key${i}` : pick(dice, trickyNames)), ...value(dice, depth)]);
 
 /** A state dict with tensors, as the file's whole contents. */
-export const stateDict = (dice: Random): Program => [
-  ...emptyOrdered,
-  ...marked(
-    several(dice, 4, (i) => [text(chance(dice, 0.9) ? `layer.${i}.weight` : pick(dice, trickyNames)), ...tensor(dice)]),
-    'SETITEMS',
-  ),
-];
+export function stateDict(dice: Random, over: readonly StorageSpec[]): Program {
+  const name = (i: number) => text(chance(dice, 0.9) ? `layer.${i}.weight` : pick(dice, trickyNames));
+  // the first tensors name every storage, as the legacy form asks for; more may share them
+  const tensors = [...over, ...several(dice, 2, () => pick(dice, over.length > 0 ? over : [anyStorage]))];
+  const dict = [
+    ...emptyOrdered,
+    ...marked(
+      tensors.map((spec, i) => [name(i), ...tensor(dice, spec)]),
+      'SETITEMS',
+    ),
+  ];
+  if (chance(dice, 0.5)) return dict;
+  return [
+    {op: 'EMPTY_DICT'},
+    ...marked(
+      [
+        [text('state_dict'), ...dict],
+        [text('args'), ...value(dice, 2)],
+      ],
+      'SETITEMS',
+    ),
+  ];
+}
 
 export function program(dice: Random, root: Program): Program {
   const protocol = pick(dice, [2, 2, 2, 3, 4, 5]);

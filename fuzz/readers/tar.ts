@@ -83,13 +83,16 @@ export const tar: Reader = {
     }
     return out;
   },
-  read(bytes) {
-    const source = bufferSource(bytes, 'fuzz');
-    const {files, folders, warnings} = indexTar(source);
-    for (const {offset, size} of files) source.read(offset, size);
-    const listed = files.map(({path, size}) => ({path, size, read: async () => new Uint8Array(0)}));
-    const listing = withoutTopFolder({name: 'fuzz', entries: listed, folders, warnings, close: async () => {}});
-    const {samples, classes} = organise(listing, undefined);
-    return `${samples.length} images, ${classes.length} classes, ${warnings.length} warnings`;
-  },
+  read: readArchive,
 };
+
+/** From the headers to samples and classes. */
+export function readArchive(bytes: Uint8Array): string {
+  const source = bufferSource(bytes, 'fuzz');
+  const {files, folders, warnings} = indexTar(source);
+  for (const {offset, size} of files) source.read(offset, size);
+  const listed = files.map(({path, size}) => ({path, size, read: async () => new Uint8Array(0)}));
+  const listing = withoutTopFolder({name: 'fuzz', entries: listed, folders, warnings, close: async () => {}});
+  const {samples, classes} = organise(listing, undefined);
+  return `${samples.length} images, ${classes.length} classes, ${warnings.length} warnings`;
+}

@@ -127,7 +127,7 @@ export class PickleMachine {
   /** A string with its length in front. The length is checked against the bytes that are there before anything is made. */
   text(length: number): string {
     const bytes = this.reader.take(length);
-    this.budget.spend(costs.text + length);
+    this.budget.spend(costs.text + 2 * length); // one character beyond Latin-1 makes two bytes of each
     const text = decodeUtf8(bytes);
     if (text === undefined) throw this.invalid('a string is not valid UTF-8');
     return text;
