@@ -8,6 +8,8 @@
 import {MathBackendCPU} from '@tensorflow/tfjs-backend-cpu';
 import type {BackendValues, DataId, DataType, TensorInfo} from '@tensorflow/tfjs-core';
 import {trace} from '../core/debug.js';
+import {GpdError} from '../core/error.js';
+import {callText, typeText} from './describe.js';
 import type {KernelEntry} from './kernel-entry.js';
 import {record} from './record.js';
 import type {Runtime} from './runtime.js';
@@ -40,6 +42,10 @@ export class OnnxruntimeBackend extends MathBackendCPU {
   private pendingCalls = 0;
   private readonly fallbacks = new Set<string>();
   observer: HandleObserver | undefined;
+  /** While a step is recorded: its arguments and variables, whose numbers are those of this one call. */
+  private captured: ReadonlySet<LazyValue> | undefined;
+  /** The call that TensorFlow.js's cpu code is computing, for messages. */
+  private onCpu: string | undefined;
 
   constructor(readonly runtime: Runtime) {
     super();
@@ -100,12 +106,27 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     return gone;
   }
 
-  /** Says once that a kernel runs on TensorFlow.js's cpu code. */
-  noteFallback(kernel: string, reason: string): void {
+  /** Runs a kernel in TensorFlow.js's cpu code, and says so once. */
+  fallBack<T>(kernel: string, inputs: readonly TensorInfo[], reason: string, run: () => T): T {
     const note = `${kernel}: ${reason}`;
-    if (this.fallbacks.has(note)) return;
+    if (!this.fallbacks.has(note)) trace('lazy', () => `fallback to TensorFlow.js cpu: ${note}`);
     this.fallbacks.add(note);
-    trace('lazy', () => `fallback to TensorFlow.js cpu: ${note}`);
+    const outer = this.onCpu;
+    this.onCpu = `${kernel}(${inputs.map((t) => typeText(t)).join(', ')}) runs in TensorFlow.js's cpu code (${reason})`;
+    try {
+      return run();
+    } finally {
+      this.onCpu = outer;
+    }
+  }
+  /** Runs the body of a step that is recorded: the numbers of its inputs, and what is computed from them, cannot be read meanwhile. */
+  capture<T>(inputs: readonly LazyValue[], body: () => T): T {
+    this.captured = new Set(inputs.map((v) => v.origin ?? v));
+    try {
+      return body();
+    } finally {
+      this.captured = undefined;
+    }
   }
   get fallbackNotes(): readonly string[] {
     return [...this.fallbacks];
@@ -167,7 +188,20 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     });
   }
 
+  private readInCapture(value: LazyValue): GpdError {
+    const {producer} = value;
+    const what = producer ? `of ${callText(producer)}` : `of an argument or variable, ${typeText(value)},`;
+    const who = this.onCpu ? `${this.onCpu} and reads the numbers ${what}` : `the numbers ${what} are read`;
+    return new GpdError('ENGINE_FAILED', `jit: ${who} while the step is recorded; a replay would not read them again`, {
+      ...(producer && {at: producer.kernel}),
+      hint: this.onCpu
+        ? 'compute it outside the step and give it as an argument, or write it with other operations'
+        : 'return the tensor and read it after the step',
+    });
+  }
+
   private compute(value: LazyValue): void {
+    if (this.captured && (value.producer || this.captured.has(value.origin ?? value))) throw this.readInCapture(value);
     if (!value.producer) return;
     try {
       if (this.live.has(value)) this.barrier();

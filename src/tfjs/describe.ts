@@ -1,9 +1,10 @@
 /** Recorded calls as text: for dumps, tables of times and messages. */
 import type {Plan} from './plan.js';
-import type {LazyCall, LazyValue, TypedShape} from './value.js';
+import type {LazyCall, LazyValue} from './value.js';
 
-const shortTypes = {float32: 'f32', int32: 'i32', bool: 'bool'} as const;
-export const typeText = ({dtype, shape}: TypedShape): string => `${shortTypes[dtype]}[${shape.join(', ')}]`;
+const shortTypes: Readonly<Record<string, string>> = {float32: 'f32', int32: 'i32'};
+export const typeText = ({dtype, shape}: {dtype: string; shape: readonly number[]}): string =>
+  `${shortTypes[dtype] ?? dtype}[${shape.join(', ')}]`;
 
 /** `Conv2D(f32[8, 56, 56, 64], f32[3, 3, 64, 64]) → f32[8, 56, 56, 64]` */
 export const callText = ({kernel, inputs, outputs}: LazyCall): string =>

@@ -8,9 +8,18 @@
  */
 import {engine, type Tensor, tidy, type Variable} from '@tensorflow/tfjs-core';
 import {debugging} from '../core/debug.js';
-import {GpdError} from '../core/error.js';
 import {BACKEND_NAME, type OnnxruntimeBackend} from './backend.js';
+import {typeText} from './describe.js';
 import {DoubleBuffer} from './double-buffer.js';
+import {
+  changedVariable,
+  disposedArgument,
+  MAX_SIGNATURES,
+  madeVariable,
+  sharedData,
+  tooManyShapes,
+  wrongBackend,
+} from './jit-errors.js';
 import {traceStepLeaks} from './leak-check.js';
 import {makePlan} from './plan.js';
 import {record} from './record.js';
@@ -28,12 +37,13 @@ export interface Jitted<A extends Tensor[], R extends JitResult> {
 /** Where the numbers of one input of the graph come from, and the shape in which it takes them. */
 type Source = {shape: readonly number[]} & (
   | {kind: 'argument'; index: number}
-  | {kind: 'variable'; name: string}
+  | {kind: 'variable'; name: string; declared: TypedShape}
   | {kind: 'constant'; value: LazyValue; mustLive: boolean}
 );
-type Place = {kind: 'argument'; index: number} | {kind: 'variable'; name: string};
+type Place = {kind: 'argument'; index: number} | {kind: 'variable'; name: string; declared: TypedShape};
 
 interface Recording {
+  backend: OnnxruntimeBackend;
   compiled: Compiled;
   sources: readonly Source[];
   /** Layouts of the inputs when it was compiled. */
@@ -46,18 +56,10 @@ interface Recording {
 }
 
 const layoutOf = (v: LazyValue) => String(v.layout ?? '');
-const signatureOf = (args: readonly Tensor[]) => args.map((t) => `${t.dtype}[${t.shape}]`).join();
+const signatureOf = (args: readonly Tensor[]) => args.map(typeText).join(', ');
 
 function currentBackend(): OnnxruntimeBackend {
-  if (engine().backendName !== BACKEND_NAME) {
-    throw new GpdError(
-      'ENGINE_FAILED',
-      `jit needs the backend '${BACKEND_NAME}', the current one is '${engine().backendName}'`,
-      {
-        hint: 'await registerOnnxruntimeBackend() first',
-      },
-    );
-  }
+  if (engine().backendName !== BACKEND_NAME) throw wrongBackend(engine().backendName);
   return engine().backend as OnnxruntimeBackend;
 }
 
@@ -70,16 +72,20 @@ export function jit<A extends Tensor[], R extends JitResult>(fn: (...args: A) =>
   const call = (...args: A): R => {
     const backend = currentBackend();
     if (debugging('leak')) traceStepLeaks(backend);
+    const disposed = args.findIndex((t) => t.isDisposed);
+    if (disposed >= 0) throw disposedArgument(disposed, args[disposed]!);
     const signature = signatureOf(args);
     const known = recordings.get(signature);
-    const inputs = known && inputsOf(known, backend, args);
+    const inputs = known?.backend === backend ? inputsOf(known, backend, args) : undefined;
     if (known && inputs) return replay(known, backend, inputs) as R;
     if (!seen.has(signature)) {
+      if (seen.size >= MAX_SIGNATURES) throw tooManyShapes(args, [...seen]);
       seen.add(signature);
       return tidy(() => fn(...args) as never) as R;
     }
     count++;
     if (known) known.compiled.users--;
+    recordings.delete(signature);
     const {recording, result} = recordCall(backend, fn, args);
     recordings.set(signature, recording);
     return result;
@@ -91,25 +97,12 @@ export function jit<A extends Tensor[], R extends JitResult>(fn: (...args: A) =>
 function recordCall<A extends Tensor[], R extends JitResult>(backend: OnnxruntimeBackend, fn: (...args: A) => R, args: A) {
   backend.barrier(); // so that everything that exists is an input, not a part of the graph
   const before = new Map(Object.entries(variables()).map(([name, v]) => [name, {dataId: v.dataId, value: backend.lazy(v)}]));
-  const {runs} = backend.runtime.statistics;
-  const result = tidy(() => fn(...args) as never) as R;
-  if (backend.runtime.statistics.runs !== runs) {
-    throw new GpdError(
-      'ENGINE_FAILED',
-      'a function under jit reads numbers while it runs (data(), dataSync(), print, or a kernel without a lowering)',
-      {
-        hint: 'return the tensor and read it outside; GPD_DEBUG=lazy names kernels without a lowering',
-      },
-    );
-  }
+  const inputs = [...[...before.values()].map(({value}) => value), ...args.map((t) => backend.lazy(t))];
+  const result = backend.capture(inputs, () => tidy(() => fn(...args) as never)) as R;
   const tensors = result === null || result === undefined ? [] : Array.isArray(result) ? result : [result as Tensor];
   const updated = Object.entries(variables()).filter(([name, v]) => before.get(name)?.dataId !== v.dataId);
   const created = updated.find(([name]) => !before.has(name));
-  if (created) {
-    throw new GpdError('ENGINE_FAILED', `a function under jit made the variable '${created[0]}' in a call that is recorded`, {
-      hint: 'make variables before, or in the first call alone',
-    });
-  }
+  if (created) throw madeVariable(created[0]);
   const wanted = [...tensors.map((t) => backend.lazy(t)), ...updated.map(([, v]) => backend.lazy(v))];
   const plan = makePlan(wanted);
   backend.runtime.trim(); // what the first call compiled, and what this recording replaces
@@ -117,6 +110,7 @@ function recordCall<A extends Tensor[], R extends JitResult>(backend: Onnxruntim
   compiled.users++;
   const sourceOf = sourceFinder(backend, args, before);
   const recording: Recording = {
+    backend,
     compiled,
     sources: plan.leaves.map(sourceOf),
     layouts: plan.leaves.map(layoutOf),
@@ -136,21 +130,16 @@ function recordCall<A extends Tensor[], R extends JitResult>(backend: Onnxruntim
 
 const rootOf = (value: LazyValue): LazyValue => value.origin ?? value;
 
-/** Two inputs that are one array while recording could be two in a replay. */
-function sharedData(a: Place, b: Place): GpdError {
-  const name = (p: Place) => (p.kind === 'argument' ? `argument ${p.index}` : `the variable '${p.name}'`);
-  return new GpdError('ENGINE_FAILED', `jit: ${name(a)} and ${name(b)} share their data`, {
-    hint: 'give one of them data of its own, for example with tf.add(x, 0)',
-  });
-}
+const nameOf = (p: Place) => (p.kind === 'argument' ? `argument ${p.index}` : `the variable '${p.name}'`);
 
 function sourceFinder(backend: OnnxruntimeBackend, args: readonly Tensor[], before: ReadonlyMap<string, {value: LazyValue}>) {
   const known = new Map<LazyValue, Place>();
   const learn = (value: LazyValue, place: Place) => {
-    if (known.has(rootOf(value))) throw sharedData(known.get(rootOf(value))!, place);
+    if (known.has(rootOf(value))) throw sharedData(nameOf(known.get(rootOf(value))!), nameOf(place));
     known.set(rootOf(value), place);
   };
-  for (const [name, {value}] of before) learn(value, {kind: 'variable', name});
+  for (const [name, {value}] of before)
+    learn(value, {kind: 'variable', name, declared: {dtype: value.dtype, shape: value.shape}});
   for (const [index, arg] of args.entries()) learn(backend.lazy(arg), {kind: 'argument', index});
   return (value: LazyValue): Source => {
     const {shape} = value;
@@ -183,7 +172,9 @@ function currentValue(
     case 'argument':
       return backend.lazy(args[source.index]!);
     case 'variable': {
-      const variable = named[source.name];
+      const {name, declared} = source;
+      const variable = named[name];
+      if (variable && signatureOf([variable]) !== typeText(declared)) throw changedVariable(name, declared, variable);
       return variable && backend.lazy(variable);
     }
     case 'constant':

@@ -1,5 +1,6 @@
 /** Where the time of the graphs goes, in TensorFlow.js's words: onnxruntime's profile, summed by the kernel call that nodes were lowered from. */
 import type {NodeRun} from '../onnx/profile.js';
+import {originIn} from './engine-error.js';
 
 export interface KernelTime {
   /** Kernel with the types of its inputs and results; or, for what onnxruntime added, the operator in brackets. */
@@ -26,16 +27,12 @@ interface Sum {
   runsOf: Map<string, number>;
 }
 
-/** Nodes that onnxruntime fused are called `fused Gemm.12`, after the first. */
-const originOf = (node: string, origins: ReadonlyMap<string, string>): string | undefined =>
-  origins.get(node) ?? origins.get(/\w+\.\d+/.exec(node)?.[0] ?? '');
-
 /** Slowest first. */
 export function sumByKernel(graphs: readonly ProfiledGraph[]): KernelTime[] {
   const sums = new Map<string, Sum>();
   for (const [g, {origins, runs}] of graphs.entries()) {
     for (const {node, operator, ms} of runs) {
-      const kernel = originOf(node, origins) ?? `(${operator})`;
+      const kernel = originIn(node, origins) ?? `(${operator})`;
       const sum = sums.get(kernel) ?? {ms: 0, operators: new Set(), runsOf: new Map()};
       sums.set(kernel, sum);
       sum.ms += ms;

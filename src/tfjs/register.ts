@@ -47,10 +47,8 @@ function lowered(name: string, entry: KernelEntry, fallback: KernelFunc): Kernel
     refuseDisposed(name, params.inputs, backend);
     const {infos, attributes} = argumentsOf(entry, params);
     const results = backend.defer(name, entry, infos, attributes);
-    if (typeof results === 'string') {
-      if (results !== SHARES_DATA) backend.noteFallback(name, results);
-      return fallback(params);
-    }
+    if (results === SHARES_DATA) return fallback(params);
+    if (typeof results === 'string') return backend.fallBack(name, infos, results, () => fallback(params));
     return entry.list ? results : results[0]!;
   };
 }
@@ -60,8 +58,10 @@ function onCpu(name: string, kernelFunc: KernelFunc): KernelFunc {
   return (params) => {
     const backend = params.backend as OnnxruntimeBackend;
     refuseDisposed(name, params.inputs, backend);
-    backend.noteFallback(name, 'no lowering');
-    return kernelFunc(params);
+    const infos = Object.values(params.inputs)
+      .flat()
+      .filter((t) => t) as TensorInfo[];
+    return backend.fallBack(name, infos, 'no lowering', () => kernelFunc(params));
   };
 }
 

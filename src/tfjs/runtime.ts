@@ -6,6 +6,7 @@ import {readProfiles} from '../onnx/profile.js';
 import type {SyncRuntime, SyncSession} from '../onnx/sync-session.js';
 import {printModel} from '../onnx/text.js';
 import {planText} from './describe.js';
+import {inKernelTerms} from './engine-error.js';
 import {findNonFinite, isFinite32, nonFiniteError} from './find-non-finite.js';
 import {type KernelTime, type ProfiledGraph, sumByKernel} from './kernel-times.js';
 import {type LoweredPlan, lowerPlan, makePlan, type Plan} from './plan.js';
@@ -82,7 +83,7 @@ export class Runtime {
   ): {data: LazyData; layout: Permutation | undefined}[] {
     const inputs = new Map(leaves.map((leaf, i) => [compiled.inputNames[i]!, asTensor(leaf)]));
     const given = new Map([...into].map(([i, memory]) => [compiled.outputNames[i]!, memory]));
-    const results = compiled.session.run(inputs, compiled.outputNames, given);
+    const results = inKernelTerms(compiled.origins, () => compiled.session.run(inputs, compiled.outputNames, given));
     this.statistics.runs++;
     const outputs = compiled.outputNames.map((name, i) => {
       const layout = compiled.layouts[i]!;
@@ -114,7 +115,8 @@ export class Runtime {
     const {profilePrefix, checkNumbers} = this.switches;
     const prefix = profilePrefix && `${profilePrefix}-${this.profiled.length}`;
     const profile = prefix && {enableProfiling: true, profileFilePrefix: prefix};
-    const session = this.native.open(modelBytes(model), {...this.optionsFor(plan), ...profile});
+    const options = {...this.optionsFor(plan), ...profile};
+    const session = inKernelTerms(rest.origins, () => this.native.open(modelBytes(model), options));
     if (prefix) this.profiled.push({prefix, origins: rest.origins, session});
     return {...rest, session, users: 0, ...(checkNumbers && {plan})};
   }

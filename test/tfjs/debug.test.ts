@@ -88,14 +88,22 @@ test('times of the runtime are summed by kernel and shapes; the small ones are o
   expect(times.reduce((sum, {share}) => sum + share, 0)).toBeCloseTo(1);
 
   const origins = new Map([
-    ['a', 'Conv2D'],
-    ['b', 'Conv2D'],
-    ['c', 'Relu'],
+    ['Transpose.0', 'Conv2D'],
+    ['Conv.1', 'Conv2D'],
+    ['Relu.2', 'Relu'],
   ]);
   const run = (node: string, operator: string, ms: number) => ({node, operator, ms});
   const sums = sumByKernel([
-    {origins, runs: [run('a', 'Transpose', 1), run('b', 'Conv', 90), run('c', 'Relu', 8), run('z', 'ReorderInput', 0.5)]},
-    {origins, runs: [run('c', 'Relu', 0.5)]},
+    {
+      origins,
+      runs: [
+        run('Transpose.0', 'Transpose', 1),
+        run('Conv.1', 'Conv', 90),
+        run('fused Relu.2', 'Relu', 8),
+        run('ReorderInput', 'ReorderInput', 0.5),
+      ],
+    },
+    {origins, runs: [run('fused Relu.2', 'Relu', 0.5)]},
   ]);
   expect(sums.map(({kernel, ms, runs}) => [kernel, ms, runs])).toEqual([
     ['Conv2D', 91, 1],
