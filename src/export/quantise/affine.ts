@@ -35,11 +35,10 @@ const MIN_SCALE = 2 ** -60;
 /** A bias has this much room in int32, with a bit to spare for the sums it is added to. */
 const MAX_BIAS_LEVEL = 2 ** 30;
 
-/** Math.round rounds halves up; IEEE 754 and ONNX round them to even. */
-export function roundHalfEven(x: number): number {
-  const rounded = Math.round(x);
-  return rounded - x === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
-}
+/** Adding it leaves no room for fractions, and the processor rounds halves to even, as IEEE 754 and ONNX do; Math.round rounds them up. */
+const NO_FRACTION = 1.5 * 2 ** 52;
+/** For numbers up to 2⁵¹; larger ones have no fraction to speak of, and are clamped anyway. */
+export const roundHalfEven = (x: number): number => x + NO_FRACTION - NO_FRACTION;
 const clamp = (x: number, {low, high}: Range): number => Math.min(high, Math.max(low, x));
 
 /** Zero is always a level: padding and ReLU depend on it. */
@@ -74,16 +73,17 @@ export interface QuantisedWeight {
   readonly axis: number;
 }
 
-/** Slices of a tensor along an axis: channel c owns the indices base + (c·inner + i), base in steps of channels·inner. */
+/** Every element of a tensor with its index along an axis. */
 export function forEachInChannel(
   shape: readonly number[],
   axis: number,
   visit: (index: number, channel: number) => void,
 ): void {
-  const inner = shape.slice(axis + 1).reduce((n, d) => n * d, 1);
-  const channels = shape[axis]!;
-  const total = shape.reduce((n, d) => n * d, 1);
-  for (let i = 0; i < total; i++) visit(i, Math.floor(i / inner) % channels);
+  const product = (dims: readonly number[]) => dims.reduce((n, d) => n * d, 1);
+  const [outer, inner, channels] = [product(shape.slice(0, axis)), product(shape.slice(axis + 1)), shape[axis]!];
+  let index = 0;
+  for (let o = 0; o < outer; o++)
+    for (let c = 0; c < channels; c++) for (const end = index + inner; index < end; index++) visit(index, c);
 }
 
 /** Largest magnitude in each channel. */
