@@ -135,7 +135,7 @@ const gateText: Readonly<Record<GateResult['gate'], (value: string, bound: numbe
   'max-drop': (value, bound) => `top-1 drops by ${value} points, at most ${bound} allowed`,
   'min-agreement': (value, bound) => `agrees on ${value} %, at least ${bound} % asked for`,
 };
-function renderGate({gate, model, bound, value, ok}: GateResult, style: Style): string {
+export function renderGate({gate, model, bound, value, ok}: GateResult, style: Style): string {
   const text = value === null ? 'nothing to judge: no image has a label' : gateText[gate](value.toFixed(2), bound);
   return `${ok ? style.good('passed') : style.bad('FAILED')}  ${printable(model)}: ${text}`;
 }

@@ -27,8 +27,8 @@ export interface RunState {
 /** Two runs of one identity see the same images in the same models. Files count by name, size and time of change. */
 export function identityOf(subjects: readonly Subject[], settings: object): string {
   const files = subjects.map(({path, form}) => {
-    const {size, mtimeMs} = statSync(path);
-    return {path, form, size, mtimeMs};
+    const found = statSync(path, {throwIfNoEntry: false}); // a form that is evaluated before it is written has none
+    return {path, form, size: found?.size, mtimeMs: found?.mtimeMs};
   });
   return createHash('sha256').update(JSON.stringify({files, settings})).digest('hex').slice(0, 32);
 }

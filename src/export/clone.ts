@@ -10,10 +10,20 @@ export function cloneModel(original: Model, inputShape: (dims: Dims | undefined)
     copies.set(original.graph.value(name)!, graph.input(name, dtype, inputShape(shape)));
   for (const constant of original.graph.initializers)
     copies.set(constant, graph.initializer(constant.name, constant.initializer!));
-  copyNodes(original.graph.nodes, graph, copies);
+  for (const node of original.graph.nodes) {
+    copyNodes([node], graph, copies);
+    for (const output of node.outputs) keepType(output, copies.get(output)!);
+  }
   restoreNames(graph, copies);
   graph.outputs = original.graph.outputs.map((output) => copies.get(output)!);
   return {...original, graph, metadata: new Map(original.metadata), domains: new Map(original.domains)};
+}
+
+/** What was said where a node was written, because it cannot be inferred: sizes that depend on the photograph. */
+function keepType({dtype, shape}: Value, copy: Value): void {
+  if (copy.shape) return;
+  copy.dtype = dtype;
+  copy.shape = shape;
 }
 
 /** Copies are named after their nodes first. A name may be held by another copy for a moment. */

@@ -4,6 +4,7 @@
  */
 import type {Tensor} from '../core/tensor.js';
 import type {Model} from '../onnx/graph.js';
+import type {QuantiseOptions} from './quantise/quantise.js';
 
 /** Images that stand for what the network will see. */
 export interface Calibration {
@@ -15,10 +16,14 @@ export interface Calibration {
   batches(): AsyncIterable<Tensor<'float32'>>;
 }
 
+/** What only int8 asks for: see `QuantiseOptions`. */
+export type Int8Options = Pick<QuantiseOptions, 'method' | 'activations' | 'check' | 'maxDrop'>;
+
 export interface PrecisionContext {
   readonly calibration: Calibration;
   /** The type of the images and logits of a float16 network. */
   readonly io: 'float32' | 'float16';
+  readonly int8: Int8Options;
   readonly onProgress?: ((what: string) => void) | undefined;
 }
 

@@ -1,6 +1,7 @@
 /** THE table of precisions. */
 import {cloneModel} from './clone.js';
 import {half} from './half/half.js';
+import {dynamicInt8, staticInt8} from './int8.js';
 import type {Precision} from './precision.js';
 
 export const precisions = {
@@ -11,6 +12,8 @@ export const precisions = {
     make: async (model) => ({model: cloneModel(model), notes: [], details: {}}),
   },
   fp16: half,
+  int8: staticInt8,
+  'int8-dynamic': dynamicInt8,
 } as const satisfies Record<string, Precision>;
 export type PrecisionName = keyof typeof precisions;
 export const precisionNames = Object.keys(precisions) as PrecisionName[];

@@ -102,7 +102,7 @@ test.each([
   async (why, factor) => {
     const model = rescaled(factor);
     const images = noise(3, SIDE);
-    const {model: made, notes, details} = await half.make(model, {calibration: calibrationOf(SIDE), io: 'float16'});
+    const {model: made, notes, details} = await half.make(model, {calibration: calibrationOf(SIDE), io: 'float16', int8: {}});
     assertValid(made, 'fp16');
     const kept = (details as {kept: {node: string; because: {why: string}}[]}).kept;
     expect(kept.map(({node}) => node)).toEqual(['conv1', 'relu1', 'conv2']);
@@ -157,7 +157,7 @@ test.each(fixtureCases.filter(([name]) => name.includes('weights')))(
     const {recognise, images} = open();
     const {model} = await buildModel(recognise(), 'student', {opset: 20});
     const calibration = calibrationOf(images.shape[2]!);
-    const {model: made} = await half.make(model, {calibration, io: 'float32'});
+    const {model: made} = await half.make(model, {calibration, io: 'float32', int8: {}});
     assertValid(made, 'fp16');
     const weights = (m: Model) => m.graph.initializers.reduce((n, v) => n + byteLength(v.initializer!), 0);
     expect(weights(made)).toBeLessThan(weights(model) / 2 + 2048); // 2048: integers, shared by both

@@ -186,6 +186,14 @@ describe('answers', () => {
     expect(JSON.parse(model.metadata.get('labels')!)).toEqual(labels);
   });
 
+  test('behind a model that prepares photographs itself', async () => {
+    const recipe = fitted('bilinear', 9);
+    const {model} = embedPreprocessing(tinyNetwork({side: SIDE}), {recipe, resizer: 'matrices'});
+    const answering = addAnswers(model, {softmax: true, topK: 3, labels});
+    const results = await run(answering, asBytes([photograph(20, 12, 'f')]));
+    expect(results.get('top_labels')!.shape).toEqual([1, 3]);
+  });
+
   test('of the logits, without softmax; too many or the wrong labels are refused', () => {
     const {graph} = addAnswers(tinyNetwork(), {softmax: false, topK: 2, labels: undefined});
     expect(graph.outputs.map(({name}) => name)).toEqual(['logits', 'top_scores', 'top_classes']);

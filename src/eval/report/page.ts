@@ -14,6 +14,10 @@ export interface ReportContext {
   /** Versions and machine, one fact a row. */
   environment: readonly (readonly [what: string, value: string])[];
   thumbnails: Thumbnails;
+  /** Default: what was evaluated. */
+  title?: string;
+  /** What stands before the results. */
+  opening?: Html;
 }
 
 const MAX_CONFUSIONS = 20;
@@ -31,14 +35,11 @@ const figure = (caption: string, chart: Html): Html => html`<figure><figcaption>
 
 export async function renderReport(e: Evaluation, context: ReportContext): Promise<string> {
   const {images, settings} = e;
-  const title = `Evaluation on ${settings.data}`;
-  const body = html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>${title}</title><style>${style}</style></head><body>
-<h1>${title}</h1>
+  const {title = `Evaluation on ${settings.data}`, opening} = context;
+  const body = html`<h1>${title}</h1>
 <p class="soft">${grouped(images.seen)} ${images.seen === 1 ? 'image' : 'images'}${settings.classes > 0 && html`, ${settings.classes} classes`}; ${e.models.length} ${e.models.length === 1 ? 'model' : 'models'} on the same batches</p>
 ${notices(e)}
+${opening}
 ${gatesOf(e.gates)}
 <h2>Accuracy</h2>
 ${await accuracy(e)}
@@ -54,11 +55,19 @@ ${mistakes(e.models.at(-1)!)}
 <h2>Configuration</h2>
 ${configuration(e, context)}
 <h2>How to reproduce</h2>
-<pre>${context.command}</pre>
-</body></html>
-`;
-  return body.text;
+<pre>${context.command}</pre>`;
+  return renderPage(title, body);
 }
+
+/** A page that needs nothing else. */
+export const renderPage = (title: string, body: Html): string =>
+  html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>${title}</title><style>${style}</style></head><body>
+${body}
+</body></html>
+`.text;
 
 function notices({complete, images, failures}: Evaluation): Html {
   return html`${!complete && html`<p class="notice">Interrupted: the numbers are of ${grouped(images.seen)} of ${grouped(images.total)} images.</p>`}

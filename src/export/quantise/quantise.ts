@@ -119,7 +119,7 @@ class Quantisation {
   private async prepare(model: Model, equalised: number): Promise<Prepared> {
     const units = planUnits(model.graph);
     const selection = select(model.graph, units, new Set());
-    const own = [...selection.quantised].filter((v) => !selection.sameScale.has(v));
+    const own = [...new Set([...selection.quantised].map((v) => selection.sameScale.get(v) ?? v))];
     const histograms = await observe(model, own, this.options.calibration);
     return {model, units, selection, histograms, equalised};
   }

@@ -165,3 +165,27 @@ test('a gate that nothing can meet is not met, and the model that comes closest 
   const {report} = await quantiseModel(depthwise(1), {calibration, check, maxDrop: 5, method: 'minmax'});
   expect(report.accuracy).toMatchObject({float32: 100, int8: 50, drop: 50, ok: false});
 });
+
+test('operators without integer kernels, and what rearranges their results, stay in float32 between integers', async () => {
+  const model = parseModel(`model opset 20, ir 9, producer "test" "0"
+  graph g (%input: f32[N, 3, 8, 8]) -> (%logits)
+    %w1 = f32[16, 3, 3, 3] ~1
+    %c: f32[N, 16, 8, 8] = Conv(%input, %w1) {pads = [1, 1, 1, 1], kernel_shape = [3, 3]}
+    %shape = i64[3] {0, 16, 64}
+    %r: f32[N, 16, 64] = Reshape(%c, %shape)
+    %t: f32[N, 64, 16] = Transpose(%r) {perm = [0, 2, 1]}
+    %gamma = f32[16] ~+2
+    %n: f32[N, 64, 16] = LayerNormalization(%t, %gamma)
+    %u: f32[N, 16, 64] = Transpose(%n) {perm = [0, 2, 1]}
+    %v: f32[N, 64, 16] = Transpose(%u) {perm = [0, 2, 1]}
+    %w2 = f32[16, 16] ~3
+    %m: f32[N, 64, 16] = MatMul(%v, %w2)
+    %h: f32[N, 64, 16] = Gelu(%m)
+    %flat: f32[N, 1024] = Flatten(%h)
+    %w3 = f32[1024, 10] ~4
+    %logits: f32[N, 10] = Gemm(%flat, %w3)`);
+  const {model: int8, report} = await quantiseModel(model, {calibration});
+  expect(checkModel(int8)).toEqual([]);
+  expect(report.quantised).toBeGreaterThanOrEqual(5); // three products, and what rearranges their integers
+  expect(report.agreement.sameTop1).toBeGreaterThan(90);
+});

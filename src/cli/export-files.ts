@@ -1,0 +1,305 @@
+/**
+ * `gpd export` as a function: one file in, forms and one plain result out. Each form is made, written where nobody sees it, checked
+ * against the float32 student, evaluated and timed; it appears under its name only if its check and its gates hold.
+ */
+import {existsSync, mkdirSync, readdirSync, rmdirSync} from 'node:fs';
+import {checkOutput, Staging} from '../core/output.js';
+import type {Recipe, RecipeName} from '../data/recipe.js';
+import {chooseRecipe} from '../eval/choose-recipe.js';
+import type {Evaluation} from '../eval/evaluation.js';
+import type {GateOptions} from '../eval/gates.js';
+import type {Subject} from '../eval/subject.js';
+import type {FormatName, WriteOptions} from '../export/formats.js';
+import {formats} from '../export/formats.js';
+import {type ModelOptions, makeModel, prepareStudent} from '../export/make.js';
+import type {Calibration, Int8Options, Precise, PrecisionContext} from '../export/precision.js';
+import {type PrecisionName, precisions} from '../export/precisions.js';
+import type {ResizerName} from '../export/preprocess/resize.js';
+import {type TargetName, targets} from '../export/targets.js';
+import {type BatchNormChoice, inHalf, renamed, type WeightNames} from '../export/weights.js';
+import type {RecogniseOptions} from '../models/recognise.js';
+import {calibrationOf} from './export-calibration.js';
+import {checkModel, checkPhotographs, checkWeights, type FormCheck} from './export-check.js';
+import {type MeasuredForm, measureForms} from './export-measure.js';
+import {type PlannedForm, planForms} from './export-plan.js';
+import {type ExportSource, openSource} from './export-source.js';
+import {subjectOfForm} from './export-subject.js';
+
+export interface ExportFileOptions extends RecogniseOptions {
+  ema: boolean;
+  output: string | undefined;
+  force: boolean;
+  precisions: readonly PrecisionName[];
+  formats: readonly FormatName[];
+  target?: TargetName | undefined;
+  opset?: number | undefined;
+  batch?: number | 'dynamic' | undefined;
+  io: 'float32' | 'float16';
+  externalData: boolean;
+  embed: boolean;
+  resizer?: ResizerName | undefined;
+  softmax: boolean;
+  topK?: number | undefined;
+  labels?: readonly string[] | undefined;
+  batchNorm: BatchNormChoice;
+  names: WeightNames;
+  calibrate?: string | undefined;
+  calibrationSamples: number;
+  int8: Pick<Int8Options, 'method' | 'activations'>;
+  data?: string | undefined;
+  checkSamples?: number | undefined;
+  gates: GateOptions;
+  recipe?: RecipeName | undefined;
+  overrides: Partial<Recipe>;
+  workers?: number | undefined;
+  onError: 'stop' | 'skip';
+  threads?: number | undefined;
+  /** Of the timing; 0: none. */
+  rounds: number;
+  onPhase?: (phase: string) => void;
+  onEvaluation?: (evaluation: Evaluation, read: (index: number) => Promise<Uint8Array>) => Promise<void>;
+  signal?: AbortSignal | undefined;
+}
+
+/** One form: what was made, and what became of it. Numbers are null where nothing was measured. */
+export interface FormReport extends MeasuredForm {
+  name: string;
+  precision: PrecisionName;
+  format: FormatName;
+  path: string;
+  files: readonly string[];
+  bytes: number;
+  nodes: number | null;
+  opset: number | null;
+  /** What a person should know. */
+  notes: readonly string[];
+  details: object;
+  check: FormCheck;
+  /** It lies under its name: its check and its gates hold. */
+  written: boolean;
+}
+export interface ExportReport {
+  input: {path: string; arch: string | null; bytes: number; nodes: number; converted: boolean; top1: number | null} & Pick<
+    MeasuredForm,
+    'latencyMs' | 'imagesPerSecond'
+  >;
+  calibration: string;
+  forms: FormReport[];
+  gates: Evaluation['gates'];
+  /** With `--check-data`. */
+  evaluation: Evaluation | null;
+  /** Every form holds what was asked of it. */
+  ok: boolean;
+}
+
+/** A form under construction. */
+export interface StagedForm {
+  readonly plan: PlannedForm;
+  readonly made: Precise | undefined;
+  readonly bytes: number;
+  readonly files: readonly string[];
+  readonly staging: Staging;
+  readonly check: FormCheck;
+  /** What evaluation and timing run; undefined for weights. */
+  readonly subject: Subject | undefined;
+  readonly runs: string | undefined;
+}
+
+export async function exportFile(path: string, options: ExportFileOptions): Promise<ExportReport> {
+  const forms = planForms(path, options, options.output);
+  for (const form of forms) refuseExisting(form, path, options.force);
+  options.onPhase?.('read');
+  const source = await openSource(path, {
+    ...options,
+    opset: options.opset ?? (options.target && targets[options.target].opset),
+  });
+  const run = new ExportRun(source, options);
+  try {
+    for (const form of forms) await run.make(form);
+    return await run.finish(path);
+  } finally {
+    run.discard();
+    source.close();
+  }
+}
+
+/** A folder may be there if it is empty, or replaced; a file as everywhere. */
+function refuseExisting({path, format}: PlannedForm, input: string, force: boolean): void {
+  const isEmpty = format === 'web' && existsSync(path) && readdirSync(path).length === 0;
+  if (format === 'web' && (!existsSync(path) || isEmpty || force)) return;
+  checkOutput(path, {force, inputs: [input]});
+}
+
+class ExportRun {
+  private readonly staged: StagedForm[] = [];
+  private readonly models = new Map<string, Promise<Precise>>();
+  private readonly created: string[] = [];
+  private readonly recipe: Recipe;
+  private readonly calibration: Calibration;
+  private student: Promise<ModelSource> | undefined;
+
+  constructor(
+    private readonly source: ExportSource,
+    private readonly options: ExportFileOptions,
+  ) {
+    this.recipe = chooseRecipe([source.subject], options.recipe, options.overrides).recipe;
+    this.calibration = calibrationOf(source.subject, this.recipe, options);
+  }
+
+  async make(plan: PlannedForm): Promise<void> {
+    const staging = new Staging();
+    const form = formats[plan.format].kind === 'weights' ? await this.weights(plan, staging) : await this.model(plan, staging);
+    this.staged.push(form);
+  }
+
+  async finish(path: string): Promise<ExportReport> {
+    const {source, options, staged} = this;
+    const measured = await measureForms({source: source.subject, forms: staged, options});
+    const reports = staged.map((form, i) => this.report(form, measured.forms[i]!));
+    for (const [i, {written}] of reports.entries()) if (written) staged[i]!.staging.commit();
+    const {subject, conversion, model} = source;
+    return {
+      input: {
+        path,
+        arch: model.metadata.get('gpd.arch') ?? null,
+        bytes: subject.size.fileBytes ?? subject.size.weightBytes,
+        nodes: subject.size.nodes,
+        converted: conversion !== undefined,
+        ...measured.source,
+      },
+      calibration: this.calibration.description,
+      forms: reports,
+      gates: measured.evaluation?.gates ?? [],
+      evaluation: measured.evaluation ?? null,
+      ok: reports.every(({written}) => written),
+    };
+  }
+
+  /** Leaves no trace of what was not committed. */
+  discard(): void {
+    for (const {staging} of this.staged) staging.discard();
+    for (const folder of this.created) if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
+  }
+
+  private report({plan, made, bytes, files, check, subject}: StagedForm, measured: MeasuredForm): FormReport {
+    const size = subject?.size.nodes ?? null;
+    return {
+      ...plan,
+      ...{files, bytes, nodes: size, opset: made?.model.opset ?? null, notes: made?.notes ?? [], details: made?.details ?? {}},
+      check,
+      ...measured,
+      written: check.ok && measured.gatesOk,
+    };
+  }
+
+  private async weights(plan: PlannedForm, staging: Staging): Promise<StagedForm> {
+    const {source, options} = this;
+    const format = formats[plan.format];
+    if (format.kind !== 'weights') throw new Error(`${plan.format} is no format of weights`);
+    options.onPhase?.(`write ${plan.name}`);
+    const original = await source.weights(options.batchNorm);
+    const precise = plan.precision === 'fp16' ? inHalf(original) : original;
+    const weights = renamed(precise, options.names);
+    const originals = new Map([...weights.keys()].map((key, i) => [key, [...original.keys()][i]!]));
+    const written = format.write(weights, plan.path, staging);
+    const folded = options.batchNorm === 'fold' ? (source.modules ?? ('unknown' as const)) : undefined;
+    const file = {temporaryPath: written.main.temporaryPath, path: plan.path, weights, originals, folded};
+    options.onPhase?.(`check ${plan.name}`);
+    const own = {...options, imageSize: source.subject.input.side};
+    const check = await checkWeights(source.subject, file, precisions[plan.precision], own);
+    return {
+      plan,
+      made: undefined,
+      bytes: written.bytes,
+      files: written.files,
+      staging,
+      check,
+      subject: undefined,
+      runs: undefined,
+    };
+  }
+
+  private async model(plan: PlannedForm, staging: Staging): Promise<StagedForm> {
+    const {source, options, recipe} = this;
+    const format = formats[plan.format];
+    if (format.kind !== 'model') throw new Error(`${plan.format} is no format of models`);
+    const inside = options.embed || format.embeds;
+    const made = await this.precise(plan, inside);
+    options.onPhase?.(`write ${plan.name}`);
+    if (plan.format === 'web') this.makeFolder(plan.path);
+    const written = await format.write(made.model, plan.path, staging, this.writeOptions(plan));
+    const runs = written.main.temporaryPath;
+    const subject = subjectOfForm({plan, made, runs, source: source.subject});
+    options.onPhase?.(`check ${plan.name}`);
+    const precision = precisions[plan.precision];
+    const check = await (inside
+      ? checkPhotographs(source.subject, subject, precision, recipe)
+      : checkModel(source.subject, subject, precision, this.calibration));
+    return {plan, made, bytes: written.bytes, files: written.files, staging, check, subject, runs};
+  }
+
+  private makeFolder(path: string): void {
+    if (existsSync(path)) return;
+    mkdirSync(path);
+    this.created.push(path);
+  }
+
+  private writeOptions({precision, path}: PlannedForm): WriteOptions {
+    const {model, subject} = this.source;
+    const name = model.metadata.get('gpd.arch') ?? path;
+    const page = {name, precision: precisions[precision].description, labels: this.labels, topK: this.shownClasses(subject)};
+    return {page, ...(this.options.externalData && {externalData: 'always' as const})};
+  }
+
+  /** Asked for, or those that the student brings. */
+  private get labels(): readonly string[] | undefined {
+    const own = this.source.model.metadata.get('labels');
+    return this.options.labels ?? (own === undefined ? undefined : (JSON.parse(own) as string[]));
+  }
+  private shownClasses({classes}: Subject): number {
+    return Math.min(this.options.topK ?? 5, classes);
+  }
+
+  /** Made once for all formats that take the same model. */
+  private precise({precision, format}: PlannedForm, inside: boolean): Promise<Precise> {
+    const isWeb = format === 'web';
+    const key = `${precision} ${inside} ${isWeb}`;
+    const known = this.models.get(key) ?? this.makePrecise(precision, inside, isWeb);
+    this.models.set(key, known);
+    return known;
+  }
+
+  private async makePrecise(precision: PrecisionName, inside: boolean, isWeb: boolean): Promise<Precise> {
+    const {options, calibration} = this;
+    this.student ??= prepareStudent(this.source.model, this.modelOptions(false, false));
+    options.onPhase?.(`make ${precision}`);
+    const check = options.data === undefined || precision !== 'int8' ? undefined : await this.accuracyOf();
+    const context: PrecisionContext = {
+      ...{calibration, io: options.io, onProgress: options.onPhase},
+      int8: {...options.int8, ...(check && {check, maxDrop: options.gates.maxDrop})},
+    };
+    return makeModel(await this.student, precision, this.modelOptions(inside, isWeb), context);
+  }
+
+  /** Top-1 of a candidate on the images of the gates. */
+  private async accuracyOf() {
+    const {top1Of} = await import('./export-measure.js');
+    return top1Of(this.source.subject, this.options);
+  }
+
+  private modelOptions(inside: boolean, isWeb: boolean): ModelOptions {
+    const {target, opset, batch, resizer, softmax, topK, labels, imageSize} = this.options;
+    const ownTarget = target ?? (isWeb ? 'ort-web' : undefined);
+    const side = this.source.conversion ? undefined : imageSize;
+    const answers = isWeb
+      ? {softmax: true, topK: this.shownClasses(this.source.subject), labels: undefined}
+      : softmax || topK !== undefined || labels
+        ? {softmax, topK, labels}
+        : undefined;
+    return {
+      ...{target: ownTarget, opset, batch: isWeb ? 'dynamic' : batch, side, answers},
+      embed: inside ? {recipe: this.recipe, resizer} : undefined,
+    };
+  }
+}
+type ModelSource = Awaited<ReturnType<typeof prepareStudent>>;

@@ -1,0 +1,112 @@
+/** Accuracy and speed of all forms of one export, side by side with the float32 student. */
+
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {bench} from '../eval/bench.js';
+import type {Evaluation, ModelSummary} from '../eval/evaluation.js';
+import {type Subject, subjectOfModel} from '../eval/subject.js';
+import type {Model} from '../onnx/graph.js';
+import {type EvaluateFilesOptions, evaluateSubjects} from './evaluate-files.js';
+import type {ExportFileOptions, StagedForm} from './export-files.js';
+import {benchedSubject} from './export-subject.js';
+
+export interface MeasuredForm {
+  /** Percent, null without labels. */
+  top1: number | null;
+  /** Percent of images with the float32 student's top class. */
+  agreement: number | null;
+  /** Median of one image, or of one batch where that is fixed. */
+  latencyMs: number | null;
+  /** In batches. */
+  imagesPerSecond: number | null;
+  /** Every gate is met, or none was asked for. */
+  gatesOk: boolean;
+}
+export interface Measured {
+  source: Pick<MeasuredForm, 'top1' | 'latencyMs' | 'imagesPerSecond'>;
+  forms: MeasuredForm[];
+  evaluation: Evaluation | undefined;
+}
+
+interface Candidates {
+  source: Subject;
+  forms: readonly StagedForm[];
+  options: ExportFileOptions;
+}
+
+/** Batches of the throughput. */
+const THROUGHPUT_BATCH = 16;
+const ROUND_MS = 100;
+
+export async function measureForms({source, forms, options}: Candidates): Promise<Measured> {
+  const subjects = forms.flatMap(({subject}) => subject ?? []);
+  options.onPhase?.('evaluate');
+  const evaluation = options.data === undefined ? undefined : await evaluateAll([source, ...subjects], options);
+  options.onPhase?.('time');
+  const speeds = options.rounds > 0 ? await timeAll(source, forms, options) : new Map<string, Speed>();
+  const summaryOf = (name: string) => evaluation?.models.find((m) => m.name === name);
+  return {
+    source: {top1: summaryOf(source.name)?.top1 ?? null, ...speedOf(speeds, source.name)},
+    forms: forms.map(({plan}) => ({
+      ...accuracyOf(summaryOf(plan.name)),
+      ...speedOf(speeds, plan.name),
+      gatesOk: (evaluation?.gates ?? []).every(({model, ok}) => model !== plan.name || ok),
+    })),
+    evaluation,
+  };
+}
+
+const accuracyOf = (m: ModelSummary | undefined) => ({top1: m?.top1 ?? null, agreement: m?.agreement ?? null});
+
+function evaluationOptions(options: ExportFileOptions): Omit<EvaluateFilesOptions, 'models'> {
+  const {data, checkSamples, gates, workers, onError, threads, ema, signal, onEvaluation, recipe, overrides} = options;
+  return {
+    ...{data: data!, samples: checkSamples, gates, workers, onError, threads, ema, signal},
+    ...{provider: 'cpu', strict: false, explainProvider: false, fast: false, resume: false},
+    ...{recipe, overrides, state: join(tmpdir(), `gpd-export-${process.pid}.state.json`)},
+    ...(onEvaluation && {onResult: onEvaluation}),
+  };
+}
+
+async function evaluateAll(subjects: readonly Subject[], options: ExportFileOptions): Promise<Evaluation> {
+  return (await evaluateSubjects(subjects, evaluationOptions(options))).evaluation;
+}
+
+/** Percent right of a model in memory, on the images of the gates. */
+export const top1Of =
+  (source: Subject, options: ExportFileOptions) =>
+  async (model: Model): Promise<number> => {
+    const subject = subjectOfModel(source.path, 'student', model, source.family);
+    const {onEvaluation: _, ...own} = options;
+    const evaluation = await evaluateAll([subject], {...own, gates: {}});
+    return evaluation.models[0]!.top1 ?? 0;
+  };
+
+type Speed = Pick<MeasuredForm, 'latencyMs' | 'imagesPerSecond'>;
+const speedOf = (speeds: ReadonlyMap<string, Speed>, name: string): Speed =>
+  speeds.get(name) ?? {latencyMs: null, imagesPerSecond: null};
+
+async function timeAll(source: Subject, forms: readonly StagedForm[], options: ExportFileOptions): Promise<Map<string, Speed>> {
+  const models = [
+    source,
+    ...forms.flatMap(({subject, made, runs}) => (subject ? [benchedSubject(subject, made!, runs!)] : [])),
+  ];
+  const {rounds, threads, signal} = options;
+  const {rows} = await bench({
+    models,
+    rounds,
+    roundMs: ROUND_MS,
+    warmUpMs: ROUND_MS,
+    threads: [threads],
+    batches: [1, THROUGHPUT_BATCH],
+    signal,
+  });
+  return new Map(
+    models.map(({name}): [string, Speed] => {
+      const own = rows.filter((row) => row.model === name);
+      const single = own.reduce((a, b) => (b.batch < a.batch ? b : a), own[0]!);
+      const best = own.reduce((a, b) => (b.imagesPerSecond > a.imagesPerSecond ? b : a), own[0]!);
+      return [name, {latencyMs: single?.p50 ?? null, imagesPerSecond: best?.imagesPerSecond ?? null}];
+    }),
+  );
+}

@@ -1,0 +1,99 @@
+/** What is exported: an ONNX student as it is, or a checkpoint, which is converted and proven first. */
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {basename, dirname, join} from 'node:path';
+import {openCheckpoint} from '../checkpoint/open.js';
+import {type ConversionReport, convertFile} from '../convert/convert.js';
+import {deployedWeights} from '../convert/deployed-weights.js';
+import {fileSource} from '../core/bytes.js';
+import type {StateDict} from '../core/tensor.js';
+import {type Subject, subjectOfFile} from '../eval/subject.js';
+import {type BatchNormChoice, foldedWeights, modulesOf, restoreBatchNorms, withoutBiases} from '../export/weights.js';
+import {type RecogniseOptions, recognise} from '../models/recognise.js';
+import {decodeModel} from '../onnx/decode.js';
+import {externalFilesIn} from '../onnx/external-data.js';
+import type {Model} from '../onnx/graph.js';
+import {isModel} from '../onnx/is-model.js';
+import type {Module} from '../reparam/modules.js';
+
+export interface SourceOptions extends RecogniseOptions {
+  ema: boolean;
+  opset?: number | undefined;
+}
+export interface ExportSource {
+  /** Float32. */
+  readonly model: Model;
+  /** The same as what every form is held against. */
+  readonly subject: Subject;
+  /** Of a checkpoint. */
+  readonly conversion: ConversionReport | undefined;
+  /** Its layers; undefined for an ONNX student of unpublished size. */
+  readonly modules: readonly Module[] | undefined;
+  /** Under the original's names. */
+  weights(batchNorm: BatchNormChoice): Promise<StateDict>;
+  close(): void;
+}
+
+export async function openSource(path: string, options: SourceOptions): Promise<ExportSource> {
+  const source = fileSource(path);
+  const isOnnx = isModel(source);
+  source.close();
+  return isOnnx ? onnxSource(path) : checkpointSource(path, options);
+}
+
+function readModel(path: string): {model: Model; close(): void} {
+  const file = fileSource(path);
+  const external = externalFilesIn(dirname(path));
+  const model = decodeModel(file, {openExternal: external.open});
+  const close = () => {
+    file.close();
+    external.close();
+  };
+  return {model, close};
+}
+
+/** Batch norms are folded already: those that are kept do nothing. */
+function onnxSource(path: string): ExportSource {
+  const {model, close} = readModel(path);
+  const weights = async (batchNorm: BatchNormChoice) =>
+    batchNorm === 'fold' ? foldedWeights(model) : restoreBatchNorms(foldedWeights(model), modulesOf(model));
+  const subject = {...subjectOfFile(path), name: 'source'};
+  return {model, subject, conversion: undefined, modules: knownModules(model), weights, close};
+}
+
+function knownModules(model: Model): readonly Module[] | undefined {
+  try {
+    return modulesOf(model);
+  } catch {
+    return undefined;
+  }
+}
+
+async function checkpointSource(path: string, options: SourceOptions): Promise<ExportSource> {
+  const folder = mkdtempSync(join(tmpdir(), 'gpd-export-'));
+  const remove = () => rmSync(folder, {recursive: true, force: true});
+  try {
+    const student = join(folder, `${basename(path)}.onnx`);
+    const conversion = await convertFile(path, {...options, outputs: {student}});
+    const {model, close} = readModel(student);
+    const weights = async (batchNorm: BatchNormChoice): Promise<StateDict> => {
+      if (batchNorm === 'fold') return foldedWeights(model);
+      const checkpoint = openCheckpoint(fileSource(path), {ema: options.ema});
+      try {
+        const recognised = recognise(checkpoint.stateDict, checkpoint.args, options);
+        return withoutBiases(await deployedWeights(recognised), recognised.modules);
+      } finally {
+        checkpoint.close();
+      }
+    };
+    const closeAll = () => {
+      close();
+      remove();
+    };
+    const subject = {...subjectOfFile(student), path, name: 'source'};
+    return {model, subject, conversion, modules: conversion.recognised.modules, weights, close: closeAll};
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}

@@ -1,0 +1,62 @@
+/** What a person reads after an export: one table of all forms, what was done to each, gates, and where the files are. */
+import type {ExportReport, FormReport} from './export-files.js';
+import {bytes, count, plural, printable, tiny} from './format.js';
+import {renderGate} from './render-evaluation.js';
+import type {Style} from './style.js';
+import {table} from './table.js';
+import {wrap} from './wrap.js';
+
+const right = {align: 'right'} as const;
+const WIDTH = 100;
+
+export function renderExport(report: ExportReport, style: Style): string[] {
+  const {input, forms, calibration, gates} = report;
+  const made = input.converted ? ', converted and proven first' : '';
+  return [
+    `${style.bold(printable(input.path))}  ${printable(input.arch ?? 'a network without a name')}${made}`,
+    '',
+    ...renderForms(report, style),
+    '',
+    ...forms.flatMap((form) => renderForm(form, style)),
+    ...(forms.some(({precision}) => precision !== 'fp32') ? [style.dim(`ranges from ${calibration}`)] : []),
+    ...gates.map((gate) => renderGate(gate, style)),
+    ...forms.map((form) => renderFiles(form, style)),
+  ];
+}
+
+const decimal = (value: number | null, digits: number): string => (value === null ? '' : value.toFixed(digits));
+const rate = (value: number | null): string =>
+  value === null ? '' : value >= 100 ? count(Math.round(value)) : value.toPrecision(3);
+
+/** Columns that nothing was measured for are left out. */
+function renderForms({input, forms}: ExportReport, style: Style): string[] {
+  const rows = [{name: 'source', ...input, agreement: null, written: true}, ...forms] as const;
+  const columns: [head: string, cell: (row: (typeof rows)[number]) => string][] = [
+    ['bytes', (r) => bytes(r.bytes)],
+    ['of source', (r) => `${((100 * r.bytes) / input.bytes).toFixed(0)} %`],
+    ['nodes', (r) => (r.nodes === null ? '' : count(r.nodes))],
+    ['latency ms', (r) => decimal(r.latencyMs, r.latencyMs !== null && r.latencyMs < 10 ? 2 : 1)],
+    ['images/s', (r) => rate(r.imagesPerSecond)],
+    ['top-1 %', (r) => decimal(r.top1, 2)],
+    ['agreement %', (r) => decimal(r.agreement, 2)],
+  ];
+  const shown = columns.filter(([, cell]) => rows.some((row) => cell(row) !== ''));
+  const cells = rows.map((row) => [row.name, ...shown.map(([, cell]) => cell(row))]);
+  const [first, ...rest] = table([['', ...shown.map(([head]) => head)], ...cells], [{}, ...shown.map(() => right)]);
+  return [style.dim(first!), ...rest];
+}
+
+function renderForm({name, check, notes}: FormReport, style: Style): string[] {
+  const {inputs, images, maxAbs, relative, sameTop1, bound, ok} = check;
+  const judged = bound === null ? 'measured, not judged' : `allowed ${tiny(bound)}`;
+  const distance = `logits at most ${tiny(maxAbs)} apart, ${tiny(relative)} of the largest (${judged}), same top class on ${sameTop1} of ${images}`;
+  const verdict = ok ? style.good('checked') : style.bad('FAILED ');
+  const lines = [`${verdict}  ${style.bold(name)}: ${inputs}${images > 0 ? `; ${distance}` : ''}`];
+  return [...lines, ...notes.flatMap((note) => wrap(printable(note), WIDTH - 9).map((line) => `         ${line}`))];
+}
+
+function renderFiles({name, path, bytes: size, files, written}: FormReport, style: Style): string {
+  if (!written) return `${style.bad('not written')}  ${printable(path)}: ${name} did not hold what was asked of it`;
+  const parts = files.length > 1 ? ` in ${plural(files.length, 'file')}` : '';
+  return `${style.good('wrote')}    ${style.bold(printable(path))}  ${bytes(size)}${parts}`;
+}

@@ -1,0 +1,44 @@
+import * as Args from '@oclif/core/args';
+import {exitCodes} from '../cli/exit-codes.js';
+import type {ExportReport} from '../cli/export-files.js';
+import {exportFlags, exportOptions} from '../cli/export-flags.js';
+import {GpdCommand} from '../cli/gpd-command.js';
+import {interruptible} from '../cli/interrupt.js';
+import {noProgress, progressOn} from '../cli/progress.js';
+import {renderExport} from '../cli/render-export.js';
+import {styleFor} from '../cli/style.js';
+
+export default class Export extends GpdCommand {
+  static override summary =
+    'make production forms of a student: smaller, faster, each checked against float32 and gated by accuracy';
+  static override description =
+    `A form appears under its name only if it computes what the float32 student computes, within the bound of its precision, and holds the gates that were asked for.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> student.onnx --precision fp16 -o student.fp16.onnx --check-data imagenet/val',
+    '<%= config.bin %> <%= command.id %> student.onnx --precision int8 --calibrate imagenet/train --check-data imagenet/val --max-drop 0.3',
+    '<%= config.bin %> <%= command.id %> student.onnx --embed-preprocessing --labels imagenet --top-k 5 --softmax --target openvino -o out/',
+    '<%= config.bin %> <%= command.id %> resnet18_dkd_gpd.pth.tar --precision fp32,fp16 --format onnx,safetensors,pth,ort,web --labels imagenet',
+  ];
+  static override args = {
+    model: Args.string({description: 'an ONNX student that gpd convert wrote, or a checkpoint', required: true}),
+  };
+  static override flags = exportFlags;
+
+  async run(): Promise<ExportReport> {
+    const {args, flags} = await this.parse(Export);
+    const options = exportOptions(flags);
+    const {exportFile} = await import('../cli/export-files.js'); // with the ONNX runtime
+    const {saveExport} = await import('../cli/export-page.js');
+    const save = flags.report === undefined ? undefined : saveExport(flags.report, this.argv);
+    const phases = 3 + 3 * options.precisions.length * options.formats.length;
+    const progress = this.jsonEnabled() ? noProgress : progressOn(process.stderr, phases);
+    const work = interruptible((signal) =>
+      exportFile(args.model, {...options, ...save?.hooks, signal, onPhase: progress.phase}),
+    );
+    const report = await work.finally(progress.end);
+    await save?.write(report);
+    for (const line of renderExport(report, styleFor(process.stdout))) this.log(line);
+    if (!report.ok) process.exitCode = exitCodes.failure;
+    return report;
+  }
+}
