@@ -103,6 +103,7 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
       outputs.push(await run.output(emit, output));
     const weights = await run.weights();
     const digest = await watch.measure('digest', () => digesting);
+    source.assertUnchanged?.();
     refuseDamage(path, digest);
     for (const output of outputs) appendProvenance(output, r, checkpoint, digest.sha256, options.labels);
     staging.commit();

@@ -48,7 +48,15 @@ export function digestFile(path: string, checksums: readonly StorageChecksum[]):
     thread.once('message', ({sha256, damaged, checked}: {sha256: string; damaged: number[]; checked: number}) =>
       resolve({sha256, checked, damaged: damaged.map((i) => sorted[i]!.keys[0]!)}),
     );
-    thread.once('error', (cause) => reject(new GpdError('FILE_UNREADABLE', `${path}: ${cause.message}`, {at: path, cause})));
+    thread.once('error', (cause) =>
+      reject(
+        new GpdError('FILE_UNREADABLE', `${path}: cannot be read to its end (${cause.message})`, {
+          at: path,
+          hint: 'check the disk and the connection to it',
+          cause,
+        }),
+      ),
+    );
   });
 }
 

@@ -1,5 +1,5 @@
 /** Bytes from a file or from memory, behind one interface, and a reader that never reads past its end. Parsers take these, never paths. */
-import {closeSync, constants, fstatSync, openSync, readSync} from 'node:fs';
+import {closeSync, constants, fstatSync, openSync, readSync, statSync} from 'node:fs';
 import {GpdError} from './error.js';
 
 /** Random access to bytes. `name` is for messages. */
@@ -10,6 +10,8 @@ export interface ByteSource {
   readInto(offset: number, target: Uint8Array): void;
   /** A fresh copy of [offset, offset + length). The length is checked against the size before anything is allocated. */
   read(offset: number, length: number): Uint8Array;
+  /** Throws FILE_CHANGED where the file is not the one that was opened any more: replaced, longer, shorter, or written to. */
+  assertUnchanged?(): void;
   close(): void;
 }
 
@@ -84,10 +86,7 @@ export function fileSource(path: string, {links = 'follow'}: {links?: 'follow' |
     for (let done = 0; done < target.length; ) {
       const got = readSync(fd, target, done, Math.min(target.length - done, MAX_READ), offset + done);
       if (got === 0) {
-        throw new GpdError('FILE_CHANGED', `${path}: became shorter while it was being read`, {
-          at: `${path}@${offset + done}`,
-          hint: 'wait until whatever writes it has finished',
-        });
+        throw changed(path, 'became shorter while it was being read', offset + done);
       }
       done += got;
     }
@@ -102,9 +101,20 @@ export function fileSource(path: string, {links = 'follow'}: {links?: 'follow' |
       readInto(offset, target);
       return target;
     },
+    assertUnchanged() {
+      const now = statSync(path, {throwIfNoEntry: false});
+      const same = now?.ino === stat.ino && now.dev === stat.dev && now.size === size && now.mtimeMs === stat.mtimeMs;
+      if (!same) throw changed(path, 'was changed or replaced while it was being read');
+    },
     close: () => closeSync(fd),
   };
 }
+
+const changed = (path: string, problem: string, offset?: number): GpdError =>
+  new GpdError('FILE_CHANGED', `${path}: ${problem}`, {
+    at: offset === undefined ? path : `${path}@${offset}`,
+    hint: 'wait until whatever writes it has finished',
+  });
 
 /** A part of another source, with offsets of its own. */
 export function sliceSource(source: ByteSource, start: number, size: number, name = source.name): ByteSource {

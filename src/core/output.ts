@@ -3,8 +3,10 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -62,7 +64,13 @@ export class Staging {
   /** Every file appears under its name, in the order of creation. */
   commit(): void {
     for (const file of this.files) file.finish();
-    for (const file of this.files) renameSync(file.temporaryPath, file.path);
+    for (const {temporaryPath, path} of this.files) {
+      try {
+        renameSync(temporaryPath, path);
+      } catch (error) {
+        throw unwritable(path, error);
+      }
+    }
     this.discard();
   }
 
@@ -78,6 +86,7 @@ export class Staging {
   private folderFor(target: string): string {
     const known = this.folders.get(target);
     if (known) return known;
+    removeAbandoned(target);
     const folder = join(target, `.gpd-${process.pid}-${unique++}.tmp`);
     try {
       mkdirSync(folder);
@@ -90,6 +99,37 @@ export class Staging {
   }
 }
 let unique = 0;
+
+/** Older than any conversion takes. */
+const ABANDONED_MS = 24 * 60 * 60 * 1000;
+
+/** A process that was killed could not clean up. What it left goes when the next result is written to the same folder, a day later. */
+function removeAbandoned(target: string): void {
+  for (const name of namesIn(target)) {
+    const pid = /^\.gpd-(\d+)-\d+\.tmp$/.exec(name)?.[1];
+    const path = join(target, name);
+    if (pid === undefined || isRunning(Number(pid))) continue;
+    const found = lstatSync(path, {throwIfNoEntry: false});
+    if (found?.isDirectory() && Date.now() - found.mtimeMs > ABANDONED_MS) rmSync(path, {recursive: true, force: true});
+  }
+}
+
+/** A folder that cannot be listed may still be written to. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'; // somebody else's process
+  }
+}
 
 function unwritable(path: string, error: unknown): GpdError {
   const {code} = error as NodeJS.ErrnoException;
@@ -115,9 +155,14 @@ function stagedFile(path: string, temporaryPath: string): StagedFile {
     },
     finish() {
       if (fd === undefined) return;
-      fsyncSync(fd);
-      closeSync(fd);
-      fd = undefined;
+      try {
+        fsyncSync(fd); // some file systems say only here that they are full
+      } catch (error) {
+        throw unwritable(path, error);
+      } finally {
+        closeSync(fd);
+        fd = undefined;
+      }
     },
   };
 }

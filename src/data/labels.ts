@@ -110,8 +110,7 @@ function resolve({path, lines}: LabelFile, texts: readonly string[]): Labelled {
     );
   }
   const first = startsAtOne(numbers) ? 1 : 0;
-  const warnings =
-    first === 1 ? [`${path}: labels run from 1 to ${largest(numbers)} and were counted from 1`] : [];
+  const warnings = first === 1 ? [`${path}: labels run from 1 to ${largest(numbers)} and were counted from 1`] : [];
   return {labels: numbers.map((n) => n - first), classes: [], warnings};
 }
 
