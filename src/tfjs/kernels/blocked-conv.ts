@@ -15,6 +15,9 @@ export const blockSizes = [16, 8] as const;
 export const canBlock = (weight: readonly [out: number, inputs: number], block: number): boolean =>
   weight.every((n) => n % block === 0 && n >= blockSizes[0]);
 
+/** x [N, C, H, W] in blocks of channels. It is said to keep its shape: the operators know better. */
+export const inBlocksOf = (g: Lowering, x: Value): Value => g.internal(DOMAIN, 'ReorderInput', [x], {}, x.dims);
+
 /** x [N, I, H, W] convolved with filters that are in blocks already; `shape` of the result [N, O, H′, W′]. */
 export function internalConvolution(
   g: Lowering,
@@ -23,8 +26,7 @@ export function internalConvolution(
   attributes: AttributeValues,
   shape: readonly number[],
 ): Value {
-  const inBlocks = g.internal(DOMAIN, 'ReorderInput', [x], {}, x.dims);
-  const y = g.internal(DOMAIN, 'Conv', [inBlocks, filters], {group: 1, ...attributes}, shape);
+  const y = g.internal(DOMAIN, 'Conv', [inBlocksOf(g, x), filters], {group: 1, ...attributes}, shape);
   return g.internal(DOMAIN, 'ReorderOutput', [y], {channels: shape[1]!}, shape);
 }
 

@@ -2,20 +2,13 @@
 import type {Value} from '../../onnx/graph.js';
 import {float32Only, type KernelEntry} from '../kernel-entry.js';
 import type {Laid, Lowering} from '../lowering.js';
-import type {Strategy} from '../strategies.js';
+import type {Strategies, Strategy} from '../strategies.js';
 import {type LazyValue, sameShape} from '../value.js';
 import {activate, alongChannels, fusedInputs, refusesActivation} from './activation.js';
 import {blockSizes, canBlock, convolveBlocked, FORWARD} from './blocked-conv.js';
-import {convolveFilterGradient, convolveInputGradient} from './conv-gradients.js';
+import {convolveFilterGradient, convolveInputGradient, OIHW_OF_HWIO} from './conv-gradients.js';
+import {depthwiseFilterGradient, depthwiseFilters, depthwiseForward, depthwiseInputGradient} from './depthwise.js';
 import {convWindows, each, pads, refusesWindows, type Windows} from './window.js';
-
-export const OIHW_OF_HWIO = [3, 2, 0, 1];
-
-/** Filters [H, W, C, M] of a depthwise convolution as C groups of M filters on one channel. */
-export function depthwiseFilters(g: Lowering, filter: LazyValue): Value {
-  const [h, w, channels, multiplier] = filter.shape as [number, number, number, number];
-  return g.reshape(g.in(filter, [2, 3, 0, 1]), [channels * multiplier, 1, h, w]);
-}
 
 function convolve(g: Lowering, x: Value, weight: Value, bias: Value | undefined, {spans}: Windows, group = 1): Value {
   const attributes = {kernel_shape: each(spans, 'kernel'), strides: each(spans, 'stride'), dilations: each(spans, 'dilation')};
@@ -24,31 +17,50 @@ function convolve(g: Lowering, x: Value, weight: Value, bias: Value | undefined,
 
 interface Kind {
   depthwise: boolean;
+  /** As onnxruntime's Conv wants it. */
   weight(g: Lowering, filter: LazyValue): Value;
   groups(filter: LazyValue): number;
+  forward(windows: Windows, filter: readonly number[]): Strategies;
+  inputGradient(g: Lowering, dy: LazyValue, filter: LazyValue, windows: Windows): Laid;
+  filterGradient(g: Lowering, x: LazyValue, dy: LazyValue, windows: Windows, filter: readonly number[]): Laid;
 }
-const plain: Kind = {depthwise: false, weight: (g, filter) => g.in(filter, OIHW_OF_HWIO), groups: () => 1};
-const depthwise: Kind = {depthwise: true, weight: depthwiseFilters, groups: (filter) => filter.shape[2]!};
 
-const direct =
-  (kind: Kind, windows: Windows): Strategy =>
-  (g, [x, filter]) => ({
-    value: convolve(g, g.in(x!, windows.perm), kind.weight(g, filter!), undefined, windows, kind.groups(filter!)),
-    perm: windows.perm,
-  });
+const plain: Kind = {
+  depthwise: false,
+  weight: (g, filter) => g.in(filter, OIHW_OF_HWIO),
+  groups: () => 1,
+  forward: denseForward,
+  inputGradient: convolveInputGradient,
+  filterGradient: convolveFilterGradient,
+};
+
+const depthwise: Kind = {
+  depthwise: true,
+  weight: depthwiseFilters,
+  groups: (filter) => filter.shape[2]!,
+  forward: depthwiseForward,
+  inputGradient: (g, dy, filter, windows) =>
+    g.fastest(`depthwise dx ${JSON.stringify(windows)}`, [dy, filter], depthwiseInputGradient(windows, filter.shape)),
+  filterGradient: (g, x, dy, windows, filter) =>
+    g.fastest(`depthwise dw ${JSON.stringify(windows)}`, [x, dy], depthwiseFilterGradient(windows, filter)),
+};
 
 /** A dense convolution, directly or through blocks of channels. */
-function fastestForward(g: Lowering, x: LazyValue, filter: LazyValue, windows: Windows): Laid {
-  const [, , inputs, outputs] = filter.shape as [number, number, number, number];
-  const strategies: Record<string, Strategy> = {direct: direct(plain, windows)};
+function denseForward(windows: Windows, [, , inputs, outputs]: readonly number[]): Strategies {
+  const strategies: Record<string, Strategy> = {
+    direct: (g, [x, filter]) => ({
+      value: convolve(g, g.in(x!, windows.perm), plain.weight(g, filter!), undefined, windows),
+      perm: windows.perm,
+    }),
+  };
   for (const block of blockSizes) {
-    if (!canBlock([outputs, inputs], block)) continue;
-    strategies[`blocked${block}`] = (h, [a, f]) => ({
-      value: convolveBlocked(h, h.in(a!, windows.perm), h.any(f!), {block, windows, from: FORWARD}),
+    if (!canBlock([outputs!, inputs!], block)) continue;
+    strategies[`blocked${block}`] = (g, [x, filter]) => ({
+      value: convolveBlocked(g, g.in(x!, windows.perm), g.any(filter!), {block, windows, from: FORWARD}),
       perm: windows.perm,
     });
   }
-  return g.fastest(`conv ${JSON.stringify(windows)}`, [x, filter], strategies);
+  return strategies;
 }
 
 const convolution = (kind: Kind): KernelEntry => ({
@@ -60,7 +72,8 @@ const convolution = (kind: Kind): KernelEntry => ({
     float32Only(inputs) ?? refusesWindows(convWindows(inputs[0]!.shape, inputs[1]!.shape, attrs, kind.depthwise)),
   lower(g, [x, filter], attrs, [out]) {
     const windows = convWindows(x!.shape, filter!.shape, attrs, kind.depthwise);
-    const {value, perm} = kind.depthwise ? direct(kind, windows)(g, [x!, filter!]) : fastestForward(g, x!, filter!, windows);
+    const what = `${kind.depthwise ? 'depthwise' : 'conv'} ${JSON.stringify(windows)}`;
+    const {value, perm} = g.fastest(what, [x!, filter!], kind.forward(windows, filter!.shape));
     g.define(out!, value, perm);
   },
 });
@@ -97,7 +110,7 @@ const inputGradient = (kind: Kind): KernelEntry => ({
     refusesGradient(inputs, inputs[0]!, convWindows(attrs.inputShape, inputs[1]!.shape, attrs, kind.depthwise)),
   lower(g, [dy, filter], attrs, [out]) {
     const windows = convWindows(attrs.inputShape, filter!.shape, attrs, kind.depthwise);
-    const {value, perm} = convolveInputGradient(g, dy!, filter!, kind.weight, windows, kind.groups(filter!));
+    const {value, perm} = kind.inputGradient(g, dy!, filter!, windows);
     g.define(out!, value, perm);
   },
 });
@@ -109,7 +122,7 @@ const filterGradient = (kind: Kind): KernelEntry => ({
     refusesGradient(inputs, inputs[1]!, convWindows(inputs[0]!.shape, attrs.filterShape, attrs, kind.depthwise)),
   lower(g, [x, dy], attrs, [out]) {
     const windows = convWindows(x!.shape, attrs.filterShape, attrs, kind.depthwise);
-    const {value, perm} = convolveFilterGradient(g, x!, dy!, windows, {...kind, filter: attrs.filterShape});
+    const {value, perm} = kind.filterGradient(g, x!, dy!, windows, attrs.filterShape);
     g.define(out!, value, perm);
   },
 });

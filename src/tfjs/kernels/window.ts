@@ -89,3 +89,21 @@ export function refusesWindows({spans}: Windows): string | undefined {
 
 export const pads = ([h, w]: Windows['spans']): number[] => [h.before, w.before, after(h), after(w)];
 export const each = <K extends keyof Span>([h, w]: Windows['spans'], key: K): [Span[K], Span[K]] => [h[key], w[key]];
+
+/**
+ * The gradient of x for stride 1 is a convolution of dy with the filter turned by half a circle. Each side is padded by what the windows reach
+ * minus the padding of the forward.
+ */
+export function turnedPads({spans}: Windows): number[] {
+  const reach = spans.map((s) => (s.kernel - 1) * s.dilation);
+  const before = spans.map((s, i) => reach[i]! - s.before);
+  return [...before, ...spans.map((s, i) => s.size + reach[i]! - (s.out + before[i]!))];
+}
+export const canTurn = ({spans}: Windows): boolean =>
+  spans.every(
+    (s) =>
+      s.stride === 1 &&
+      s.before <= (s.kernel - 1) * s.dilation &&
+      overhang(s) >= 0 &&
+      overhang(s) <= (s.kernel - 1) * s.dilation,
+  );
