@@ -97,6 +97,35 @@ test('both backends take the same three steps', async () => {
 describe.each(['cpu', 'onnxruntime'])('on %s', (backend) => {
   beforeAll(() => tf.setBackend(backend));
 
+  test.each(['default', 'reference'] as const)(
+    'a state that was taken and given back goes on bit by bit (%s)',
+    async (compat) => {
+      const {config, state} = everything({compat, optimizer: {kind: 'adamw', betas: [0.9, 0.999], eps: 1e-8}});
+      const whole = createTrainer(config, {model: state});
+      for (let i = 0; i < 3; i++) await whole.step(batch(i), {lr: 0.01});
+      const saved = await whole.state();
+      const rest = createTrainer(config, saved);
+      for (let i = 3; i < 6; i++) {
+        expect(await rest.step(batch(i), {lr: 0.01})).toEqual(await whole.step(batch(i), {lr: 0.01}));
+      }
+      expect(await rest.state()).toEqual(await whole.state());
+      expect(await rest.evaluate(batch(9).images, 'ema')).toEqual(await whole.evaluate(batch(9).images, 'ema'));
+      for (const trainer of [whole, rest]) trainer.dispose();
+    },
+  );
+
+  test('nothing is left behind', async () => {
+    await train(everything(), 2);
+    const {numTensors} = tf.memory();
+    await train(everything(), 4);
+    expect(tf.memory().numTensors).toBe(numTensors);
+  });
+});
+
+/** Nothing to compile: small networks are faster there. */
+describe('on cpu alone', () => {
+  beforeAll(() => tf.setBackend('cpu'));
+
   test('gradients are those of the two losses, added', async () => {
     const [one, two, frozen] = [
       new Map(numbers(await gradients({gpd}))),
@@ -118,23 +147,6 @@ describe.each(['cpu', 'onnxruntime'])('on %s', (backend) => {
     expectClose([metrics[0]!.grad_norm_after_expanded_backward!], [norm], {rtol: 1e-4, because: 'float32'});
   });
 
-  test.each(['default', 'reference'] as const)(
-    'a state that was taken and given back goes on bit by bit (%s)',
-    async (compat) => {
-      const {config, state} = everything({compat, optimizer: {kind: 'adamw', betas: [0.9, 0.999], eps: 1e-8}});
-      const whole = createTrainer(config, {model: state});
-      for (let i = 0; i < 3; i++) await whole.step(batch(i), {lr: 0.01});
-      const saved = await whole.state();
-      const rest = createTrainer(config, saved);
-      for (let i = 3; i < 6; i++) {
-        expect(await rest.step(batch(i), {lr: 0.01})).toEqual(await whole.step(batch(i), {lr: 0.01}));
-      }
-      expect(await rest.state()).toEqual(await whole.state());
-      expect(await rest.evaluate(batch(9).images, 'ema')).toEqual(await whole.evaluate(batch(9).images, 'ema'));
-      for (const trainer of [whole, rest]) trainer.dispose();
-    },
-  );
-
   test('numbers that are not finite change no parameter', async () => {
     const {config, state} = everything();
     const trainer = createTrainer(config, {model: state});
@@ -147,13 +159,6 @@ describe.each(['cpu', 'onnxruntime'])('on %s', (backend) => {
     const {model} = await trainer.state();
     expect(model.get('student.conv1.weight')).toEqual(state.get('student.conv1.weight'));
     trainer.dispose();
-  });
-
-  test('nothing is left behind', async () => {
-    await train(everything(), 2);
-    const {numTensors} = tf.memory();
-    await train(everything(), 4);
-    expect(tf.memory().numTensors).toBe(numTensors);
   });
 
   test("the student's statistics see the student alone, unless the original is asked for", async () => {
