@@ -83,6 +83,17 @@ test('a file imports only what is below it, and packages only where they belong'
   expect(inside.flatMap((file) => importsOf(textOf(file)).flatMap((name) => whyNot(file, name) ?? []))).toEqual([]);
 });
 
+test('the TensorFlow.js backend could be a package of its own: it needs core/ and onnx/ alone', () => {
+  const imported = sources
+    .filter((file) => file.startsWith('src/tfjs/'))
+    .flatMap((file) =>
+      importsOf(textOf(file))
+        .filter((name) => name.startsWith('.'))
+        .map((name) => posix.join(dirname(file), name)),
+    );
+  expect([...new Set(imported.map((path) => path.split('/')[1]))].sort()).toEqual(['core', 'onnx', 'tfjs']);
+});
+
 test('the rule sees what breaks it', () => {
   const breaking: [file: string, text: string][] = [
     ['src/core/x.ts', `import {a} from '../onnx/graph.js';`],
