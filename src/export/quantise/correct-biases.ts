@@ -6,13 +6,13 @@
  * Each layer gets the float32 network's activations: then one run measures all of them. Measuring behind the layers that are rounded
  * already, all at once, counts an error once for each layer after it, and diverges.
  */
-import {tensor} from '../../core/tensor.js';
 import type {Graph, Model, Value} from '../../onnx/graph.js';
 import {cloneModel} from '../clone.js';
-import {type Affine, dequantise, forEachInChannel, quantiseWeight} from './affine.js';
+import {type Affine, quantiseWeight} from './affine.js';
 import type {Numbers} from './emit.js';
 import {type Batches, channelMeans} from './observe.js';
-import type {Selection, Unit} from './plan.js';
+import {type Selection, takesBias, type Unit} from './plan.js';
+import {parametersOf, roundTrip, stored} from './qdq.js';
 
 export async function correctBiases(
   model: Model,
@@ -21,7 +21,7 @@ export async function correctBiases(
   batches: Batches,
 ): Promise<Map<Unit, Float64Array>> {
   const copy = cloneModel(model);
-  const units = [...selection.units].filter((unit) => unit.weight);
+  const units = [...selection.units].filter(takesBias);
   const rounded = units.map((unit) =>
     roundedLayer(copy.graph, unit, affine.get(selection.sameScale.get(unit.inputs[0]!) ?? unit.inputs[0]!)!),
   );
@@ -38,33 +38,13 @@ export async function correctBiases(
 
 /** The layer on rounded input and weights, beside the layer itself. */
 function roundedLayer(graph: Graph, {node, inputs, weight}: Unit, affine: Affine): Value {
-  const name = `${node.name}.rounded`;
-  const constant = (
-    key: string,
-    data: Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer> | Int8Array<ArrayBuffer>,
-    dtype: 'float32' | 'uint8' | 'int8',
-    shape: readonly number[],
-  ) => graph.initializer(`${name}.${key}`, tensor(dtype, shape, data as never));
-  const scale = constant('scale', Float32Array.of(affine.scale), 'float32', []);
-  const zero = constant(
-    'zero',
-    affine.dtype === 'uint8' ? Uint8Array.of(affine.zeroPoint) : Int8Array.of(affine.zeroPoint),
-    affine.dtype,
-    [],
-  );
-  const x = graph.value(inputs[0]!.name)!;
-  const q = graph.op('QuantizeLinear', [x, scale, zero], {}, {name: `${name}.q`});
-  const input = graph.op('DequantizeLinear', [q, scale, zero], {}, {name: `${name}.dq`});
-  const {values, scales, axis} = quantiseWeight(weight!.value.initializer.read(), weight!.axis, affine.scale);
-  const back = new Float32Array(values.data.length);
-  forEachInChannel(values.shape, axis, (i, c) => {
-    back[i] = Math.fround(values.data[i]! * scales.data[c]!);
-  });
-  const w = constant('weight', back, 'float32', values.shape);
-  const bias = weight!.bias && graph.value(weight!.bias.name);
-  return graph.addNode(node.opType, [x && input, w, bias], node.attributes, {name}).output;
+  const name = (suffix: string) => graph.uniqueName(`${node.name}.rounded.${suffix}`);
+  const {value, axis, bias} = weight!;
+  const parameters = parametersOf(affine).map((t) => graph.initializer(name('parameter'), t));
+  const x = roundTrip(graph, graph.value(inputs[0]!.name)!, parameters, name);
+  const w = stored(graph, quantiseWeight(value.initializer.read(), axis, affine.scale), name);
+  return graph.addNode(node.opType, [x, w, bias && graph.value(bias.name)], node.attributes, {name: name('output')}).output;
 }
-void dequantise;
 
 function biasOf({weight}: Unit): Float64Array {
   const {value, axis, bias} = weight!;

@@ -7,6 +7,7 @@ import {type Tensor, tensor} from '../../core/tensor.js';
 import {Graph, type Model, type Node, type Value} from '../../onnx/graph.js';
 import {type Affine, quantiseBias, quantiseWeight, rangeOf} from './affine.js';
 import type {Selection, Unit} from './plan.js';
+import {parametersOf, roundTrip, stored} from './qdq.js';
 
 export interface Numbers {
   /** Scale and zero point of each quantised activation that has its own. */
@@ -77,13 +78,8 @@ class Emitter {
   /** From here on `value` is this; behind QuantizeLinear and DequantizeLinear, if it is to be an integer. */
   private define(value: Value, made: Value): void {
     const affine = this.affineOf(value);
-    if (!this.selection.quantised.has(value) || !affine) this.floats.set(value, made);
-    else {
-      const parameters = this.parameters(affine);
-      const integers = this.graph.op('QuantizeLinear', [made, ...parameters], {}, {name: this.fresh(`${value.name}.q`)});
-      const floats = this.graph.op('DequantizeLinear', [integers, ...parameters], {}, {name: this.fresh(`${value.name}.dq`)});
-      this.floats.set(value, floats);
-    }
+    const quantised = this.selection.quantised.has(value) && affine;
+    this.floats.set(value, quantised ? roundTrip(this.graph, made, this.parameters(affine), this.naming(value.name)) : made);
   }
 
   private affineOf(value: Value): Affine | undefined {
@@ -105,19 +101,10 @@ class Emitter {
     const b = this.numbers.biases.get(unit) ?? bias?.initializer.read().data;
     const weight = quantiseWeight(value.initializer.read(), axis, scale, b as ArrayLike<number> | undefined);
     const zeros = this.zeros(weight.scales.data.length);
-    const inputs: (Value | undefined)[] = [this.float(x), this.integers(value.name, weight, axis, zeros)];
-    if (b) {
-      const name = bias?.name ?? `${unit.node.name}.bias`;
-      inputs.push(this.integers(name, quantiseBias(b as ArrayLike<number>, scale, weight.scales.data), 0));
-    }
-    return inputs;
-  }
-
-  /** Integers and their scales as constants, and the float32 that they stand for. */
-  private integers(name: string, {values, scales}: {values: Tensor; scales: Tensor}, axis: number, zeros?: Value): Value {
-    const q = this.graph.initializer(this.fresh(name), values);
-    const s = this.graph.initializer(this.fresh(`${name}.s`), scales);
-    return this.graph.op('DequantizeLinear', [q, s, zeros], {axis}, {name: this.fresh(`${name}.dq`)});
+    const inputs = [this.float(x), stored(this.graph, {...weight, zeros}, this.naming(value.name))];
+    if (!b) return inputs;
+    const values = quantiseBias(b as ArrayLike<number>, scale, weight.scales.data);
+    return [...inputs, stored(this.graph, {...values, axis: 0}, this.naming(bias?.name ?? `${unit.node.name}.bias`))];
   }
 
   /** Zero points of weights are 0 by default, but onnxruntime leaves a Gemm in float32 whose weight has none. */
@@ -126,19 +113,20 @@ class Emitter {
   }
 
   /** Scale and zero point; equal ones are one initializer. */
-  private parameters({scale, zeroPoint, dtype}: Affine): [Value, Value] {
-    return [
-      this.constant(`s${scale}`, () => tensor('float32', [], Float32Array.of(scale))),
-      this.constant(`${dtype}_${zeroPoint}`.replace('-', 'm'), () =>
-        dtype === 'uint8' ? tensor('uint8', [], Uint8Array.of(zeroPoint)) : tensor('int8', [], Int8Array.of(zeroPoint)),
-      ),
-    ];
+  private parameters(affine: Affine): [Value, Value] {
+    const [scale, zeroPoint] = parametersOf(affine);
+    const zeroName = `${affine.dtype}_${affine.zeroPoint}`.replace('-', 'm');
+    return [this.constant(`s${affine.scale}`, () => scale), this.constant(zeroName, () => zeroPoint)];
   }
 
   private constant(key: string, make: () => Tensor): Value {
     const known = this.shared.get(key) ?? this.graph.initializer(this.fresh(key), make());
     this.shared.set(key, known);
     return known;
+  }
+
+  private naming(name: string): (suffix: string) => string {
+    return (suffix) => this.fresh(suffix === '' ? name : `${name}.${suffix}`);
   }
 
   /** A name that is free here and will be: the original's values and nodes, of which some are still to come, keep theirs. */

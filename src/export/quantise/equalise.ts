@@ -8,7 +8,7 @@ import {type Tensor, tensor, toFloat64} from '../../core/tensor.js';
 import type {Graph, Model, Value} from '../../onnx/graph.js';
 import {channelMaxima, forEachInChannel} from './affine.js';
 import {type Batches, channelPeaks} from './observe.js';
-import {planUnits, type Unit} from './plan.js';
+import {planUnits, takesBias, type Unit} from './plan.js';
 
 /** Two layers of which the second alone reads the first. */
 export interface LayerPair {
@@ -19,10 +19,8 @@ export interface LayerPair {
 /** A channel that hardly ever fires is not blown up by more than this beside the largest: other images may wake it. */
 const MAX_FACTOR = 64;
 
-const isGemmOrConv = ({node, weight}: Unit): boolean => weight !== undefined && node.opType !== 'MatMul';
-
 export function layerPairs(graph: Graph): LayerPair[] {
-  const units = planUnits(graph).filter(isGemmOrConv);
+  const units = planUnits(graph).filter(takesBias);
   return units.flatMap((first) => {
     const commutes = first.activation === undefined || first.activation.opType === 'Relu';
     const [user, ...others] = first.output.users;

@@ -112,6 +112,9 @@ export function planUnits(graph: Graph): Unit[] {
   });
 }
 
+/** Layers with weights and room for a bias: [N, C, …] come out of them. */
+export const takesBias = ({node, weight}: Unit): boolean => weight !== undefined && node.opType !== 'MatMul';
+
 /** What runs on integers, given which units are to stay in float32. */
 export interface Selection {
   readonly units: ReadonlySet<Unit>;
