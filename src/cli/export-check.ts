@@ -13,6 +13,7 @@ import {argmax} from '../eval/scores.js';
 import {type Subject, subjectOfModel} from '../eval/subject.js';
 import {verify} from '../eval/verify.js';
 import type {Calibration, Precision} from '../export/precision.js';
+import {type ResizerName, resizers} from '../export/preprocess/resize.js';
 import {restoreBatchNorms} from '../export/weights.js';
 import {type RecogniseOptions, recognise} from '../models/recognise.js';
 import type {Module} from '../reparam/modules.js';
@@ -91,9 +92,10 @@ function prepared(image: Image, recipe: Recipe, side: number): Float32Array {
 export async function checkPhotographs(
   reference: Subject,
   actual: Subject,
-  {bound}: Precision,
-  recipe: Recipe,
+  precision: Precision,
+  {recipe, resizer}: {recipe: Recipe; resizer: ResizerName},
 ): Promise<FormCheck> {
+  const bound = precision.bound && precision.bound.relative + resizers[resizer].bound;
   const {side} = reference.input;
   const photographs = sizesFor(side).map(([w, h], i) => randomPhotograph(w, h, `photograph ${SEED}/${i}`));
   const [first, second] = [await reference.open({}), await actual.open({})];
@@ -114,8 +116,8 @@ export async function checkPhotographs(
     await second.close();
   }
   const images = photographs.length;
-  const ok = Number.isFinite(maxAbs) && (!bound || relative <= bound.relative);
-  return {inputs: `${images} random photographs`, images, maxAbs, relative, sameTop1, bound: bound?.relative ?? null, ok};
+  const ok = Number.isFinite(maxAbs) && (bound === undefined || relative <= bound);
+  return {inputs: `${images} random photographs`, images, maxAbs, relative, sameTop1, bound: bound ?? null, ok};
 }
 
 export interface WrittenWeights {

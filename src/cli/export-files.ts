@@ -123,6 +123,9 @@ export async function exportFile(path: string, options: ExportFileOptions): Prom
   }
 }
 
+/** What the model says of itself. */
+const resizerOf = ({model}: Precise): ResizerName => JSON.parse(model.metadata.get('gpd.preprocessing')!).resizer;
+
 /** A folder may be there if it is empty, or replaced; a file as everywhere. */
 function refuseExisting({path, format}: PlannedForm, input: string, force: boolean): void {
   const isEmpty = format === 'web' && existsSync(path) && readdirSync(path).length === 0;
@@ -154,7 +157,7 @@ class ExportRun {
 
   async finish(path: string): Promise<ExportReport> {
     const {source, options, staged} = this;
-    const measured = await measureForms({source: source.subject, forms: staged, options});
+    const measured = await measureForms({source, forms: staged, options});
     const reports = staged.map((form, i) => this.report(form, measured.forms[i]!));
     for (const [i, {written}] of reports.entries()) if (written) staged[i]!.staging.commit();
     const {subject, conversion, model} = source;
@@ -233,7 +236,7 @@ class ExportRun {
     options.onPhase?.(`check ${plan.name}`);
     const precision = precisions[plan.precision];
     const check = await (inside
-      ? checkPhotographs(source.subject, subject, precision, recipe)
+      ? checkPhotographs(source.subject, subject, precision, {recipe, resizer: resizerOf(made)})
       : checkModel(source.subject, subject, precision, this.calibration));
     return {plan, made, bytes: written.bytes, files: written.files, staging, check, subject, runs};
   }

@@ -8,6 +8,7 @@ import {type Subject, subjectOfModel} from '../eval/subject.js';
 import type {Model} from '../onnx/graph.js';
 import {type EvaluateFilesOptions, evaluateSubjects} from './evaluate-files.js';
 import type {ExportFileOptions, StagedForm} from './export-files.js';
+import type {ExportSource} from './export-source.js';
 import {benchedSubject} from './export-subject.js';
 
 export interface MeasuredForm {
@@ -29,7 +30,7 @@ export interface Measured {
 }
 
 interface Candidates {
-  source: Subject;
+  source: ExportSource;
   forms: readonly StagedForm[];
   options: ExportFileOptions;
 }
@@ -38,12 +39,12 @@ interface Candidates {
 const THROUGHPUT_BATCH = 16;
 const ROUND_MS = 100;
 
-export async function measureForms({source, forms, options}: Candidates): Promise<Measured> {
+export async function measureForms({source: {subject: source, onnxPath}, forms, options}: Candidates): Promise<Measured> {
   const subjects = forms.flatMap(({subject}) => subject ?? []);
   options.onPhase?.('evaluate');
   const evaluation = options.data === undefined ? undefined : await evaluateAll([source, ...subjects], options);
   options.onPhase?.('time');
-  const speeds = options.rounds > 0 ? await timeAll(source, forms, options) : new Map<string, Speed>();
+  const speeds = options.rounds > 0 ? await timeAll({...source, path: onnxPath}, forms, options) : new Map<string, Speed>();
   const summaryOf = (name: string) => evaluation?.models.find((m) => m.name === name);
   return {
     source: {top1: summaryOf(source.name)?.top1 ?? null, ...speedOf(speeds, source.name)},

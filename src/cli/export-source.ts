@@ -25,6 +25,8 @@ export interface ExportSource {
   readonly model: Model;
   /** The same as what every form is held against. */
   readonly subject: Subject;
+  /** The ONNX file: the input, or what was made of a checkpoint. */
+  readonly onnxPath: string;
   /** Of a checkpoint. */
   readonly conversion: ConversionReport | undefined;
   /** Its layers; undefined for an ONNX student of unpublished size. */
@@ -58,7 +60,7 @@ function onnxSource(path: string): ExportSource {
   const weights = async (batchNorm: BatchNormChoice) =>
     batchNorm === 'fold' ? foldedWeights(model) : restoreBatchNorms(foldedWeights(model), modulesOf(model));
   const subject = {...subjectOfFile(path), name: 'source'};
-  return {model, subject, conversion: undefined, modules: knownModules(model), weights, close};
+  return {model, subject, onnxPath: path, conversion: undefined, modules: knownModules(model), weights, close};
 }
 
 function knownModules(model: Model): readonly Module[] | undefined {
@@ -91,7 +93,7 @@ async function checkpointSource(path: string, options: SourceOptions): Promise<E
       remove();
     };
     const subject = {...subjectOfFile(student), path, name: 'source'};
-    return {model, subject, conversion, modules: conversion.recognised.modules, weights, close: closeAll};
+    return {model, subject, onnxPath: student, conversion, modules: conversion.recognised.modules, weights, close: closeAll};
   } catch (error) {
     remove();
     throw error;

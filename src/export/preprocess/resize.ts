@@ -18,6 +18,8 @@ export interface Resizer {
   readonly description: string;
   /** The first opset that has what it needs. */
   readonly since: number;
+  /** How far logits may move because pixels differ, over max(1, largest logit). */
+  readonly bound: number;
   /** Bytes [N, H, W, 3] → whole numbers from 0 to 255 [N, 3, crop, crop], as float32. */
   write(n: Nodes, image: Value, geometry: Geometry): Value;
 }
@@ -133,11 +135,13 @@ export const resizers = {
   matrices: {
     description: 'two matrix products in float64, bit for bit what gpd eval does',
     since: 13,
+    bound: 0,
     write: matrices,
   },
   'resize-op': {
     description: 'one Resize node with antialias; about one pixel in 2,000 differs by 1 of 255',
     since: 18,
+    bound: 0.02, // a level is 0.02 of a colour's deviation; a small image in which several pixels differ moves by about as much
     write: resizeNode,
   },
 } as const satisfies Record<string, Resizer>;

@@ -5,9 +5,10 @@ import {style} from './style.js';
 export interface PageFacts {
   /** `resnet18`, or the file's name. */
   readonly name: string;
-  /** Names of the model, the module of onnxruntime-web and nothing else in the folder. */
+  /** Names of the files beside the page: the model, onnxruntime-web's module and its WebAssembly. */
   readonly model: string;
   readonly runtime: string;
+  readonly wasm: string;
   readonly modelBytes: number;
   /** `float16 weights and arithmetic`. */
   readonly precision: string;

@@ -11,7 +11,8 @@ import {GpdError} from '../../core/error.js';
 
 /** The module with its glue inside, and the WebAssembly that it fetches: CPU with SIMD, all operators. */
 export const RUNTIME_MODULE = 'ort.wasm.bundle.min.mjs';
-const RUNTIME_FILES = [RUNTIME_MODULE, 'ort-wasm-simd-threaded.wasm'] as const;
+export const RUNTIME_WASM = 'ort-wasm-simd-threaded.wasm';
+const RUNTIME_FILES = [RUNTIME_MODULE, RUNTIME_WASM] as const;
 
 export interface RuntimeFile {
   readonly name: string;

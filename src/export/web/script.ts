@@ -23,7 +23,7 @@ function fail(what, error) {
 async function load() {
   const start = performance.now();
   ort.env.wasm.numThreads = 1; // more need headers that a plain static server does not send
-  ort.env.wasm.wasmPaths = new URL('.', document.baseURI).href;
+  ort.env.wasm.wasmPaths = {wasm: new URL(facts.wasm, document.baseURI).href};
   session = await ort.InferenceSession.create(new URL(facts.model, document.baseURI).href, {executionProviders: ['wasm']});
   $('loaded').textContent = 'loaded in ' + ms(performance.now() - start);
   state('ready', 'Ready.');
