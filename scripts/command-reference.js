@@ -2,8 +2,13 @@
 // pages: `npm run build && npm run docs`. With --check it only says what is stale.
 import {existsSync, readFileSync, writeFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
+import {defaultText} from '../dist/cli/train-flags.js';
 import {debugTopics} from '../dist/core/debug.js';
 import {errorCodes} from '../dist/core/error.js';
+import {compatRules} from '../dist/train/compat.js';
+import {optionNames, options} from '../dist/train/options.js';
+import {droppedOptions} from '../dist/train/original-options.js';
+import {presets} from '../dist/train/presets.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const {commands} = JSON.parse(readFileSync(`${root}/oclif.manifest.json`, 'utf8'));
@@ -77,17 +82,55 @@ const commandsPage = [
 ].join('\n');
 
 /** The rows of a table between two marks are replaced, the page around them is written by hand. */
-function withTable(path, name, table) {
-  const page = readFileSync(`${root}/${path}`, 'utf8');
+const withTable = (path, name, table) =>
+  withRows(readFileSync(`${root}/${path}`, 'utf8'), path, name, [
+    [name, ''],
+    ...Object.entries(table).map(([key, meaning]) => [`\`${key}\``, cell(meaning)]),
+  ]);
+
+function withRows(page, path, name, [header, ...rows]) {
   const marks = new RegExp(`(<!-- ${name} -->\n)[\\s\\S]*?(<!-- /${name} -->)`);
   if (!marks.test(page)) throw new Error(`${path} has no marks for ${name}`);
-  const rows = Object.entries(table).map(([key, meaning]) => `| \`${key}\` | ${cell(meaning)} |`);
-  return page.replace(marks, (_, start, end) => `${start}| ${name} | |\n|---|---|\n${rows.join('\n')}\n${end}`);
+  const line = (cells) => `|${cells.map((text) => (text === '' ? ' ' : ` ${text} `)).join('|')}|`;
+  const text = [line(header), `|${'---|'.repeat(header.length)}`, ...rows.map(line)].join('\n');
+  return page.replace(marks, (_, start, end) => `${start}${text}\n${end}`);
+}
+
+/** The tables of docs/training.md: options here and in the original, those it alone has, its faults, the published runs. */
+function trainingPage(path) {
+  const code = (names = '') => (names === '' ? '' : names.split(', ').map((name) => `\`${name}\``).join(' '));
+  const tables = {
+    options: [
+      ['option', 'default', 'what it does', 'CNN programs', 'RVT program'],
+      ...optionNames.map((name) => {
+        const {describe, cnn, rvt} = options[name];
+        return [`\`--${name}\``, cell(defaultText(name)), cell(describe.replace(/; default:.*/, '')), code(cnn), code(rvt)];
+      }),
+    ],
+    dropped: [
+      ['option of the original', 'program', 'here'],
+      ...Object.entries(droppedOptions).map(([name, {program, why}]) => [cell(name), program, cell(why)]),
+    ],
+    compat: [
+      ['', 'by default', '`--compat reference`'],
+      ...Object.entries(compatRules).map(([name, rule]) => [name, cell(rule.default), cell(rule.reference)]),
+    ],
+    presets: [
+      ['preset', 'settings'],
+      ...Object.entries(presets).map(([name, settings]) => [
+        `\`${name}\``,
+        Object.entries(settings).map(([key, value]) => `${key} ${cell(value)}`).join(', '),
+      ]),
+    ],
+  };
+  const page = readFileSync(`${root}/${path}`, 'utf8');
+  return Object.entries(tables).reduce((text, [name, rows]) => withRows(text, path, name, rows), page);
 }
 
 const pages = {
   'docs/commands.md': commandsPage,
   'docs/formats.md': withTable('docs/formats.md', 'code', errorCodes),
+  'docs/training.md': trainingPage('docs/training.md'),
   'docs/debugging.md': withTable('docs/debugging.md', 'topic', debugTopics),
 };
 const stale = Object.entries(pages).filter(

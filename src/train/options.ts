@@ -144,7 +144,7 @@ export const options = {
     or: [0.08, 1],
   }),
   flip: augmentation('probability of a horizontal flip', {kind: fraction, or: 0.5}),
-  'rand-augment': augmentation('RandAugment, as timm writes it: rand-m9-mstd0.5-inc1', {
+  'rand-augment': augmentation('policy of RandAugment, as timm writes it: rand-m9-mstd0.5-inc1', {
     kind: optional(text('POLICY')),
     or: by({cnn: null, rvt: 'rand-m9-mstd0.5-inc1', cifar: null}),
     rvt: '--aa',
