@@ -98,7 +98,13 @@ function withRows(page, path, name, [header, ...rows]) {
 
 /** The tables of docs/training.md: options here and in the original, those it alone has, its faults, the published runs. */
 function trainingPage(path) {
-  const code = (names = '') => (names === '' ? '' : names.split(', ').map((name) => `\`${name}\``).join(' '));
+  const code = (names = '') =>
+    names === ''
+      ? ''
+      : names
+          .split(', ')
+          .map((name) => `\`${name}\``)
+          .join(' ');
   const tables = {
     options: [
       ['option', 'default', 'what it does', 'CNN programs', 'RVT program'],
@@ -119,7 +125,9 @@ function trainingPage(path) {
       ['preset', 'settings'],
       ...Object.entries(presets).map(([name, settings]) => [
         `\`${name}\``,
-        Object.entries(settings).map(([key, value]) => `${key} ${cell(value)}`).join(', '),
+        Object.entries(settings)
+          .map(([key, value]) => `${key} ${cell(value)}`)
+          .join(', '),
       ]),
     ],
   };
