@@ -28,8 +28,8 @@ export function batchStatistics(x: tf.Tensor, layer: string): BatchStatistics {
 }
 
 /**
- * (x − μ)/√(σ² + ε)·γ + β with the batch's own μ and σ², through which the gradient flows too:
- * dx = γ/√(σ² + ε) · (dy − mean(dy) − x̂·mean(dy·x̂)).
+ * (x − μ)/√(σ² + ε)·γ + β with the batch's own μ and σ², through which the gradient flows too. With a = γ/√(σ² + ε) and N numbers a channel
+ * dx = a·dy + b·(x − μ) + c, b = −a/(σ² + ε)·Σ dy·(x − μ)/N, c = −a·Σ dy/N: what is large is read as seldom as can be.
  */
 export function normaliseBatch(
   x: tf.Tensor,
@@ -45,10 +45,12 @@ export function normaliseBatch(
     const value = tf.batchNorm(input as tf.Tensor4D, mean, variance, beta as tf.Tensor1D, scale as tf.Tensor1D, eps);
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
       const [input, scale, mean, inverse] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-      const centred = tf.mul(tf.sub(input, mean), inverse); // x̂
+      const centred = tf.sub(input, mean);
       const [sumDy, sumDyX] = [tf.sum(dy, EACH_CHANNEL), tf.sum(tf.mul(dy, centred), EACH_CHANNEL)];
-      const flowing = tf.sub(tf.sub(dy, tf.div(sumDy, count)), tf.mul(centred, tf.div(sumDyX, count)));
-      return [tf.mul(flowing, tf.mul(scale, inverse)), sumDyX, sumDy];
+      const a = tf.mul(scale, inverse);
+      const b = tf.mul(tf.mul(a, tf.mul(inverse, inverse)), tf.div(sumDyX, -count));
+      const c = tf.mul(a, tf.div(sumDy, -count));
+      return [tf.add(tf.mul(dy, a), tf.add(tf.mul(centred, b), c)), tf.mul(sumDyX, inverse), sumDy];
     };
     return {value, gradFunc};
   });

@@ -12,8 +12,8 @@ const DOMAIN = 'com.microsoft.nchwc';
 export const blockSizes = [16, 8] as const;
 
 /** Fewer channels than the processor's block make onnxruntime divide by zero, which ends the process. */
-export const canBlock = (weight: readonly [out: number, inputs: number], block: number): boolean =>
-  weight.every((n) => n % block === 0 && n >= blockSizes[0]);
+export const canBlock = (channels: readonly number[], block: number): boolean =>
+  channels.every((n) => n % block === 0 && n >= blockSizes[0]);
 
 /** x [N, C, H, W] in blocks of channels. It is said to keep its shape: the operators know better. */
 export const inBlocksOf = (g: Lowering, x: Value): Value => g.internal(DOMAIN, 'ReorderInput', [x], {}, x.dims);

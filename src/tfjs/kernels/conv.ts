@@ -42,7 +42,7 @@ const depthwise: Kind = {
   inputGradient: (g, dy, filter, windows) =>
     g.fastest(`depthwise dx ${JSON.stringify(windows)}`, [dy, filter], depthwiseInputGradient(windows, filter.shape)),
   filterGradient: (g, x, dy, windows, filter) =>
-    g.fastest(`depthwise dw ${JSON.stringify(windows)}`, [x, dy], depthwiseFilterGradient(windows, filter)),
+    g.fastest(`depthwise dw ${JSON.stringify(windows)}`, [x, dy], depthwiseFilterGradient(windows, filter, x.shape[0]!)),
 };
 
 /** A dense convolution, directly or through blocks of channels. */

@@ -3,7 +3,7 @@ import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
 import type {Strategies, Strategy} from '../strategies.js';
 import type {LazyValue} from '../value.js';
-import {blockSizes, inBlocksOf, internalConvolution} from './blocked-conv.js';
+import {blockSizes, canBlock, inBlocksOf, internalConvolution} from './blocked-conv.js';
 import {after, canTurn, each, overhang, pads, turnedPads, type Windows} from './window.js';
 
 /** Filters [H, W, C, M] as C groups of M filters on one channel: [C·M, 1, H, W]. */
@@ -64,7 +64,7 @@ function blocked(windows: Windows, channels: number, geometry: Geometry, turn: b
       return {value: internalConvolution(g, image, inBlocks, attributes, shape), perm: windows.perm};
     };
   return Object.fromEntries(
-    blockSizes.filter((block) => channels % block === 0).map((block) => [`blocked${block}`, through(block)]),
+    blockSizes.filter((block) => canBlock([channels], block)).map((block) => [`blocked${block}`, through(block)]),
   );
 }
 
@@ -93,9 +93,11 @@ export function depthwiseInputGradient(windows: Windows, [, , channels, multipli
   return {turning, spreading, ...blocked(windows, channels!, backwards(windows), true)};
 }
 
-export function depthwiseFilterGradient(windows: Windows, filter: readonly number[]): Strategies {
+export function depthwiseFilterGradient(windows: Windows, filter: readonly number[], batch: number): Strategies {
   const correlating: Strategy = (g, [x, dy]) => correlate(g, x!, dy!, windows, filter);
   if (filter[3] !== 1) return {correlating};
+  const all = filter[2]! * batch;
+  if (!canBlock([all], blockSizes[0])) return {correlating};
   return {correlating, blocked: (g, [x, dy]) => correlateBlocked(g, x!, dy!, windows, filter)};
 }
 
