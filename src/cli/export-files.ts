@@ -3,6 +3,7 @@
  * against the float32 student, evaluated and timed; it appears under its name only if its check and its gates hold.
  */
 import {existsSync, mkdirSync, readdirSync, rmdirSync} from 'node:fs';
+import {GpdError} from '../core/error.js';
 import {checkOutput, Staging} from '../core/output.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
 import {chooseRecipe} from '../eval/choose-recipe.js';
@@ -130,6 +131,8 @@ const resizerOf = ({model}: Precise): ResizerName => JSON.parse(model.metadata.g
 function refuseExisting({path, format}: PlannedForm, input: string, force: boolean): void {
   const isEmpty = format === 'web' && existsSync(path) && readdirSync(path).length === 0;
   if (format === 'web' && (!existsSync(path) || isEmpty || force)) return;
+  if (format === 'web')
+    throw new GpdError('OUTPUT_REFUSED', `${path}: is there already, with files in it`, {at: path, hint: 'use --force, or -o'});
   checkOutput(path, {force, inputs: [input]});
 }
 

@@ -2,7 +2,7 @@
 import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {basename, dirname, join} from 'node:path';
-import {openCheckpoint} from '../checkpoint/open.js';
+import {type Checkpoint, openCheckpoint} from '../checkpoint/open.js';
 import {type ConversionReport, convertFile} from '../convert/convert.js';
 import {deployedWeights} from '../convert/deployed-weights.js';
 import {fileSource} from '../core/bytes.js';
@@ -78,18 +78,17 @@ async function checkpointSource(path: string, options: SourceOptions): Promise<E
     const student = join(folder, `${basename(path)}.onnx`);
     const conversion = await convertFile(path, {...options, outputs: {student}});
     const {model, close} = readModel(student);
+    const opened: Checkpoint[] = [];
     const weights = async (batchNorm: BatchNormChoice): Promise<StateDict> => {
       if (batchNorm === 'fold') return foldedWeights(model);
       const checkpoint = openCheckpoint(fileSource(path), {ema: options.ema});
-      try {
-        const recognised = recognise(checkpoint.stateDict, checkpoint.args, options);
-        return withoutBiases(await deployedWeights(recognised), recognised.modules);
-      } finally {
-        checkpoint.close();
-      }
+      opened.push(checkpoint); // counters are read when they are written
+      const recognised = recognise(checkpoint.stateDict, checkpoint.args, options);
+      return withoutBiases(await deployedWeights(recognised), recognised.modules);
     };
     const closeAll = () => {
       close();
+      for (const checkpoint of opened) checkpoint.close();
       remove();
     };
     const subject = {...subjectOfFile(student), path, name: 'source'};

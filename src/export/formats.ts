@@ -59,8 +59,9 @@ async function writeOnnx(
   {externalData = 'auto'}: WriteOptions,
 ): Promise<Written> {
   const encoded = encodeModel(model, {externalData, location: `${basename(path)}.data`});
-  // The numbers first: the model never lies there without them.
-  const external = encoded.external ? [stage(`${path}.data`, encoded.external.chunks(), staging)] : [];
+  // The numbers first: the model never lies there without them. Tensors below a kilobyte stay in the model: there may be no others.
+  const external =
+    encoded.external && encoded.external.byteLength > 0 ? [stage(`${path}.data`, encoded.external.chunks(), staging)] : [];
   const main = stage(path, encoded.chunks(), staging);
   return {main, bytes: sum([main, ...external]), files: [main, ...external].map((file) => file.path)};
 }

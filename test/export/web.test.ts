@@ -58,7 +58,11 @@ inBrowser('a photograph gets the classes and probabilities that Node gives it, a
   try {
     await page.open(server.url);
     const status = async () => page.evaluate<string>('document.getElementById("status").textContent');
-    expect([await page.state('ready', 'failed'), await status(), page.console]).toEqual(['ready', 'Ready.', []]);
+    expect([await page.state('ready', 'failed'), await status(), page.console]).toEqual([
+      'ready',
+      'Ready: the best 5 classes will be here.',
+      [],
+    ]);
     await page.choose(path);
     expect([await page.state('done', 'failed'), page.console]).toEqual(['done', []]);
     const found = await page.evaluate<{class: string; share: string}[]>(

@@ -9,6 +9,7 @@ const state = (name, text = '') => { document.documentElement.dataset.state = na
 const ms = (t) => (t < 9.95 ? t.toFixed(1) : Math.round(t)) + ' ms';
 const MAX_PIXELS = 24e6; // larger photographs are shrunk by the browser first: memory of a page is limited
 const TINY = 128;
+const SMALL = 8;
 
 const ort = await import(new URL(facts.runtime, document.baseURI)).catch((error) => fail('onnxruntime-web could not be loaded', error));
 let session;
@@ -25,8 +26,9 @@ async function load() {
   ort.env.wasm.numThreads = 1; // more need headers that a plain static server does not send
   ort.env.wasm.wasmPaths = {wasm: new URL(facts.wasm, document.baseURI).href};
   session = await ort.InferenceSession.create(new URL(facts.model, document.baseURI).href, {executionProviders: ['wasm']});
+  await session.run({[session.inputNames[0]]: new ort.Tensor('uint8', new Uint8Array(SMALL * SMALL * 3), [1, SMALL, SMALL, 3])}); // the first run is slow
   $('loaded').textContent = 'loaded in ' + ms(performance.now() - start);
-  state('ready', 'Ready.');
+  state('ready', 'Ready: the best ' + facts.topK + ' classes will be here.');
 }
 
 async function pixelsOf(file) {
