@@ -109,18 +109,19 @@ class Emitter {
 
   /** Zero points of weights are 0 by default, but onnxruntime leaves a Gemm in float32 whose weight has none. */
   private zeros(channels: number): Value {
-    return this.constant(`zeros${channels}`, () => tensor('int8', [channels], new Int8Array(channels)));
+    const name = `zeros${channels}`;
+    return this.constant(name, name, tensor('int8', [channels], new Int8Array(channels)));
   }
 
   /** Scale and zero point; equal ones are one initializer. */
   private parameters(affine: Affine): [Value, Value] {
     const [scale, zeroPoint] = parametersOf(affine);
     const zeroName = `${affine.dtype}_${affine.zeroPoint}`.replace('-', 'm');
-    return [this.constant(`s${affine.scale}`, () => scale), this.constant(zeroName, () => zeroPoint)];
+    return [this.constant(`s${affine.scale}`, 's', scale), this.constant(zeroName, zeroName, zeroPoint)];
   }
 
-  private constant(key: string, make: () => Tensor): Value {
-    const known = this.shared.get(key) ?? this.graph.initializer(this.fresh(key), make());
+  private constant(key: string, name: string, numbers: Tensor): Value {
+    const known = this.shared.get(key) ?? this.graph.initializer(this.fresh(name), numbers);
     this.shared.set(key, known);
     return known;
   }
