@@ -16,8 +16,12 @@ import {identity, type LazyData, LazyValue, type Permutation, sizeOf, toPlain} f
 export type Strategy = (g: Lowering, inputs: readonly LazyValue[]) => Laid;
 export type Strategies = Readonly<Record<string, Strategy>>;
 
-/** After one run to warm up; the fastest counts, because everything else on the machine only ever slows a run down. */
-const RUNS = 3;
+/**
+ * Candidates take turns, so that a slow moment of the machine meets them all; the fastest turn of each counts, because everything else on the
+ * machine only ever slows one down. Who is far behind drops out.
+ */
+const ROUNDS = 5;
+const FAR_BEHIND = 1.6;
 /** Below so many numbers every way takes microseconds, and measuring takes longer than all the runs that follow. */
 const WORTH_MEASURING = 65_536;
 
@@ -37,39 +41,36 @@ export class Chooser {
     const key = `${what} ${inputs.map((v, i) => `[${v.shape}]${perms[i]}`)}`;
     const known = this.chosen.get(key);
     if (known) return known;
-    const reference = this.measure(strategies[first]!, inputs, perms);
-    const times = [{name: first, ms: reference.ms}];
-    for (const [name, strategy] of Object.entries(strategies).slice(1)) {
-      const ms = this.timeIfRight(strategy, inputs, perms, reference.data);
-      if (ms !== undefined) times.push({name, ms});
-    }
-    const best = times.reduce((a, b) => (b.ms < a.ms ? b : a));
-    trace('lazy', () => `${key}: ${times.map(({name, ms}) => `${name} ${ms.toFixed(2)} ms`).join(', ')} → ${best.name}`);
+    const best = fastestOf(this.candidates(inputs, perms, strategies));
+    trace('lazy', () => `${key}: ${best.times.map(({name, ms}) => `${name} ${ms.toFixed(2)} ms`).join(', ')} → ${best.name}`);
     this.chosen.set(key, best.name);
     return best.name;
   }
 
-  /** Undefined where the runtime refuses the graph, or computes something else than the first strategy: it is then no candidate. */
-  private timeIfRight(
-    strategy: Strategy,
-    inputs: readonly LazyValue[],
-    perms: readonly Permutation[],
-    expected: LazyData,
-  ): number | undefined {
-    try {
-      const {ms, data} = this.measure(strategy, inputs, perms);
-      return compare(data, expected, {rtol: 1e-4, because: 'float32 sums in another order'}).ok ? ms : undefined;
-    } catch {
-      return undefined;
+  /**
+   * Those that compute what the first does, each run once. The runtime refuses the graph of some, and others are right for other processors:
+   * they are no candidates.
+   */
+  private candidates(inputs: readonly LazyValue[], perms: readonly Permutation[], strategies: Strategies): Candidate[] {
+    const found: Candidate[] = [];
+    let expected: LazyData | undefined;
+    for (const [name, strategy] of Object.entries(strategies)) {
+      try {
+        const candidate = this.open(name, strategy, inputs, perms);
+        found.push(candidate);
+        const data = candidate.run();
+        expected ??= data;
+        if (compare(data, expected, {rtol: 1e-4, because: 'float32 sums in another order'}).ok) continue;
+        found.pop()!.close();
+      } catch (error) {
+        if (!expected) throw error; // the first is always right
+        if (found.at(-1)?.name === name) found.pop()!.close();
+      }
     }
+    return found;
   }
 
-  /** The result in TensorFlow.js's order, and the time of the fastest run. */
-  private measure(
-    strategy: Strategy,
-    inputs: readonly LazyValue[],
-    perms: readonly Permutation[],
-  ): {ms: number; data: LazyData} {
+  private open(name: string, strategy: Strategy, inputs: readonly LazyValue[], perms: readonly Permutation[]): Candidate {
     const g = new Lowering();
     const leaves = inputs.map(({dtype, shape}, i) => {
       const leaf = new LazyValue(dtype, shape);
@@ -81,31 +82,52 @@ export class Chooser {
     g.graph.outputs = [g.op('Identity', [value])];
     g.graph.prune();
     const session = this.native.open(modelBytes(loweredModel(g.graph)), this.options);
-    try {
-      const feeds = new Map(
-        leaves.map((leaf, i) => [
-          `in${i}`,
-          randomNumbers(
-            leaf.layout!.map((p) => leaf.shape[p]!),
-            i,
-          ),
-        ]),
-      );
-      const name = g.graph.outputs[0]!.name;
-      let best = Number.POSITIVE_INFINITY;
-      let result: Tensor | undefined;
-      for (let run = 0; run <= RUNS; run++) {
-        const start = performance.now();
-        result = session.run(feeds, [name]).get(name);
-        if (run > 0) best = Math.min(best, performance.now() - start);
-      }
-      const physical = result!.shape;
-      const logical = perm.map((_, d) => physical[perm.indexOf(d)]!);
-      return {ms: best, data: toPlain(result!.data as LazyData, logical, perm)};
-    } finally {
-      session.close();
-    }
+    const feeds = new Map(
+      leaves.map((leaf, i) => {
+        const physical = leaf.layout!.map((p) => leaf.shape[p]!);
+        return [`in${i}`, randomNumbers(physical, i)];
+      }),
+    );
+    const output = g.graph.outputs[0]!.name;
+    const run = () => {
+      const result = session.run(feeds, [output]).get(output)!;
+      const logical = perm.map((_, d) => result.shape[perm.indexOf(d)]!);
+      return toPlain(result.data as LazyData, logical, perm);
+    };
+    const time = () => {
+      const start = performance.now();
+      session.run(feeds, [output]);
+      return performance.now() - start;
+    };
+    return {name, run, time, close: session.close};
   }
+}
+
+/** One way, compiled for the shapes at hand. */
+interface Candidate {
+  readonly name: string;
+  /** The result on random numbers, in TensorFlow.js's order. */
+  run(): LazyData;
+  /** Milliseconds. */
+  time(): number;
+  close(): void;
+}
+
+function fastestOf(candidates: readonly Candidate[]): {name: string; times: {name: string; ms: number}[]} {
+  const times = candidates.map(({name}) => ({name, ms: Number.POSITIVE_INFINITY}));
+  const best = () => times.reduce((a, b) => (b.ms < a.ms ? b : a));
+  try {
+    for (let round = 0; round < ROUNDS && candidates.length > 1; round++) {
+      const limit = best().ms * FAR_BEHIND;
+      for (const [i, candidate] of candidates.entries()) {
+        const known = times[i]!;
+        if (round === 0 || known.ms <= limit) known.ms = Math.min(known.ms, candidate.time());
+      }
+    }
+  } finally {
+    for (const candidate of candidates) candidate.close();
+  }
+  return {name: best().name, times};
 }
 
 function randomNumbers(shape: readonly number[], seed: number): Tensor {
