@@ -20,10 +20,11 @@ const BATCH = 8;
 const RANDOM_IMAGES = 16;
 
 /** A fixed batch gets batches of its size; what is left over at the end is left out. */
-export function calibrationOf({input}: Subject, recipe: Recipe, options: CalibrationOptions): Calibration {
-  const {calibrate: path, calibrationSamples: samples} = options;
+export async function calibrationOf({input}: Subject, recipe: Recipe, options: CalibrationOptions): Promise<Calibration> {
+  const {calibrate: path, calibrationSamples} = options;
   const size = input.batch ?? BATCH;
   if (path === undefined) return randomCalibration(input.side, size);
+  const samples = Math.min(calibrationSamples, await countOf(path));
   return {
     description: `${samples} images of ${path}`,
     real: true,
@@ -40,6 +41,12 @@ export function calibrationOf({input}: Subject, recipe: Recipe, options: Calibra
       }
     },
   };
+}
+
+async function countOf(path: string): Promise<number> {
+  const dataset = await openDataset(path);
+  await dataset.close();
+  return dataset.samples.length;
 }
 
 const randomCalibration = (side: number, size: number): Calibration => ({

@@ -114,12 +114,14 @@ export async function exportFile(path: string, options: ExportFileOptions): Prom
     ...options,
     opset: options.opset ?? (options.target && targets[options.target].opset),
   });
-  const run = new ExportRun(source, options);
+  let run: ExportRun | undefined;
   try {
+    const {recipe} = chooseRecipe([source.subject], options.recipe, options.overrides);
+    run = new ExportRun(source, options, recipe, await calibrationOf(source.subject, recipe, options));
     for (const form of forms) await run.make(form);
     return await run.finish(path);
   } finally {
-    run.discard();
+    run?.discard();
     source.close();
   }
 }
@@ -140,17 +142,14 @@ class ExportRun {
   private readonly staged: StagedForm[] = [];
   private readonly models = new Map<string, Promise<Precise>>();
   private readonly created: string[] = [];
-  private readonly recipe: Recipe;
-  private readonly calibration: Calibration;
   private student: Promise<ModelSource> | undefined;
 
   constructor(
     private readonly source: ExportSource,
     private readonly options: ExportFileOptions,
-  ) {
-    this.recipe = chooseRecipe([source.subject], options.recipe, options.overrides).recipe;
-    this.calibration = calibrationOf(source.subject, this.recipe, options);
-  }
+    private readonly recipe: Recipe,
+    private readonly calibration: Calibration,
+  ) {}
 
   async make(plan: PlannedForm): Promise<void> {
     const staging = new Staging();
