@@ -139,12 +139,7 @@ async function compareCase(folder: string): Promise<Record<string, Verdict>> {
     weights: tensors(under('model.'), {digests: digest.final_model, whole: final, prefix: 'model.', lenient: incomparable}),
     averages: tensors(under('ema.'), {digests: digest.final_ema, whole: final, prefix: 'ema.', lenient: incomparable}),
     teacher: tensors(under('teacher.'), {digests: {}, whole: final, prefix: 'teacher.', lenient: () => undefined}),
-    evaluation: tensors(result.evaluation, {
-      digests: {},
-      whole: stored('logits.safetensors'),
-      prefix: 'f64.eval.',
-      lenient: () => 4e-3,
-    }),
+    evaluation: tensors(result.evaluation, {digests: {}, whole: logits, prefix: 'f64.eval.', lenient: ofLogits}),
   };
 }
 
