@@ -49,3 +49,13 @@ test('what a run holds is not overwritten, and not continued with other settings
   const longer = runs.start('interrupted', ...settings, '--epochs=3', '--resume');
   expect(await runs.finish(longer)).toMatchObject({complete: true, epochs: 3});
 });
+
+test('a loss that is no number ends the run and says where, after three other orders of the images where that was asked for', async () => {
+  const settings = ['cpu', '--epochs=1', '--lr=1e30', '--eval-first=true'];
+  const stopped = runs.finish(runs.start('diverging', ...settings));
+  await expect(stopped).rejects.toThrow(/epoch 0, step 1: the loss is NaN|code: 'TRAINING_DIVERGED'/);
+  const rolled = runs.finish(runs.start('rolling', ...settings, '--on-nan=rollback'));
+  await expect(rolled).rejects.toThrow('after 3 other orders of the images');
+  const log = readFileSync(join(runs.path('rolling'), 'log.txt'), 'utf8');
+  expect(log.match(/went back to the beginning of epoch 0, order [123]/g)).toHaveLength(3);
+});

@@ -1,0 +1,35 @@
+/** `gpd train` from outside: configurations, refusals. What training computes is tested without the command. */
+import {writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+import {expectGolden} from '../golden.js';
+import {inFolder, run} from './program.js';
+
+test('--print-config prints a file that gives the same configuration', () =>
+  inFolder(async (folder) => {
+    const given = ['--preset', 'mobilenet-dkd', '--lr', '0.05', '--no-ema', '--data', 'images'];
+    const first = await run(['train', ...given, '--print-config'], {cwd: folder});
+    expect(first).toMatchObject({status: 0, stderr: ''});
+    expect(first.stdout).toContain('\nlr: 0.05\n');
+    expectGolden('train-print-config.txt', first.stdout);
+    writeFileSync(join(folder, 'run.yaml'), first.stdout);
+    expect((await run(['train', '--config', 'run.yaml', '--print-config'], {cwd: folder})).stdout).toBe(first.stdout);
+    const json = JSON.parse((await run(['train', '--config', 'run.yaml', '--print-config', '--json'], {cwd: folder})).stdout);
+    expect(json).toMatchObject({arch: 'mobilenet', lr: 0.05, ema: false, 'dkd-beta': 2, pretrained: null});
+  }));
+
+test.each([
+  [['--arch', 'resnet19'], 2, 'Expected --arch=resnet19 to be one of'],
+  [['--lr', 'fast'], 1, '--lr: lr fast: expected a number above 0'],
+  [['--kd', 'dkd'], 1, 'kd dkd needs a static teacher'],
+  [['--epochs', '1'], 1, 'no training images were named'],
+  [['--data', 'nowhere', '--epochs', '1'], 1, 'nowhere'],
+  [['--replay', '.'], 2, 'trace'],
+])('%j is refused', async (args, status, message) => {
+  await inFolder(async (folder) => {
+    const outcome = await run(['train', ...args, '--backend', 'cpu'], {cwd: folder});
+    expect({status: outcome.status, said: outcome.stderr.replaceAll(/\s+›?\s*/g, ' ')}).toMatchObject({
+      status,
+      said: expect.stringContaining(message),
+    });
+  });
+});
