@@ -92,7 +92,7 @@ class Run {
     const saved = resume ? this.newestState() : undefined;
     directory.write('config', formatConfig(options));
     this.show('preparing', undefined);
-    await this.warmUp();
+    if ((saved?.position.epoch ?? 0) < options.epochs) await this.warmUp();
     directory.write('strategies', strategiesText());
     if (saved) Object.assign(this.position, saved.position, {config: formatConfig(options)});
     this.load(saved?.state ?? {model: start.initial.state});
