@@ -75,7 +75,6 @@ async function formsSection(report: ExportReport): Promise<Html> {
   const rows = rowsOf(report);
   const notes = report.forms.filter((form) => form.notes.length > 0);
   return html`<h2>Forms</h2>
-${formsTable(rows)}
 <div class="charts">
 ${await chart('Bytes', rows, (r) => r.bytes, bytes)}
 ${await chart(
@@ -84,6 +83,7 @@ ${await chart(
   (r) => r.latencyMs,
   (n) => n.toFixed(2),
 )}</div>
+${formsTable(rows)}
 <h2>Checked against float32</h2>
 ${checks(report)}
 ${notes.map(({name, notes: own}) => html`<h3>${name}</h3><ul>${own.map((note) => html`<li>${note}</li>`)}</ul>`)}`;
