@@ -1,22 +1,21 @@
 /**
  * Images per second from the files of `imagenet-sample.tar`, beside torchvision with PIL: crops alone (decode, resize, crop) and
- * normalised float batches. Run: `node scripts/run.js bench/data.ts [rounds]`. All take turns, pinned to the same cores; ratios are of
- * the same round. CPU time is given too: it is what is left to compare on a busy machine.
+ * normalised float batches, exactly and with `--fast`. All take turns, pinned to the same cores; ratios are of the same
+ * round. CPU time is given too: it is what is left to compare on a busy machine.
  */
 import {type ChildProcess, spawn, spawnSync} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import {cpus} from 'node:os';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {createInterface} from 'node:readline';
-import {fileURLToPath} from 'node:url';
 import {build} from 'esbuild';
-import {type Dataset, openDataset} from '../src/data/dataset.js';
-import {openDecoder} from '../src/data/decoders.js';
-import {loadBatches} from '../src/data/loader.js';
+import {openDataset} from '../src/data/dataset.js';
+import {prepare} from '../src/data/prepare.js';
 import {recipes} from '../src/data/recipe.js';
 
 const archive = join(process.env['GPD_SHARED'] ?? join(process.cwd(), '../shared'), 'data/imagenet-sample.tar');
 const REPEATS = 10; // passes over the archive a round: what starting the threads costs is then small
+const child = join('build', 'bench', 'data-child.js');
 const python = '/usr/bin/python3';
 
 const torchvision = `
@@ -51,56 +50,10 @@ for line in sys.stdin:
     print(json.dumps({'images': n, 'seconds': time.perf_counter() - t, 'cpu': cpu() - c}), flush=True)
 `;
 
-type Work = 'crops' | 'batches' | 'fast batches';
-
 interface Round {
   images: number;
   seconds: number;
   cpu: number;
-}
-
-/** The child's side: one pass for each line of stdin. */
-async function serve(work: Work): Promise<void> {
-  const dataset = await openDataset(archive);
-  const indices = Array.from({length: dataset.samples.length * REPEATS}, (_, i) => i % dataset.samples.length);
-  const pass = work === 'crops' ? crops : batches;
-  for await (const _ of createInterface({input: process.stdin})) {
-    const start = performance.now();
-    const before = process.cpuUsage();
-    const images = await pass(dataset, indices, work === 'fast batches');
-    const {user, system} = process.cpuUsage(before);
-    console.log(JSON.stringify({images, seconds: (performance.now() - start) / 1000, cpu: (user + system) / 1e6}));
-  }
-}
-
-async function batches(dataset: Dataset, indices: number[], fast: boolean): Promise<number> {
-  let images = 0;
-  for await (const batch of loadBatches(dataset, {
-    recipe: recipes.cnn(224),
-    batchSize: 64,
-    fast,
-    indices,
-    reuse: true,
-  })) {
-    images += batch.labels.length;
-  }
-  return images;
-}
-
-/** As many under way as a batch has, like the loader. */
-async function crops(dataset: Dataset, indices: number[], fast: boolean): Promise<number> {
-  const decoder = openDecoder();
-  const rest = indices.values();
-  let images = 0;
-  const lane = async () => {
-    for (const i of rest) {
-      await decoder.prepare(await dataset.samples[i]!.read(), {recipe: recipes.cnn(224), fast});
-      images++;
-    }
-  };
-  await Promise.all(Array.from({length: 64}, lane));
-  await decoder.close();
-  return images;
 }
 
 interface Contender {
@@ -131,10 +84,9 @@ const cpuMs = ({images, cpu}: Round) => (cpu / images) * 1000;
 const onCores = (cores: number) => `${cores} core${cores > 1 ? 's' : ''}`;
 
 async function compare(rounds: number): Promise<void> {
-  const self = fileURLToPath(import.meta.url);
-  const ours = (work: Work, cores: number) =>
-    contender(`gpd, ${work}, ${onCores(cores)}`, cores, process.execPath, [self, 'serve', work]);
-  const theirs = (work: Work, cores: number) => {
+  const ours = (work: string, cores: number) =>
+    contender(`gpd, ${work}, ${onCores(cores)}`, cores, process.execPath, [child, archive, String(REPEATS), work]);
+  const theirs = (work: string, cores: number) => {
     const args = ['-c', torchvision, archive, String(REPEATS), work, String(cores)];
     return contender(`torchvision, ${work}, ${onCores(cores)}`, cores, python, args);
   };
@@ -144,8 +96,7 @@ async function compare(rounds: number): Promise<void> {
   for (const work of ['crops', 'batches'] as const) {
     const all = [
       ...(hasTorchvision ? [theirs(work, 1), ...(several && work === 'crops' ? [theirs(work, 2)] : [])] : []),
-      ...[ours(work, 1), ...(several ? [ours(work, 2)] : [])],
-      ...(work === 'batches' ? [ours('fast batches', 1)] : []),
+      ...[work, `fast ${work}`].flatMap((way) => [ours(way, 1), ...(several ? [ours(way, 2)] : [])]),
     ];
     report(await takeTurns(all, rounds), hasTorchvision ? `torchvision, ${work}, 1 core` : undefined);
   }
@@ -177,19 +128,33 @@ function report(results: ReadonlyMap<string, Round[]>, reference: string | undef
   }
 }
 
-const [mode, ...args] = process.argv.slice(2);
-if (mode === 'serve') {
-  await serve(args[0] as Work);
-} else if (existsSync(archive)) {
+/** Words: how many rounds. */
+export async function benchData([rounds = '5']: readonly string[]): Promise<void> {
+  if (!existsSync(archive)) return console.log(`data: not run, ${archive} is absent`);
   await build({
-    entryPoints: ['src/data/decode-worker.ts'], // beside this bundle, where the loader looks for it
-    outfile: 'build/decode-worker.js',
+    entryPoints: ['bench/data-child.ts', 'src/data/decode-worker.ts'], // side by side, where the loader looks for it
+    outdir: dirname(child),
+    entryNames: '[name]',
     bundle: true,
     platform: 'node',
     format: 'esm',
     target: 'node20',
     packages: 'external',
   });
-  console.log(`${cpus()[0]!.model}, ${cpus().length} cores; Node ${process.version}`);
-  await compare(Number(mode ?? 5));
-} else console.log(`not run: ${archive} is absent`);
+  await compare(Number(rounds));
+  await compareCrops();
+}
+
+/** How far fast crops are from exact ones. */
+async function compareCrops(): Promise<void> {
+  const dataset = await openDataset(archive);
+  const means: number[] = [];
+  for (const sample of dataset.samples) {
+    const file = await sample.read();
+    const [exact, fast] = await Promise.all([false, true].map((fast) => prepare(file, {recipe: recipes.cnn(224), fast})));
+    means.push(exact!.data.reduce((sum, value, i) => sum + Math.abs(value - fast!.data[i]!), 0) / exact!.data.length);
+  }
+  await dataset.close();
+  const mean = means.reduce((sum, x) => sum + x, 0) / means.length;
+  console.log(`fast crops differ from exact ones by ${mean.toFixed(2)} of 255 levels on average (${spread(means)} by image)`);
+}

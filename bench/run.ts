@@ -4,6 +4,7 @@
  */
 import {cpus, totalmem} from 'node:os';
 import {benchConvert} from './convert.js';
+import {benchData} from './data.js';
 import {benchEval} from './eval.js';
 import {benchInt8} from './int8.js';
 import {ms, timeCommand} from './measure.js';
@@ -20,6 +21,7 @@ function benchStartup(): void {
 const benches: Readonly<Record<string, (filter: readonly string[]) => void | Promise<void>>> = {
   startup: benchStartup,
   convert: benchConvert,
+  data: benchData,
   eval: benchEval,
   int8: benchInt8,
   'train-step': benchTrainStep,

@@ -78,7 +78,7 @@ export const imageFlags = {
   mean: colours({description: 'subtracted from pixels between 0 and 1'}),
   std: colours({description: 'what they are divided by then'}),
   workers: Flags.integer({
-    description: 'threads that prepare images beside the main one; default: none, the decoder has its own',
+    description: 'threads that prepare images beside the main one; default: as many as decoding gains from',
     min: 0,
     helpValue: 'N',
     helpGroup: 'images',
@@ -90,7 +90,7 @@ export const imageFlags = {
     helpValue: 'WHAT',
     helpGroup: 'images',
   })(),
-  fast: Flags.boolean({description: 'let the decoder shrink large photographs: faster, not exact', helpGroup: 'images'}),
+  fast: Flags.boolean({description: 'decode JPEGs at no more than about the size that is needed: twice as fast, not exact', helpGroup: 'images'}),
 };
 type ImageFlags = InferredFlags<typeof imageFlags>;
 

@@ -33,10 +33,16 @@ function workerFile(): URL | undefined {
 }
 
 /**
- * Without workers by default: sharp decodes in libuv's threads (4, or UV_THREADPOOL_SIZE) whoever asks, and passing images between
- * threads costs more (0.4 ms) than the resampling that workers take over (0.3 ms). They are for callers whose own thread is busy.
+ * Exact decoding needs no workers: sharp decodes in libuv's threads (4, or UV_THREADPOOL_SIZE) whoever asks, and passing images between
+ * threads costs more (0.4 ms) than the resampling that workers take over (0.3 ms). They are for callers whose own thread is busy. Fast
+ * decoding blocks the thread it runs in: a worker for every core, where there is more than one.
  */
-export function openDecoder(workers = 0): Decoder {
+export function defaultWorkers(fast: boolean): number {
+  const cores = availableParallelism();
+  return fast && cores > 1 ? cores : 0;
+}
+
+export function openDecoder(workers: number): Decoder {
   const file = workers > 0 ? workerFile() : undefined;
   return file ? workerPool(file, workers) : inThisThread();
 }

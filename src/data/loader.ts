@@ -10,7 +10,7 @@ import {type Tensor, tensor} from '../core/tensor.js';
 import {type Erasing, erase} from './augment/erasing.js';
 import type {TrainTransform} from './augment/transform.js';
 import type {Dataset, Sample} from './dataset.js';
-import {type Decoder, openDecoder} from './decoders.js';
+import {type Decoder, defaultWorkers, openDecoder} from './decoders.js';
 import type {PrepareOptions} from './prepare.js';
 import {normaliser} from './preprocess.js';
 import type {Recipe} from './recipe.js';
@@ -35,7 +35,7 @@ export interface Batch {
 export interface LoadOptions {
   readonly recipe: Recipe;
   readonly batchSize: number;
-  /** Threads that prepare images beside this one. Default 0: the decoder has its own. The result does not depend on it. */
+  /** Threads that prepare images beside this one. Default: see `defaultWorkers`. The result does not depend on it. */
   readonly workers?: number;
   /** 'stop' (default) throws at the first image that cannot be read; 'skip' goes on and reports it in the batch. */
   readonly onError?: 'stop' | 'skip';
@@ -66,7 +66,7 @@ export async function* loadBatches(dataset: Dataset, options: LoadOptions): Asyn
   if (!(batchSize >= 1)) throw new Error(`a batch of ${batchSize} images`);
   const samples = options.indices ? options.indices.map((i) => sampleAt(dataset, i)) : dataset.samples;
   if (samples.length === 0) return;
-  const decoder = openDecoder(workers);
+  const decoder = openDecoder(workers ?? defaultWorkers(fast));
   const {resize, crop, interpolation} = recipe;
   const window = Math.max(prefetch * batchSize, 2 * decoder.parallel);
   const evaluation = {recipe: {resize, crop, interpolation}, fast};

@@ -38,16 +38,13 @@ export const add = binary(0x6a);
 export const subtract = binary(0x6b);
 export const multiply = binary(0x6c);
 export const and = binary(0x71);
-export const or = binary(0x72);
 export const xor = binary(0x73);
-export const shiftRight = binary(0x75); // signed
 export const equal = binary(0x46);
 export const lessThan = binary(0x48); // signed
 export const lessThanUnsigned = binary(0x49);
 export const isZero = (a: Code): Code => [...a, 0x45];
 export const load32 = (address: Code, offset = 0): Code => [...address, 0x28, ...memory(offset)];
 export const loadByte = (address: Code, offset = 0): Code => [...address, 0x2d, ...memory(offset)];
-export const loadSigned16 = (address: Code, offset = 0): Code => [...address, 0x2e, ...memory(offset)];
 export const store32 = (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0x36, ...memory(offset)];
 export const store16 = (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0x3b, ...memory(offset)];
 export const storeByte = (address: Code, value: Code): Code => [...address, ...value, 0x3a, ...memory(0)];
@@ -58,6 +55,8 @@ export const load64 = (address: Code, offset = 0): Code => [...address, 0x29, ..
 /** Four bytes, zeros above. */
 export const load32To64 = (address: Code): Code => [...address, 0x35, ...memory(0)];
 export const store64 = (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0x37, ...memory(offset)];
+export const subtract64 = binary(0x7d);
+export const and64 = binary(0x83);
 export const or64 = binary(0x84);
 export const xor64 = binary(0x85);
 export const shiftLeft64 = binary(0x86);

@@ -45,7 +45,7 @@ interface Headers {
 const u16 = (bytes: Uint8Array, at: number) => (bytes[at]! << 8) | bytes[at + 1]!;
 const startsWith = (bytes: Uint8Array, text: string) => [...text].every((c, i) => bytes[i] === c.charCodeAt(0));
 
-/** Marker → what its segment says; false: not for us. Markers that are not here (comments, APPn) are passed over. */
+/** Marker → what its segment says; false: not for us. */
 const segments: Readonly<Record<number, (body: Uint8Array, headers: Headers) => boolean>> = {
   192: readFrame, // SOF0, baseline
   193: readFrame, // SOF1, extended: the same but for more tables
@@ -65,12 +65,8 @@ const segments: Readonly<Record<number, (body: Uint8Array, headers: Headers) => 
   },
 };
 const START_OF_SCAN = 0xda;
-/** Other frames (progressive, lossless, arithmetic), JPEG extensions, DNL, DHP, EXP, and markers without a segment. */
-const isRefused = (marker: number) =>
-  marker < 0xc0 ||
-  (marker > 0xc1 && marker <= 0xcf && marker !== 0xc4) ||
-  (marker > 0xcf && marker < 0xdb) ||
-  (marker > 0xdb && marker < 0xe0 && marker !== 0xdd);
+/** APPn and comments. What is neither known nor passed over is of another kind (progressive, arithmetic, a height that comes later). */
+const isPassedOver = (marker: number) => (marker >= 0xe0 && marker <= 0xef) || marker === 0xfe;
 
 export function readBaseline(bytes: Uint8Array): BaselineJpeg | undefined {
   const headers: Headers = {
@@ -87,7 +83,8 @@ export function readBaseline(bytes: Uint8Array): BaselineJpeg | undefined {
     if (end < at + 4 || end > bytes.length) return undefined;
     const body = bytes.subarray(at + 4, end);
     if (marker === START_OF_SCAN) return complete(body, headers, end);
-    if (isRefused(marker) || segments[marker]?.(body, headers) === false) return undefined;
+    const read = segments[marker];
+    if (read ? !read(body, headers) : !isPassedOver(marker)) return undefined;
     at = end;
   }
   return undefined;

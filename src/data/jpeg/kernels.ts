@@ -54,21 +54,8 @@ function unstuff(): w.WasmFunction {
   return {name: 'unstuff', parameters: 3, locals: {i32: 1, v128: 1}, body: [...body, ...leave]};
 }
 
-const narrowLocals = [
-  'address',
-  'count',
-  'mcu',
-  'record',
-  'k',
-  'short',
-  'long',
-  'y',
-  'out',
-  'rows',
-  'stride',
-  'value',
-] as const;
-const wideLocals = ['bits', 'entry', 'shifted', 'mask'] as const;
+const narrowLocals = ['address', 'mcu', 'record', 'k', 'short', 'long', 'y', 'out', 'rows', 'stride', 'value'] as const;
+const wideLocals = ['bits', 'count', 'entry', 'shifted', 'mask'] as const;
 const VECTORS = 5 + 8;
 const local = Object.fromEntries([...narrowLocals, ...wideLocals].map((name, i) => [name, i])) as Record<
   (typeof narrowLocals)[number] | (typeof wideLocals)[number],
@@ -80,11 +67,20 @@ const [splat, low, high, rounding, spare] = range(5).map((i) => firstVector + i)
 const kept = range(8).map((i) => firstVector + 5 + i);
 const L = (name: keyof typeof local) => w.get(local[name]);
 
-/** At least 56 bits are in the buffer afterwards: enough for two symbols of 27. What is beyond them is there already and is or-ed again. */
+/**
+ * At least 56 bits are in the buffer afterwards: enough for two symbols of 27. What is beyond them is there already and is or-ed again.
+ * Of `count` only the lowest six bits mean something: shifts look at no others.
+ */
 const refill: w.Code = [
-  ...w.set(local.bits, w.or64(L('bits'), w.shiftRightUnsigned64(w.load64(L('address')), w.extend(L('count'))))),
-  ...w.set(local.address, w.subtract(L('address'), w.shiftRight(w.subtract(w.constant(63), L('count')), w.constant(3)))),
-  ...w.set(local.count, w.or(L('count'), w.constant(56))),
+  ...w.set(local.bits, w.or64(L('bits'), w.shiftRightUnsigned64(w.load64(L('address')), L('count')))),
+  ...w.set(
+    local.address,
+    w.subtract(
+      L('address'),
+      w.wrap(w.shiftRightUnsigned64(w.and64(w.xor64(L('count'), w.constant64(-1)), w.constant64(63)), w.constant64(3))),
+    ),
+  ),
+  ...w.set(local.count, w.or64(L('count'), w.constant64(56))),
 ];
 
 /** The entry of the next code: `huffman.ts`. */
@@ -125,7 +121,7 @@ const value: w.Code = [
 ];
 const consume: w.Code = [
   ...w.set(local.bits, w.shiftLeft64(L('bits'), L('entry'))),
-  ...w.set(local.count, w.subtract(L('count'), w.and(w.wrap(L('entry')), w.constant(63)))),
+  ...w.set(local.count, w.subtract64(L('count'), L('entry'))),
 ];
 const advance = w.wrap(w.shiftRightUnsigned64(L('entry'), w.constant64(24)));
 
@@ -256,7 +252,7 @@ function decode(): w.WasmFunction {
   const body = [
     ...clear,
     ...w.set(local.address, ofJob(job.address)),
-    ...w.set(local.count, ofJob(job.count)),
+    ...w.set(local.count, w.extend(ofJob(job.count))),
     ...w.set(local.bits, w.load64(zero, at.job + 4 * job.bits)),
     ...w.set(local.mcu, ofJob(job.mcu)),
     ...w.repeatWhile(
@@ -267,7 +263,7 @@ function decode(): w.WasmFunction {
       step(local.mcu, w.constant(1)),
     ),
     ...w.store32(zero, L('address'), at.job + 4 * job.address),
-    ...w.store32(zero, L('count'), at.job + 4 * job.count),
+    ...w.store32(zero, w.and(w.wrap(L('count')), w.constant(63)), at.job + 4 * job.count),
     ...w.store64(zero, L('bits'), at.job + 4 * job.bits),
   ];
   return {
