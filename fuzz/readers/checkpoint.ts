@@ -12,7 +12,8 @@ export function readCheckpoint(bytes: Uint8Array): string {
   checkpoint.verifyCrc();
   for (const source of checkpoint.stateDict.values()) source.read(source.shape.map((d) => Math.ceil(d / 2)));
   for (const source of checkpoint.stateDict.values()) source.read();
-  return `${checkpoint.stateDict.size} tensors, ${checkpoint.ignored.length} ignored, ${recognised(checkpoint)}`;
+  const few = (n: number) => Math.min(n, 5);
+  return `${few(checkpoint.stateDict.size)} tensors, ${few(checkpoint.ignored.length)} ignored, ${recognised(checkpoint)}`;
 }
 
 function recognised({stateDict, args}: ReturnType<typeof openCheckpoint>): string {

@@ -21,6 +21,6 @@ export const pickle: Reader = {
     const lines = describeTree(root);
     JSON.stringify(toJson(root));
     const kinds = new Set(lines.map(({text}) => text.replace(/[("[].*|\d.*/, '')));
-    return `${availableStateDicts(root).length} ${[...kinds].sort().slice(0, 4)}`;
+    return `${availableStateDicts(root).length} state dicts, ${Math.min(kinds.size, 9)} kinds`;
   },
 };
