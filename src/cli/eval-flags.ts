@@ -90,7 +90,10 @@ export const imageFlags = {
     helpValue: 'WHAT',
     helpGroup: 'images',
   })(),
-  fast: Flags.boolean({description: 'decode JPEGs at no more than about the size that is needed: twice as fast, not exact', helpGroup: 'images'}),
+  fast: Flags.boolean({
+    description: 'decode JPEGs at no more than about the size that is needed: twice as fast, not exact',
+    helpGroup: 'images',
+  }),
 };
 type ImageFlags = InferredFlags<typeof imageFlags>;
 
