@@ -49,7 +49,7 @@ class Emitter {
     for (const node of this.original.nodes) {
       if (!this.absorbed.has(node)) this.emit(node);
     }
-    this.graph.outputs = this.original.outputs.map((v) => this.floats.get(v)!);
+    this.graph.outputs = this.original.outputs.map((v) => this.graph.value(v.name)!);
     this.graph.prune();
     return this.graph;
   }
@@ -62,10 +62,10 @@ class Emitter {
     if (unit?.activation) this.absorb(unit, copy);
   }
 
-  /** The activation is left out where the range clips as it does; a symmetric one does not. */
+  /** The activation is left out where the range clips as it does; a symmetric one does not, nor is an output of the graph clipped. */
   private absorb({activation, output, bounds}: Unit, copy: Node): void {
-    const affine = this.affineOf(output);
-    const clips = affine && (affine.dtype === 'uint8' ? clipsWithin(affine, bounds) : false);
+    const affine = this.original.outputs.includes(output) ? undefined : this.affineOf(output);
+    const clips = affine?.dtype === 'uint8' && clipsWithin(affine, bounds);
     const rest = activation!.inputs.slice(1).map((v) => v && this.float(v));
     this.define(output, clips ? copy.output : this.copy(activation!, [copy.output, ...rest]).output);
   }

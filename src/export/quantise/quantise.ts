@@ -2,6 +2,7 @@
  * Static int8: the float32 student and real images in, the quantised model and everything that was tried out. Choices are made by how far
  * the logits move on the calibration images; the images that decide whether the result is good enough take no part in them.
  */
+import {GpdError} from '../../core/error.js';
 import type {Model, Value} from '../../onnx/graph.js';
 import {cloneModel} from '../clone.js';
 import {type ActivationScheme, type Affine, affineOf} from './affine.js';
@@ -92,6 +93,18 @@ interface Candidate {
   readonly excluded: ReadonlySet<Unit>;
 }
 
+/** Throws EXPORT_REFUSED where there is nothing to learn from: no images, or activations that are no numbers. */
+function refuseUnusable(histograms: ReadonlyMap<Value, Histogram>): void {
+  for (const [{name}, {total, nonFinite}] of histograms) {
+    if (total > 0 && nonFinite === 0) continue;
+    const problem = nonFinite > 0 ? `${nonFinite} numbers of '${name}' are NaN or infinite` : 'there are no images';
+    throw new GpdError('EXPORT_REFUSED', `ranges cannot be measured: ${problem}`, {
+      at: name,
+      hint: 'calibrate with a few hundred images that the float32 network answers sensibly: see gpd eval',
+    });
+  }
+}
+
 class Quantisation {
   private readonly steps: QuantiseStep[] = [];
   private readonly scheme: ActivationScheme;
@@ -121,6 +134,7 @@ class Quantisation {
     const selection = select(model.graph, units, new Set());
     const own = [...new Set([...selection.quantised].map((v) => selection.sameScale.get(v) ?? v))];
     const histograms = await observe(model, own, this.options.calibration);
+    refuseUnusable(histograms);
     return {model, units, selection, histograms, equalised};
   }
 

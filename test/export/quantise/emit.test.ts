@@ -197,3 +197,17 @@ test('names that the original has already are not taken', () => {
     %y: f32[N, 4, 1, 1] = GlobalAveragePool(%x.dq)`);
   expect(checkModel(quantised(model).model)).toEqual([]);
 });
+
+test('an output of the graph is float32 under its own name, with its activation, even if integers are made of it too', async () => {
+  const model = parseModel(`graph g (%x: f32[N, 3, 8, 8]) -> (%r, %y)
+    %w1 = f32[4, 3, 1, 1] ~1
+    %c: f32[N, 4, 8, 8] = Conv(%x, %w1) {kernel_shape = [1, 1]}
+    %r: f32[N, 4, 8, 8] = Relu(%c)
+    %w2 = f32[2, 4, 1, 1] ~2
+    %y: f32[N, 2, 8, 8] = Conv(%r, %w2) {kernel_shape = [1, 1]}`);
+  const {model: int8} = quantised(model);
+  expect(checkModel(int8)).toEqual([]);
+  expect(int8.graph.outputs.map((v) => v.name)).toEqual(['r', 'y']);
+  expect(int8.graph.outputs.map((v) => v.producer!.opType)).toEqual(['Relu', 'Conv']);
+  expect((await run(int8, images(1), {})).every((v) => v >= 0)).toBe(true);
+});

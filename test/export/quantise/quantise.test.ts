@@ -189,3 +189,12 @@ test('operators without integer kernels, and what rearranges their results, stay
   expect(report.quantised).toBeGreaterThanOrEqual(5); // three products, and what rearranges their integers
   expect(report.agreement.sameTop1).toBeGreaterThan(90);
 });
+
+test('no images, and activations that are no numbers, are refused', async () => {
+  const none = async function* () {};
+  await expect(quantiseModel(depthwise(1), {calibration: none})).rejects.toMatchObject({code: 'EXPORT_REFUSED'});
+  const infinite = images('infinite', 2);
+  infinite.data[5] = Number.POSITIVE_INFINITY;
+  const refused = quantiseModel(depthwise(1), {calibration: batchesOf(infinite)});
+  await expect(refused).rejects.toMatchObject({code: 'EXPORT_REFUSED', at: 'input'});
+});
