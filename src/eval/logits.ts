@@ -1,4 +1,5 @@
 /** Batches of any size through a model that may want a fixed one, half precision, or photographs as they are. */
+import {GpdError} from '../core/error.js';
 import {float32ToHalf} from '../core/half.js';
 import {type Tensor, tensor, toFloat32} from '../core/tensor.js';
 import type {Image} from '../data/resample.js';
@@ -18,6 +19,10 @@ export async function runOutputs(
   images: Tensor<'float32'>,
   outputs: readonly string[],
 ): Promise<Float32Array[]> {
+  if (input.dtype === 'uint8')
+    throw new GpdError('SHAPE_MISMATCH', `the input '${input.name}' takes photographs, not prepared images`, {
+      hint: 'gpd eval compares models that prepare photographs themselves with others',
+    });
   const [count = 0, ...shape] = images.shape;
   const size = images.data.length / count;
   const group = input.batch ?? count;
@@ -26,7 +31,6 @@ export async function runOutputs(
     const wanted = Math.min(group, count - start);
     const part = images.data.subarray(start * size, (start + wanted) * size);
     const filled = wanted === group ? part : padded(part, group * size);
-    if (input.dtype === 'uint8') throw new Error(`${input.name} takes photographs, not prepared images`);
     const feed = {dtype: input.dtype, shape: [group, ...shape], data: filled};
     const results = await session.run(new Map([[input.name, inDtype(feed)]]), outputs);
     for (const [i, name] of outputs.entries()) {
