@@ -140,6 +140,18 @@ test('the emulation rounds what every node gives, and nothing else', async () =>
   expectLogits(logits, exact, 0.005, 'float16 keeps 11 bits, a few layers deep');
 });
 
+test('logits that are asked for in float32 are not rounded on the way; the weights behind them are half the bytes all the same', () => {
+  const network = tinyNetwork({side: SIDE, classes: 400}); // 3,200 weights are worth a cast, 400 biases are not
+  const {model} = toHalf(network, new Map(), 'float32');
+  assertValid(model, 'fp16');
+  const [logits] = model.graph.outputs;
+  expect(logits!.producer!.opType).toBe('Gemm');
+  expect(logits!.producer!.inputs.map((v) => `${v!.dtype} ${v!.producer?.opType ?? 'constant'}`)).toEqual([
+    ...['float32 Cast', 'float32 Cast', 'float32 constant'],
+  ]);
+  expect(model.graph.value('fc.weight')!.dtype).toBe('float16');
+});
+
 test('a value that a constant brings about is kept with it: an epsilon below float16', () => {
   const graph = new Graph('eps');
   const x = graph.input('input', 'float32', [1, 4]);

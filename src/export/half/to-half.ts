@@ -1,15 +1,19 @@
 /**
  * A float32 network in float16. Nodes that touch a value which float16 cannot hold stay in float32, and casts are put where the two
- * meet: one a value and direction, so that neighbours in float32 exchange their values without any.
+ * meet: one a value and direction, so that neighbours in float32 exchange their values without any. So does the last node where logits
+ * are given in float32: rounded to steps of 0.016, as float16 has them from 16 on, near answers would change places.
  */
 import {GpdError} from '../../core/error.js';
 import {float32ToHalf} from '../../core/half.js';
-import {type Tensor, tensor, toFloat32} from '../../core/tensor.js';
+import {elementCount, type Tensor, tensor, toFloat32} from '../../core/tensor.js';
 import {type Attribute, Graph, type Model, type Node, type Value} from '../../onnx/graph.js';
 import {dataTypeOf, ops} from '../../onnx/ops.js';
 import {rangeOf, type Unfit, unfit, type ValueRange} from './range.js';
 
 type Float = 'float32' | 'float16';
+
+/** Constants with fewer numbers are not worth a cast. */
+const MIN_STORED_HALF = 2048;
 
 /** A value that float16 cannot hold. */
 export interface UnfitValue extends Unfit {
@@ -60,12 +64,13 @@ export function unfitValues({graph}: Model, ranges: ReadonlyMap<string, ValueRan
 export function toHalf(original: Model, ranges: ReadonlyMap<string, ValueRange>, io: Float): HalfModel {
   checkKnown(original);
   const unfitting = unfitValues(original, ranges);
-  const writer = new HalfWriter(original.graph, io);
+  const writer = new HalfWriter(original.graph, io, unfitting);
+  const last = new Set(io === 'float32' ? original.graph.outputs.map(({producer}) => producer) : []);
   const kept: KeptNode[] = [];
   for (const node of original.graph.nodes) {
     const because = [...node.inputs, ...node.outputs].map((v) => v && unfitting.get(v)).find(Boolean);
     if (because) kept.push({node: node.name, operator: node.opType, because});
-    writer.node(node, because || float32Only.has(node.opType) ? 'float32' : 'float16');
+    writer.node(node, because || last.has(node) || float32Only.has(node.opType) ? 'float32' : 'float16');
   }
   const graph = writer.finish();
   const casts = graph.nodes.filter(({opType}) => opType === 'Cast').length;
@@ -82,6 +87,7 @@ class HalfWriter {
   constructor(
     private readonly original: Graph,
     private readonly io: Float,
+    private readonly unfitting: ReadonlyMap<Value, UnfitValue>,
   ) {
     this.graph = new Graph(original.name);
     for (const input of original.inputs) {
@@ -122,14 +128,21 @@ class HalfWriter {
       copies.set('as it is', same);
       return same;
     }
-    const found = copies.get(type) ?? (value.initializer ? this.constant(value, type) : this.cast(value, copies, type));
+    const found = copies.get(type) ?? (value.initializer ? this.constant(value, copies, type) : this.cast(value, copies, type));
     copies.set(type, found);
     return found;
   }
 
-  private constant({name, initializer}: Value, type: Float): Value {
+  /** For a node in float32 too a large constant is stored in half the bytes, if it fits: runtimes cast it once, when they load it. */
+  private constant(value: Value, copies: Copies, type: Float): Value {
+    const {name, initializer} = value;
     const stored = initializer!;
-    if (type === 'float32') return this.graph.initializer(name, stored);
+    if (type === 'float32') {
+      if (this.unfitting.has(value) || elementCount(stored.shape) < MIN_STORED_HALF)
+        return this.graph.initializer(name, stored);
+      copies.set('float16', this.get(value, 'float16'));
+      return this.cast(value, copies, 'float32');
+    }
     const read = (): Tensor<'float16'> =>
       tensor('float16', stored.shape, float32ToHalf(toFloat32(stored.read()).data) as Uint16Array<ArrayBuffer>);
     return this.graph.initializer(name, {dtype: 'float16', shape: stored.shape, read});
