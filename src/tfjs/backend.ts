@@ -136,11 +136,11 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     this.runtime.close();
   }
 
-  /** Gives a handle of its own other numbers: how a captured step updates a variable. */
+  /** Gives a handle that nothing shares other numbers: how a captured step updates a variable. */
   replace(dataId: DataId, value: LazyValue): void {
     const entry = this.entryOf(dataId);
-    if (entry.refCount > 1) throw new Error('a variable that shares its data with another tensor cannot be updated in place');
     const replaced = this.withLazyValues({dtype: value.dtype, refCount: entry.refCount, values: undefined, lazy: value});
+    if (entry.lazy && --entry.lazy.handles === 0) this.live.delete(entry.lazy);
     value.handles = 1;
     this.data.delete(dataId); // setting it again would count it twice
     this.data.set(dataId, replaced as never);

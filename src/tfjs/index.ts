@@ -2,6 +2,7 @@
 export type {OnnxruntimeBackend} from './backend.js';
 export type {BackendOptions} from './backend-options.js';
 export {type JitResult, type Jitted, jit} from './jit.js';
+export {jitSteps} from './jit-steps.js';
 export {type KernelTime, kernelTimesText} from './kernel-times.js';
 export {type Leak, LeakCheck, type LeakReport, leakText} from './leak-check.js';
 export {registerOnnxruntimeBackend} from './register.js';

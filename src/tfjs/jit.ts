@@ -21,7 +21,7 @@ import {
   wrongBackend,
 } from './jit-errors.js';
 import {traceStepLeaks} from './leak-check.js';
-import {makePlan} from './plan.js';
+import {makePlan, type Plan} from './plan.js';
 import {record} from './record.js';
 import type {Compiled} from './runtime.js';
 import {type LazyDType, LazyValue, type TypedShape} from './value.js';
@@ -35,7 +35,7 @@ export interface Jitted<A extends Tensor[], R extends JitResult> {
 }
 
 /** Where the numbers of one input of the graph come from, and the shape in which it takes them. */
-type Source = {shape: readonly number[]} & (
+export type Source = {shape: readonly number[]} & (
   | {kind: 'argument'; index: number}
   | {kind: 'variable'; name: string; declared: TypedShape}
   | {kind: 'constant'; value: LazyValue; mustLive: boolean}
@@ -55,15 +55,15 @@ interface Recording {
   nothing: boolean;
 }
 
-const layoutOf = (v: LazyValue) => String(v.layout ?? '');
-const signatureOf = (args: readonly Tensor[]) => args.map(typeText).join(', ');
+export const layoutOf = (v: LazyValue) => String(v.layout ?? '');
+export const signatureOf = (args: readonly Tensor[]) => args.map(typeText).join(', ');
 
-function currentBackend(): OnnxruntimeBackend {
+export function currentBackend(): OnnxruntimeBackend {
   if (engine().backendName !== BACKEND_NAME) throw wrongBackend(engine().backendName);
   return engine().backend as OnnxruntimeBackend;
 }
 
-const variables = (): Readonly<Record<string, Variable>> => engine().registeredVariables as Record<string, Variable>;
+export const variables = (): Readonly<Record<string, Variable>> => engine().registeredVariables as Record<string, Variable>;
 
 export function jit<A extends Tensor[], R extends JitResult>(fn: (...args: A) => R): Jitted<A, R> {
   const seen = new Set<string>();
@@ -93,8 +93,20 @@ export function jit<A extends Tensor[], R extends JitResult>(fn: (...args: A) =>
   return Object.defineProperty(call, 'recordings', {get: () => count}) as Jitted<A, R>;
 }
 
-/** Runs the function once, computes its results, and keeps the plan. */
-function recordCall<A extends Tensor[], R extends JitResult>(backend: OnnxruntimeBackend, fn: (...args: A) => R, args: A) {
+/** A call that was recorded and not computed: what it gives, what it assigned, and the plan for both, in this order. */
+export interface Trace<R> {
+  result: R;
+  tensors: readonly Tensor[];
+  updated: readonly (readonly [name: string, variable: Variable])[];
+  plan: Plan;
+  sources: readonly Source[];
+}
+
+export function traceCall<A extends Tensor[], R extends JitResult>(
+  backend: OnnxruntimeBackend,
+  fn: (...args: A) => R,
+  args: A,
+): Trace<R> {
   backend.barrier(); // so that everything that exists is an input, not a part of the graph
   const before = new Map(Object.entries(variables()).map(([name, v]) => [name, {dataId: v.dataId, value: backend.lazy(v)}]));
   const inputs = [...[...before.values()].map(({value}) => value), ...args.map((t) => backend.lazy(t))];
@@ -103,16 +115,21 @@ function recordCall<A extends Tensor[], R extends JitResult>(backend: Onnxruntim
   const updated = Object.entries(variables()).filter(([name, v]) => before.get(name)?.dataId !== v.dataId);
   const created = updated.find(([name]) => !before.has(name));
   if (created) throw madeVariable(created[0]);
-  const wanted = [...tensors.map((t) => backend.lazy(t)), ...updated.map(([, v]) => backend.lazy(v))];
-  const plan = makePlan(wanted);
+  const plan = makePlan([...tensors.map((t) => backend.lazy(t)), ...updated.map(([, v]) => backend.lazy(v))]);
+  return {result, tensors, updated, plan, sources: plan.leaves.map(sourceFinder(backend, args, before))};
+}
+
+/** Runs the function once, computes its results, and keeps the plan. */
+function recordCall<A extends Tensor[], R extends JitResult>(backend: OnnxruntimeBackend, fn: (...args: A) => R, args: A) {
+  const {result, tensors, updated, plan, sources} = traceCall(backend, fn, args);
+  const {wanted} = plan;
   backend.runtime.trim(); // what the first call compiled, and what this recording replaces
   const compiled = backend.runtime.compile(plan);
   compiled.users++;
-  const sourceOf = sourceFinder(backend, args, before);
   const recording: Recording = {
     backend,
     compiled,
-    sources: plan.leaves.map(sourceOf),
+    sources,
     layouts: plan.leaves.map(layoutOf),
     updated: updated.map(([name], i) => {
       const at = tensors.length + i;
@@ -162,7 +179,7 @@ function inputsOf(recording: Recording, backend: OnnxruntimeBackend, args: reado
   return inputs;
 }
 
-function currentValue(
+export function currentValue(
   source: Source,
   backend: OnnxruntimeBackend,
   args: readonly Tensor[],
@@ -180,6 +197,18 @@ function currentValue(
     case 'constant':
       return source.mustLive && source.value.handles === 0 ? undefined : source.value;
   }
+}
+
+/** Gives a variable its new numbers: in place, or on a handle of its own where another tensor shares the old one. */
+export function setVariable(backend: OnnxruntimeBackend, variable: Variable, value: LazyValue): void {
+  if (backend.refCount(variable.dataId) === 1) {
+    backend.replace(variable.dataId, value);
+    return;
+  }
+  const {dataId, shape, dtype} = backend.handle(value);
+  const shared = engine().makeTensorFromDataId(dataId, shape, dtype, backend) as Tensor;
+  variable.assign(shared);
+  shared.dispose();
 }
 
 function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: readonly LazyValue[]): JitResult {
@@ -202,7 +231,7 @@ function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: reado
   for (const [i, {name, memory}] of recording.updated.entries()) {
     const variable = named[name]!;
     const updated = value(first + i, variable as unknown as TypedShape);
-    backend.replace(variable.dataId, updated);
+    setVariable(backend, variable, updated);
     memory.wrote(updated);
   }
   if (recording.nothing) return undefined;

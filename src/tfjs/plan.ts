@@ -77,20 +77,18 @@ export interface LoweredPlan {
 
 const OPSET = 20; // Gelu, and every operator that the kernels are lowered to
 
-/** A graph as a model that onnxruntime takes. */
-export const loweredModel = (graph: Graph): Model => ({
+/** A graph as a model that onnxruntime takes; where the nodes are the body of a loop, with that body. */
+export const loweredModel = (graph: Graph, body: Graph = graph): Model => ({
   graph,
   opset: OPSET,
   irVersion: 9,
-  domains: new Map(graph.nodes.flatMap(({domain}) => (domain === '' ? [] : [[domain, 1] as const]))),
+  domains: new Map(body.nodes.flatMap(({domain}) => (domain === '' ? [] : [[domain, 1] as const]))),
   producer: {name: 'gpd-tfjs', version: ''},
   metadata: new Map(),
 });
 
-export function lowerPlan({calls, leaves, wanted}: Plan, chooser?: StrategyChooser): LoweredPlan {
-  const g = new Lowering(chooser);
-  const inputNames = leaves.map((_, i) => `in${i}`);
-  for (const [i, leaf] of leaves.entries()) g.feed(leaf, inputNames[i]!);
+/** Lowers calls into a graph; gives the names of the nodes, with the call that each was made for. */
+export function lowerCalls(g: Lowering, calls: readonly LazyCall[]): Map<string, string> {
   const origins = new Map<string, string>();
   for (const call of calls) {
     const before = g.graph.nodes.length;
@@ -98,6 +96,14 @@ export function lowerPlan({calls, leaves, wanted}: Plan, chooser?: StrategyChoos
     const text = callText(call);
     for (const node of g.graph.nodes.slice(before)) origins.set(node.name, text);
   }
+  return origins;
+}
+
+export function lowerPlan({calls, leaves, wanted}: Plan, chooser?: StrategyChooser): LoweredPlan {
+  const g = new Lowering(chooser);
+  const inputNames = leaves.map((_, i) => `in${i}`);
+  for (const [i, leaf] of leaves.entries()) g.feed(leaf, inputNames[i]!);
+  const origins = lowerCalls(g, calls);
   const results = wanted.map((v) => g.any(v));
   const taken = new Set<Value>(g.graph.inputs);
   g.graph.outputs = results.map(({value}, i) => {

@@ -108,17 +108,22 @@ export class Runtime {
   }
 
   private open(plan: Plan): Compiled {
-    const {model, ...rest} = lowerPlan(plan, this.chooser);
+    const compiled = this.openLowered(plan, lowerPlan(plan, this.chooser));
+    return {...compiled, ...(this.switches.checkNumbers && {plan})};
+  }
+
+  /** A session of its own for a graph that computes a plan, once or several times. It is the caller's to close. */
+  openLowered(plan: Plan, {model, ...rest}: LoweredPlan): Compiled {
     dump('graph', 'step-calls.txt', () => planText(plan));
     dump('graph', 'step.txt', () => printModel(model));
     dump('graph', 'step.onnx', () => modelBytes(model));
-    const {profilePrefix, checkNumbers} = this.switches;
+    const {profilePrefix} = this.switches;
     const prefix = profilePrefix && `${profilePrefix}-${this.profiled.length}`;
     const profile = prefix && {enableProfiling: true, profileFilePrefix: prefix};
     const options = {...this.optionsFor(plan), ...profile};
     const session = inKernelTerms(rest.origins, () => this.native.open(modelBytes(model), options));
     if (prefix) this.profiled.push({prefix, origins: rest.origins, session});
-    return {...rest, session, users: 0, ...(checkNumbers && {plan})};
+    return {...rest, session, users: 0};
   }
 
   /** Ends the profiles, and sums what they say. */

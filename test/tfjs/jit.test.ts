@@ -96,6 +96,20 @@ test('arguments and variables that the step reshapes are still inputs', () => {
   w.dispose();
 });
 
+test('a variable that was assigned a tensor which still lives: the tensor keeps its numbers', () => {
+  const w = tf.variable(tf.scalar(0));
+  const step = jit((x: tf.Tensor) => {
+    w.assign(tf.add(w, x));
+  });
+  const one = tf.scalar(1);
+  for (let i = 0; i < 3; i++) step(one);
+  const start = tf.scalar(10);
+  w.assign(start);
+  for (let i = 0; i < 3; i++) step(one);
+  expect([numbersOf(start), [...w.dataSync()]]).toEqual([[10], [13]]);
+  tf.dispose([w, one]);
+});
+
 test('a constant that was disposed since, like an old learning rate, leads to a new recording', () => {
   let factor: tf.Scalar = tf.scalar(2);
   const scaled = jit((x: tf.Tensor) => tf.mul(x, factor));
