@@ -1,0 +1,60 @@
+/**
+ * WebGPU on software Vulkan: the SwiftShader of an installed Chromium, or whatever VK_ICD_FILENAMES names. Skipped without either. In a
+ * process of its own, because the driver is chosen when the library is loaded.
+ */
+import {spawnSync} from 'node:child_process';
+import {existsSync, mkdirSync, rmSync} from 'node:fs';
+import {join} from 'node:path';
+import {buildSync} from 'esbuild';
+import {missingFor} from '../../src/onnx/providers.js';
+import {expectClose} from '../close.js';
+
+const driver = [process.env['VK_ICD_FILENAMES'] ?? '', '/usr/lib/chromium/vk_swiftshader_icd.json'].find((path) =>
+  existsSync(path),
+);
+const run = driver && !missingFor('webgpu') ? test : test.skip;
+
+/** Convolutions, pooling, batch norm of the batch, momentum; captured steps, then two runs of two steps each. Prints every loss. */
+const program = `
+import * as tf from '@tensorflow/tfjs-core';
+import {jit} from '../../src/tfjs/jit.js';
+import {jitSteps} from '../../src/tfjs/jit-steps.js';
+import {registerOnnxruntimeBackend} from '../../src/tfjs/register.js';
+await registerOnnxruntimeBackend({provider: process.argv[2]});
+const random = (shape, seed) => tf.randomNormal(shape, 0, 0.4, 'float32', seed);
+const [w, wide, dense] = [random([3, 3, 2, 8], 1), random([3, 3, 8, 8], 2), random([8, 3], 3)].map((t) => tf.variable(t));
+const logits = (x) => {
+  const y = tf.maxPool(tf.relu(tf.conv2d(x, w, 1, 'same')), 2, 2, 'same');
+  const {mean, variance} = tf.moments(y, [0, 1, 2]);
+  const normal = tf.batchNorm(y, mean, variance, tf.zeros([8]), tf.ones([8]));
+  return tf.matMul(tf.mean(tf.relu(tf.conv2d(normal, wide, 2, 'same')), [1, 2]), dense);
+};
+const optimizer = tf.train.momentum(0.05, 0.9);
+const step = (x, y) => optimizer.minimize(() => tf.losses.softmaxCrossEntropy(tf.oneHot(y, 3), logits(x)), true);
+const [x, y] = [random([4, 8, 8, 2], 9), tf.tensor1d([0, 1, 2, 1], 'int32')];
+const losses = [];
+const one = jit(step), two = jitSteps(step);
+for (let i = 0; i < 4; i++) losses.push(...one(x, y).dataSync());
+for (let i = 0; i < 3; i++) losses.push(...two(tf.stack([x, x]), tf.stack([y, y])).dataSync());
+console.log(JSON.stringify(losses));
+`;
+
+function losses(outfile: string, provider: string): number[] {
+  const env = {...process.env, VK_ICD_FILENAMES: driver};
+  const {stdout, stderr, status} = spawnSync(process.execPath, [outfile, provider], {encoding: 'utf8', env});
+  expect([status, stderr]).toEqual([0, expect.any(String)]);
+  return JSON.parse(stdout) as number[];
+}
+
+run('training on webgpu is training on cpu, step by step and several steps in a run', () => {
+  const folder = join(process.cwd(), 'build');
+  mkdirSync(folder, {recursive: true});
+  const outfile = join(folder, `webgpu-test-${process.pid}.mjs`);
+  const stdin = {contents: program, resolveDir: __dirname, loader: 'js'} as const;
+  buildSync({stdin, outfile, bundle: true, platform: 'node', format: 'esm', packages: 'external'});
+  const [cpu, webgpu] = [losses(outfile, 'cpu'), losses(outfile, 'webgpu')];
+  rmSync(outfile);
+  expectClose(webgpu, cpu, {atol: 1e-5, because: 'float32 in another order, ten steps'});
+  expect(cpu).toHaveLength(10);
+  expect(cpu.at(-1)).toBeLessThan(cpu[0]! / 2);
+});
