@@ -27,10 +27,10 @@ test('dependencies are few, and each is one version', () => {
   for (const name of Object.keys(dependencies)) expect(reasons).toContain(name.replace('@tensorflow/', ''));
 });
 
-test('every package in the lock file has a checksum, and comes from the registry', () => {
-  for (const [path, {integrity, resolved}] of locked) {
-    expect([path, integrity]).toEqual([path, expect.stringMatching(/^sha512-/)]);
-    expect([path, resolved]).toEqual([path, expect.stringMatching(/^https:\/\/registry\.npmjs\.org\//)]);
+test('every package in the lock file comes from the registry that npm is set to; what is installed everywhere has a checksum', () => {
+  for (const [path, {integrity, resolved, optional}] of locked) {
+    expect([path, resolved]).toEqual([path, undefined]); // no address of its own
+    if (!optional) expect([path, integrity]).toEqual([path, expect.stringMatching(/^sha512-/)]); // optional ones are other platforms'
   }
 });
 
