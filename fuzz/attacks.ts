@@ -52,13 +52,13 @@ const sharedDict = (entries: number, names: number): Uint8Array => {
 
 /** The shared dict again, but as the file's own top level. */
 const manyStateDicts = (): Uint8Array => {
-  const tensors = list(50 * K, (i) => join(str(String(i)), i === 0 ? join(aTensor, put(0)) : get(0)));
+  const tensors = list(8 * K, (i) => join(str(String(i)), i === 0 ? join(aTensor, put(0)) : get(0)));
   const first = join(str('state_dict'), bytes('}('), tensors, bytes('u'), put(1));
   return withStorage(
     join(
       bytes('}('),
       first,
-      list(50 * K, (i) => join(str(`n${i}`), get(1))),
+      list(100 * K, (i) => join(str(`n${i}`), get(1))),
       bytes('u'),
     ),
   );
@@ -191,7 +191,7 @@ export const attacks: readonly Attack[] = [
       ),
     ),
   ),
-  attack('checkpoint', 'a state dict under fifty thousand names', 'read', manyStateDicts),
+  attack('checkpoint', 'a state dict under a hundred thousand names', 'read', manyStateDicts),
   attack('checkpoint', 'a dict of tensors in fifty thousand places', 'STATE_DICT_NOT_FOUND', () => sharedDict(50 * K, 50 * K)),
   attack('checkpoint', 'options that share one list', 'read', () =>
     args(join(bytes(']('), repeat(one, 9 * K), bytes('e')), 50 * K),
@@ -200,19 +200,20 @@ export const attacks: readonly Attack[] = [
   attack('checkpoint', 'a text of thirty megabytes, two bytes a character', 'read', () =>
     withStorage(dict(str('state_dict'), dict(str('w'), aTensor), str('note'), str(`\u0100${'x'.repeat(20_000 * K)}`))),
   ),
-  attack('checkpoint', 'a pickle that inflates to eight megabytes of dicts', refused, () => {
-    const data = pickle(join(bytes('('), repeat(bytes('}'), 8_000 * K), bytes('t')));
+  attack('checkpoint', 'a pickle that inflates to four megabytes of dicts', refused, () => {
+    const data = pickle(join(bytes('('), repeat(bytes('}'), 4_000 * K), bytes('t')));
     return fakeZip([{name: 'a/data.pkl', data: deflateRawSync(data), method: 8, size: data.length, crc: 0}]);
   }),
   attack('checkpoint', 'a pickle that inflates to a gigabyte', refused, () =>
     fakeZip([{name: 'a/data.pkl', data: deflateRawSync(new Uint8Array(1 << 20)), method: 8, size: 1 << 30, crc: 0}]),
   ),
-  attack('checkpoint', 'a zip archive of sixty thousand entries', 'read', () => {
+  attack('checkpoint', 'a zip archive of sixty thousand entries', refused, () => {
     const data = pickle(dict(str('w'), aTensor));
     const many = Array.from({length: 60 * K}, (_, i) => ({name: `a/data/${i}`, data: new Uint8Array(4)}));
     return fakeZip([{name: 'a/data.pkl', data}, ...many], {count: 60 * K + 1});
   }),
-  attack('checkpoint', 'a header of forty thousand tensors', 'read', () => smallTensors(40 * K)),
+  attack('checkpoint', 'a header of forty thousand tensors', refused, () => smallTensors(40 * K)),
+  attack('checkpoint', 'a header of fifteen thousand tensors', 'read', () => smallTensors(15 * K)),
   attack('checkpoint', 'a header of thirty megabytes', refused, () => smallTensors(400 * K)),
   attack('checkpoint', 'a header with one long text', 'read', () =>
     safetensors(oneTensor(`"__metadata__":{"a":"${'x'.repeat(4000 * K)}"},`), 1),
@@ -224,14 +225,14 @@ export const attacks: readonly Attack[] = [
   attack('model', 'a hundred thousand nodes of one name', 'LIMIT_EXCEEDED', () =>
     model(list(100 * K, (i) => node('Relu', 'same', [i === 0 ? 'x' : `v${i - 1}`], `v${i}`))),
   ),
-  attack('model', 'twelve thousand nodes of one name', 'read', () =>
-    model(list(12 * K, (i) => node('Relu', 'same', [i === 0 ? 'x' : `v${i - 1}`], `v${i}`))),
+  attack('model', 'ten thousand nodes of one name', 'read', () =>
+    model(list(10 * K, (i) => node('Relu', 'same', [i === 0 ? 'x' : `v${i - 1}`], `v${i}`))),
   ),
-  attack('model', 'six thousand subgraphs that see six thousand values', 'read', () =>
+  attack('model', 'three thousand subgraphs that see three thousand values', 'read', () =>
     model(
       join(
-        list(6 * K, (i) => node('Relu', `r${i}`, ['x'], `v${i}`)),
-        list(6 * K, (i) => node('If', `i${i}`, ['x'], `w${i}`, withSubgraph)),
+        list(3 * K, (i) => node('Relu', `r${i}`, ['x'], `v${i}`)),
+        list(3 * K, (i) => node('If', `i${i}`, ['x'], `w${i}`, withSubgraph)),
       ),
     ),
   ),

@@ -27,6 +27,7 @@ async function runOne(reader: Reader): Promise<number> {
   const coverage = startCoverage(import.meta.url);
   const corpus = loadCorpus(CORPUS, reader.name);
   let shown = performance.now();
+  const before = process.cpuUsage();
   const report = await withoutEffects(() =>
     fuzz(reader, {
       count: Number(values.count),
@@ -44,10 +45,11 @@ async function runOne(reader: Reader): Promise<number> {
   );
   coverage.stop();
   const {inputs, refused, seconds, outcomes, violations, discoveries} = report;
-  const rate = Math.round(inputs / seconds);
+  const cpu = (process.cpuUsage(before).user + process.cpuUsage(before).system) / 1e6;
+  const rate = Math.round(inputs / cpu);
   const share = ((100 * refused) / inputs).toFixed(0);
   process.stdout.write(
-    `${reader.name}: ${inputs} inputs in ${seconds.toFixed(0)} s (${rate}/s), ${share} % refused, ${outcomes} outcomes, ` +
+    `${reader.name}: ${inputs} inputs in ${seconds.toFixed(0)} s, ${cpu.toFixed(0)} s of processor time (${rate}/s), ${share} % refused, ${outcomes} outcomes, ` +
       `${coverage.size} blocks, ${discoveries.length} discoveries, ${violations.length} violations\n`,
   );
   for (const violation of violations) await show(reader, violation);

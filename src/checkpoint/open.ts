@@ -1,6 +1,7 @@
 /** A checkpoint of any container as what the rest of the toolkit works with: a state dict of lazy tensors, and what else the file says. */
 import type {ByteSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
+import {costs, MemoryBudget} from '../core/memory-budget.js';
 import type {StateDict, TensorSource} from '../core/tensor.js';
 import {cutText, jsonLimit, toJson} from './describe-tree.js';
 import {type IgnoredEntry, ignoredEntries} from './ignored-entries.js';
@@ -76,18 +77,21 @@ export interface StorageChecksum extends Checksum {
 export function openCheckpoint(source: ByteSource, options: OpenOptions = {}): Checkpoint {
   try {
     const format = sniff(source);
-    if (format === 'safetensors') return openSafetensors(source, options);
-    return openTorch(source, format === 'torch-zip' ? readTorchZip(source) : readTorchLegacy(source), options);
+    const budget = new MemoryBudget(source.name, source.size);
+    if (format === 'safetensors') return openSafetensors(source, budget, options);
+    const file = format === 'torch-zip' ? readTorchZip(source, budget) : readTorchLegacy(source);
+    return openTorch(source, file, budget, options);
   } catch (error) {
     source.close();
     throw error;
   }
 }
 
-function openTorch(source: ByteSource, file: TorchFile, options: OpenOptions): Checkpoint {
+function openTorch(source: ByteSource, file: TorchFile, budget: MemoryBudget, options: OpenOptions): Checkpoint {
   const {root} = file;
   const {key: stateDictKey, dict} = chooseStateDict(source.name, root, options);
   const tensors = [...dict].filter(([key, value]) => typeof key === 'string' && isTensor(value)).map(([key]) => key as string);
+  budget.spend(costs.tensor * tensors.length);
   const prefix = commonPrefix(tensors);
   const stateDict = new Map<string, TensorSource>();
   const storageOf = new Map<string, StorageRef>();
@@ -118,8 +122,8 @@ function openTorch(source: ByteSource, file: TorchFile, options: OpenOptions): C
   };
 }
 
-function openSafetensors(source: ByteSource, {ema, key}: OpenOptions): Checkpoint {
-  const {tensors, metadata} = readSafetensors(source);
+function openSafetensors(source: ByteSource, budget: MemoryBudget, {ema, key}: OpenOptions): Checkpoint {
+  const {tensors, metadata} = readSafetensors(source, budget);
   if (tensors.size === 0 || ema || key !== undefined) {
     const problem =
       tensors.size === 0 ? 'holds no tensors' : `a safetensors file holds one state dict, not ${key ?? 'an EMA one beside it'}`;

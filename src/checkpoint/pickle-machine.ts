@@ -4,7 +4,7 @@
  */
 import type {ByteReader} from '../core/bytes.js';
 import {type ErrorCode, GpdError} from '../core/error.js';
-import {costs, MemoryBudget} from '../core/memory-budget.js';
+import {costs, type MemoryBudget} from '../core/memory-budget.js';
 import {isKind, type PlainData, type Tuple, typeName} from './plain-data.js';
 import {decodeUtf8} from './utf8.js';
 
@@ -26,16 +26,14 @@ export class PickleMachine {
   finished = false;
   opcode = '';
   private opcodeAt = 0;
-  private readonly budget: MemoryBudget;
   private readonly marks: PlainData[][] = [];
   private readonly memo = new Map<number, PlainData>();
 
   constructor(
     readonly reader: ByteReader,
     readonly persistentLoad: PersistentLoad,
-  ) {
-    this.budget = new MemoryBudget(reader.name, reader.bytes.length);
-  }
+    private readonly budget: MemoryBudget,
+  ) {}
 
   begin(opcode: string, at: number): void {
     this.opcode = opcode;

@@ -7,13 +7,18 @@
  */
 import type {ByteReader} from '../core/bytes.js';
 import {trace} from '../core/debug.js';
+import {MemoryBudget} from '../core/memory-budget.js';
 import {MAX_OPCODES, type PersistentLoad, PickleMachine} from './pickle-machine.js';
 import {opcodes, refusedOpcodes} from './pickle-opcodes.js';
 import type {PlainData} from './plain-data.js';
 
 /** Starts at the reader's offset and leaves it after STOP. The work is linear in the bytes read. */
-export function readPickle(reader: ByteReader, persistentLoad: PersistentLoad): PlainData {
-  const machine = new PickleMachine(reader, persistentLoad);
+export function readPickle(
+  reader: ByteReader,
+  persistentLoad: PersistentLoad,
+  budget = new MemoryBudget(reader.name, reader.bytes.length),
+): PlainData {
+  const machine = new PickleMachine(reader, persistentLoad, budget);
   const start = reader.offset;
   for (let count = 0; !machine.finished; count++) {
     if (count > MAX_OPCODES) {

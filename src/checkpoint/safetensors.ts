@@ -4,6 +4,7 @@
  */
 import {ByteReader, type ByteSource} from '../core/bytes.js';
 import {type ErrorCode, GpdError} from '../core/error.js';
+import {costs, type MemoryBudget} from '../core/memory-budget.js';
 import {type DType, dtypes, formatShape, type Shape, stridesOf, type TensorSource} from '../core/tensor.js';
 import {scanJson} from './json-scan.js';
 import {MAX_RANK} from './lazy-tensor.js';
@@ -45,7 +46,7 @@ interface Entry {
 
 type Fail = (problem: string, details?: {code?: ErrorCode; at?: number}) => GpdError;
 
-export function readSafetensors(source: ByteSource): SafetensorsFile {
+export function readSafetensors(source: ByteSource, budget: MemoryBudget): SafetensorsFile {
   const fail: Fail = (problem, {code = 'CHECKPOINT_CORRUPT', at = 0} = {}) =>
     new GpdError(code, `${source.name}: ${problem}`, {
       at: `${source.name}@${at}`,
@@ -56,7 +57,10 @@ export function readSafetensors(source: ByteSource): SafetensorsFile {
   const metadata = new Map<string, string>();
   for (const [key, value] of Object.entries(header)) {
     if (key === METADATA) for (const [k, v] of readMetadata(value, fail)) metadata.set(k, v);
-    else entries.push(readEntry(key, value, fail));
+    else {
+      budget.spend(costs.tensor);
+      entries.push(readEntry(key, value, fail));
+    }
   }
   checkCoverage(entries, source.size - dataOffset, fail);
   return {tensors: new Map(entries.map((entry) => [entry.key, sourceOfEntry(source, entry, dataOffset)])), metadata};

@@ -5,6 +5,7 @@
  */
 import {ByteReader, type ByteSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
+import {MemoryBudget} from '../core/memory-budget.js';
 import {dtypes} from '../core/tensor.js';
 import type {StoragePlace} from './lazy-tensor.js';
 import {readPickle} from './pickle.js';
@@ -46,7 +47,7 @@ interface Head {
 function readHead(source: ByteSource): Head {
   for (let window = Math.min(FIRST_WINDOW, source.size); ; window = Math.min(2 * window, source.size)) {
     try {
-      return readPickles(new ByteReader(source.read(0, window), source.name));
+      return readPickles(new ByteReader(source.read(0, window), source.name), new MemoryBudget(source.name, source.size));
     } catch (error) {
       const more = error instanceof GpdError && error.code === 'CHECKPOINT_TRUNCATED' && window < source.size;
       if (!more) throw error;
@@ -64,18 +65,18 @@ const noStorages: PersistentLoad = (_, machine) => {
   throw machine.invalid('a storage where none belongs');
 };
 
-function readPickles(reader: ByteReader): Head {
+function readPickles(reader: ByteReader, budget: MemoryBudget): Head {
   const expect = (ok: boolean, problem: string) => {
     if (!ok) throw corrupt(reader.name, problem, reader.offset);
   };
-  expect(readPickle(reader, noStorages) === LEGACY_MAGIC, 'the magic number is wrong');
-  expect(readPickle(reader, noStorages) === LEGACY_PROTOCOL, 'the protocol number is not 1001');
-  const system = readPickle(reader, noStorages);
+  expect(readPickle(reader, noStorages, budget) === LEGACY_MAGIC, 'the magic number is wrong');
+  expect(readPickle(reader, noStorages, budget) === LEGACY_PROTOCOL, 'the protocol number is not 1001');
+  const system = readPickle(reader, noStorages, budget);
   expect(isMap(system), 'the system information is not a dict');
   if (isMap(system) && system.get('little_endian') === false) throw bigEndian(reader.name);
   const registry = storageRegistry();
-  const root = readPickle(reader, registry.load);
-  const keys = readPickle(reader, noStorages);
+  const root = readPickle(reader, registry.load, budget);
+  const keys = readPickle(reader, noStorages, budget);
   expect(Array.isArray(keys), 'the list of storages is not a list');
   return {root, storages: registry.storages, keys: keys as PlainData[], end: reader.offset};
 }

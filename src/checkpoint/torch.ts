@@ -1,6 +1,7 @@
 /** PyTorch's zip container (since 1.6): `<root>/data.pkl`, the numbers in `<root>/data/<key>`. See docs/formats.md. */
 import {ByteReader, type ByteSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
+import type {MemoryBudget} from '../core/memory-budget.js';
 import {crc32} from './crc32.js';
 import type {LocateStorage} from './lazy-tensor.js';
 import {readPickle} from './pickle.js';
@@ -28,13 +29,13 @@ export interface TorchFile {
   readonly verify: (storage: StorageRef) => CrcResult;
 }
 
-export function readTorchZip(source: ByteSource): TorchFile {
-  const archive = readZip(source);
+export function readTorchZip(source: ByteSource, budget: MemoryBudget): TorchFile {
+  const archive = readZip(source, budget);
   const {folder, entry} = findPickle(archive);
   if (byteOrder(archive, `${folder}/byteorder`) === 'big') throw bigEndian(source.name);
   const registry = storageRegistry();
   const reader = new ByteReader(readRecord(archive, entry), `${source.name}:${entry.name}`);
-  const root = readPickle(reader, registry.load);
+  const root = readPickle(reader, registry.load, budget);
   if (reader.remaining > 0) {
     throw new GpdError('PICKLE_INVALID', `${reader.name}: ${reader.remaining} bytes follow the end of the pickle`, {
       at: `${reader.name}@${reader.offset}`,

@@ -5,6 +5,7 @@
 import {inflateRawSync} from 'node:zlib';
 import {ByteReader, type ByteSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
+import {costs, MemoryBudget} from '../core/memory-budget.js';
 import {crc32, crc32OfRange} from './crc32.js';
 import {decodeUtf8} from './utf8.js';
 import {findDirectory, zipProblem} from './zip-directory.js';
@@ -30,15 +31,16 @@ export interface ZipArchive {
 const MAX_ENTRIES = 200_000;
 /** Records that are read whole are small ones (pickles, versions): their bytes are in the file, unless they are compressed. */
 const MAX_RECORD = 64 << 20;
-const MAX_INFLATED = 8 << 20;
+const MAX_INFLATED = 4 << 20;
 
-export function readZip(source: ByteSource): ZipArchive {
+export function readZip(source: ByteSource, budget = new MemoryBudget(source.name, source.size)): ZipArchive {
   const directory = findDirectory(source);
   if (directory.count > MAX_ENTRIES) throw limit(source, `${directory.count} entries; up to ${MAX_ENTRIES} are read`);
   const reader = new ByteReader(source.read(directory.offset, directory.size), source.name);
   const entries = new Map<string, ZipEntry>();
   const folded = new Set<string>(); // names that differ only in case are one file on some systems
   for (let i = 0; i < directory.count; i++) {
+    budget.spend(costs.file);
     const entry = readEntry(source, reader, directory.offset);
     if (folded.has(entry.name.toLowerCase()))
       throw zipProblem(source, `two entries are called '${entry.name}'`, entry.headerOffset);

@@ -16,9 +16,9 @@ import {MemoryBudget} from '../core/memory-budget.js';
 
 /** Google's own readers allow 100. ONNX needs 5, and 4 more for each If or Loop inside another. */
 const MAX_DEPTH = 100;
-/** What a message costs in memory, beyond its fields: once as protobufjs decodes it, once as part of the graph. In bytes, measured. */
-const messageCosts = {Node: 1200, Attribute: 400, Tensor: 500, Graph: 1500, ValueInfo: 400} as const;
-const OTHER_MESSAGE = 120;
+/** What a message costs in memory, beyond its fields: copied, decoded by protobufjs, and as part of the graph. In bytes, measured. */
+const messageCosts = {Node: 2000, Attribute: 1200, Tensor: 1300, Graph: 2300, ValueInfo: 1200} as const;
+const OTHER_MESSAGE = 800;
 /** A field or an element of a list. */
 const FIELD = 24;
 /** An integer may take one byte in the file and eight in a tensor. */
