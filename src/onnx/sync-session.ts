@@ -4,6 +4,9 @@
  */
 import {GpdError} from '../core/error.js';
 import {type DataOf, type DType, type Tensor, tensor} from '../core/tensor.js';
+import {modelBytes} from './encode.js';
+import {Graph} from './graph.js';
+import {isResident, type ResidentTensor} from './resident.js';
 
 /** The part of onnxruntime-node/dist/binding.d.ts that is used. It is not public: a test holds it to the installed version. */
 interface NativeSession {
@@ -20,6 +23,8 @@ interface NativeTensor {
   type: string;
   dims: readonly number[];
   data: DataOf<DType>;
+  location: string;
+  dispose(): void;
 }
 interface Binding {
   binding: {InferenceSession: new () => NativeSession};
@@ -31,7 +36,10 @@ interface Common {
 }
 
 export interface SyncSession {
-  /** Outputs that `into` names are written there, and given back; the others get memory of their own. */
+  /**
+   * Outputs that `into` names are written there, and given back; the others get memory of their own. Those for which the option
+   * `preferredOutputLocation` says 'gpu-buffer' (WebGPU alone) are `ResidentTensor`s.
+   */
   run(inputs: ReadonlyMap<string, Tensor>, outputs: readonly string[], into?: ReadonlyMap<string, Tensor>): Map<string, Tensor>;
   /** Writes the profile, where one was asked for. Later runs are not in it. */
   endProfile(): void;
@@ -78,11 +86,12 @@ function open(
   };
   return {
     run(inputs, outputs, into) {
-      const native = (t: Tensor) => new NativeTensorClass(t.dtype, t.data, t.shape);
+      const native = (t: Tensor) =>
+        isResident(t) ? (t.native as NativeTensor) : new NativeTensorClass(t.dtype, t.data, t.shape);
       const feeds = Object.fromEntries([...inputs].map(([name, t]) => [name, native(t)]));
       const fetches = Object.fromEntries(outputs.map((name) => [name, into?.has(name) ? native(into.get(name)!) : null]));
       const results = session.run(feeds, fetches, {});
-      return new Map(outputs.map((name) => [name, into?.get(name) ?? fromNative(results[name]!)]));
+      return new Map(outputs.map((name) => [name, into?.get(name) ?? fromNative(Session, results[name]!)]));
     },
     endProfile,
     close() {
@@ -92,4 +101,45 @@ function open(
   };
 }
 
-const fromNative = (t: NativeTensor): Tensor => tensor(t.type as DType, t.dims, t.data);
+function fromNative(Session: new () => NativeSession, t: NativeTensor): Tensor {
+  return t.location === 'gpu-buffer' ? resident(Session, t) : tensor(t.type as DType, t.dims, t.data);
+}
+
+function resident(Session: new () => NativeSession, native: NativeTensor): ResidentTensor {
+  let data: DataOf<DType> | undefined;
+  return {
+    dtype: native.type as DType,
+    shape: native.dims,
+    native,
+    get data() {
+      data ??= readBack(Session, native);
+      return data;
+    },
+    release: () => native.dispose(),
+  };
+}
+
+/** One for each dtype and rank. */
+const readers = new Map<string, NativeSession>();
+
+/** The tensor's own getData() ends the process in onnxruntime-node 1.30: a session that computes nothing brings the numbers to the host. */
+function readBack(Session: new () => NativeSession, native: NativeTensor): DataOf<DType> {
+  const {type, dims} = native;
+  const key = `${type} ${dims.length}`;
+  const reader = readers.get(key) ?? openReader(new Session(), type as DType, dims.length);
+  readers.set(key, reader);
+  return reader.run({resident: native}, {host: null}, {})['host']!.data;
+}
+
+function openReader(session: NativeSession, dtype: DType, rank: number): NativeSession {
+  const graph = new Graph('read_back');
+  const dims = Array.from({length: rank}, (_, i) => `d${i}`);
+  graph.outputs = [graph.op('Identity', [graph.input('resident', dtype, dims)], {}, {name: 'host'})];
+  const producer = {name: 'gpd', version: ''};
+  const bytes = modelBytes({graph, opset: 20, irVersion: 9, domains: new Map(), producer, metadata: new Map()});
+  session.loadModel(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength, {
+    executionProviders: ['webgpu'],
+    logSeverityLevel: 4,
+  });
+  return session;
+}

@@ -140,7 +140,11 @@ export class OnnxruntimeBackend extends MathBackendCPU {
   replace(dataId: DataId, value: LazyValue): void {
     const entry = this.entryOf(dataId);
     const replaced = this.withLazyValues({dtype: value.dtype, refCount: entry.refCount, values: undefined, lazy: value});
-    if (entry.lazy && --entry.lazy.handles === 0) this.live.delete(entry.lazy);
+    const {lazy} = entry;
+    if (lazy && --lazy.handles === 0) {
+      this.live.delete(lazy);
+      lazy.resident?.release();
+    }
     value.handles = 1;
     this.data.delete(dataId); // setting it again would count it twice
     this.data.set(dataId, replaced as never);

@@ -119,7 +119,11 @@ function recordLoop(backend: OnnxruntimeBackend, step: AnyStep, stacked: readonl
   const given = sources.filter((_, i) => roles[i]!.kind !== 'state');
   return {
     backend,
-    compiled: backend.runtime.openLowered(plan, lowered),
+    compiled: backend.runtime.openLowered(
+      plan,
+      lowered,
+      carried.map((_, i) => i),
+    ),
     sources: given,
     layouts: plan.leaves.filter((_, i) => roles[i]!.kind !== 'state').map(layoutOf),
     carried,
@@ -172,8 +176,7 @@ function runLoop(
   const results = backend.runtime.run(compiled, inputs);
   const value = (i: number, {dtype, shape}: TypedShape) => {
     const made = new LazyValue(dtype, shape);
-    made.data = results[i]!.data;
-    made.layout = results[i]!.layout;
+    made.take(results[i]!);
     return made;
   };
   const named = variables() as Readonly<Record<string, Variable>>;

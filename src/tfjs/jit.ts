@@ -124,7 +124,8 @@ function recordCall<A extends Tensor[], R extends JitResult>(backend: Onnxruntim
   const {result, tensors, updated, plan, sources} = traceCall(backend, fn, args);
   const {wanted} = plan;
   backend.runtime.trim(); // what the first call compiled, and what this recording replaces
-  const compiled = backend.runtime.compile(plan);
+  const state = updated.map((_, i) => tensors.length + i);
+  const compiled = backend.runtime.compile(plan, state);
   compiled.users++;
   const recording: Recording = {
     backend,
@@ -139,7 +140,7 @@ function recordCall<A extends Tensor[], R extends JitResult>(backend: Onnxruntim
     single: !Array.isArray(result),
     nothing: tensors.length === 0,
   };
-  backend.runtime.realize(wanted); // the plan just compiled; a barrier's could have another order
+  backend.runtime.realize(wanted, state); // the plan just compiled; a barrier's could have another order
   backend.barrier();
   for (const [i, {memory}] of recording.updated.entries()) memory.wrote(wanted[tensors.length + i]!);
   return {recording, result};
@@ -214,14 +215,12 @@ export function setVariable(backend: OnnxruntimeBackend, variable: Variable, val
 function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: readonly LazyValue[]): JitResult {
   const named = variables();
   const first = recording.returned.length;
-  const into = new Map(
-    recording.updated.map(({name, memory}, i) => [first + i, memory.next(backend.lazy(named[name]!))] as const),
-  );
+  const rewritten = recording.compiled.keepsState ? [] : recording.updated;
+  const into = new Map(rewritten.map(({name, memory}, i) => [first + i, memory.next(backend.lazy(named[name]!))] as const));
   const results = backend.runtime.run(recording.compiled, inputs, into);
   const value = (i: number, like: TypedShape) => {
     const made = new LazyValue(like.dtype, like.shape);
-    made.data = results[i]!.data;
-    made.layout = results[i]!.layout;
+    made.take(results[i]!);
     return made;
   };
   const returned = recording.returned.map((like, i) => {

@@ -30,7 +30,7 @@ export const record = {
 
   reshape(value: LazyValue, shape: readonly number[]): LazyValue {
     if (shape.length === value.shape.length && shape.every((d, i) => d === value.shape[i])) return value;
-    if (value.data && !value.layout) {
+    if (!value.layout && !value.resident && value.data) {
       const view = new LazyValue(value.dtype, [...shape]); // the same numbers
       view.data = value.data;
       view.origin = value.origin ?? value;

@@ -15,6 +15,8 @@ import {isIdentity, type LazyData, type LazyValue, type Permutation, sizeOf} fro
 
 export interface Compiled extends Omit<LoweredPlan, 'model'> {
   session: SyncSession;
+  /** Its state stays in the memory of the device. */
+  keepsState: boolean;
   /** Recordings that will run it again. */
   users: number;
   /** What it was made from, where numbers are checked. */
@@ -25,6 +27,8 @@ export interface Compiled extends Omit<LoweredPlan, 'model'> {
 export interface RuntimeSwitches {
   /** Stop at the first number that is not finite, and say which kernel made it. */
   checkNumbers?: boolean;
+  /** The provider can keep results in its memory for later runs. */
+  keepsState?: boolean;
   /** Profile every graph, into files that begin so. */
   profilePrefix?: string;
 }
@@ -59,17 +63,13 @@ export class Runtime {
   }
 
   /** Computes the values. Afterwards each has its numbers and has forgotten the call that made it. A failed run changes nothing. */
-  realize(wanted: readonly LazyValue[]): void {
+  realize(wanted: readonly LazyValue[], state: readonly number[] = []): void {
     const pending = wanted.filter((v) => v.producer);
     if (pending.length === 0) return;
     const plan = makePlan(pending);
-    const results = this.run(this.compile(plan), plan.leaves);
+    const results = this.run(this.compile(plan, state), plan.leaves);
     this.statistics.calls += plan.calls.length;
-    for (const [i, v] of pending.entries()) {
-      v.data = results[i]!.data;
-      v.layout = results[i]!.layout;
-      v.producer = undefined;
-    }
+    for (const [i, v] of pending.entries()) v.take(results[i]!);
   }
 
   /**
@@ -80,50 +80,55 @@ export class Runtime {
     compiled: Compiled,
     leaves: readonly LazyValue[],
     into: ReadonlyMap<number, Tensor> = new Map(),
-  ): {data: LazyData; layout: Permutation | undefined}[] {
+  ): {tensor: Tensor; layout: Permutation | undefined}[] {
     const inputs = new Map(leaves.map((leaf, i) => [compiled.inputNames[i]!, asTensor(leaf)]));
     const given = new Map([...into].map(([i, memory]) => [compiled.outputNames[i]!, memory]));
     const results = inKernelTerms(compiled.origins, () => compiled.session.run(inputs, compiled.outputNames, given));
     this.statistics.runs++;
     const outputs = compiled.outputNames.map((name, i) => {
       const layout = compiled.layouts[i]!;
-      return {data: results.get(name)!.data as LazyData, layout: isIdentity(layout) ? undefined : layout};
+      return {tensor: results.get(name)!, layout: isIdentity(layout) ? undefined : layout};
     });
-    if (compiled.plan && !outputs.every(({data}) => isFinite32(data))) this.refuseNonFinite(compiled.plan, leaves);
+    if (compiled.plan && !outputs.every(({tensor}) => isFinite32(tensor.data as LazyData)))
+      this.refuseNonFinite(compiled.plan, leaves);
     return outputs;
   }
 
-  compile(plan: Plan): Compiled {
-    const known = this.cache.get(plan.key);
+  /** `state` has the places of wanted values that a later run takes as they are: on a device that can, they stay there. */
+  compile(plan: Plan, state: readonly number[] = []): Compiled {
+    const key = this.switches.keepsState && state.length > 0 ? `${plan.key}\nkept ${state}` : plan.key;
+    const known = this.cache.get(key);
     if (known) {
-      this.cache.delete(plan.key); // most recently used last
-      this.cache.set(plan.key, known);
+      this.cache.delete(key); // most recently used last
+      this.cache.set(key, known);
       return known;
     }
-    const compiled = this.open(plan);
+    const compiled = this.open(plan, state);
     this.statistics.compiled++;
-    this.cache.set(plan.key, compiled);
+    this.cache.set(key, compiled);
     if (this.cache.size > MAX_SESSIONS) this.evict();
     return compiled;
   }
 
-  private open(plan: Plan): Compiled {
-    const compiled = this.openLowered(plan, lowerPlan(plan, this.chooser));
+  private open(plan: Plan, state: readonly number[]): Compiled {
+    const compiled = this.openLowered(plan, lowerPlan(plan, this.chooser), state);
     return {...compiled, ...(this.switches.checkNumbers && {plan})};
   }
 
   /** A session of its own for a graph that computes a plan, once or several times. It is the caller's to close. */
-  openLowered(plan: Plan, {model, ...rest}: LoweredPlan): Compiled {
+  openLowered(plan: Plan, {model, ...rest}: LoweredPlan, state: readonly number[]): Compiled {
     dump('graph', 'step-calls.txt', () => planText(plan));
     dump('graph', 'step.txt', () => printModel(model));
     dump('graph', 'step.onnx', () => modelBytes(model));
     const {profilePrefix} = this.switches;
     const prefix = profilePrefix && `${profilePrefix}-${this.profiled.length}`;
     const profile = prefix && {enableProfiling: true, profileFilePrefix: prefix};
-    const options = {...this.optionsFor(plan), ...profile};
+    const keepsState = this.switches.keepsState === true && state.length > 0;
+    const kept = Object.fromEntries(state.map((i) => [rest.outputNames[i]!, 'gpu-buffer']));
+    const options = {...this.optionsFor(plan), ...profile, ...(keepsState && {preferredOutputLocation: kept})};
     const session = inKernelTerms(rest.origins, () => this.native.open(modelBytes(model), options));
     if (prefix) this.profiled.push({prefix, origins: rest.origins, session});
-    return {...rest, session, users: 0};
+    return {...rest, session, keepsState, users: 0};
   }
 
   /** Ends the profiles, and sums what they say. */
@@ -188,6 +193,7 @@ export class Runtime {
 }
 
 function asTensor(v: LazyValue): Tensor {
+  if (v.resident) return v.resident;
   const shape = v.layout ? v.layout.map((p) => v.shape[p]!) : v.shape;
   return tensor(v.dtype, shape, v.data as Float32Array<ArrayBuffer>);
 }

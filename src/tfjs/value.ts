@@ -3,6 +3,8 @@
  * or the kernel call that will make them. A call holds its input *values*, not TensorFlow.js's handles: `tidy` disposes handles
  * of intermediates long before anything is computed.
  */
+import type {Tensor} from '../core/tensor.js';
+import {isResident, type ResidentTensor} from '../onnx/resident.js';
 import type {KernelEntry} from './kernel-entry.js';
 
 export type LazyDType = 'float32' | 'int32' | 'bool';
@@ -19,8 +21,8 @@ export interface TypedShape {
 }
 
 export class LazyValue implements TypedShape {
-  /** The numbers, once they exist, in the order that `layout` says. */
-  data: LazyData | undefined;
+  /** Where the numbers are, once they exist. */
+  private numbers: Tensor | {readonly data: LazyData} | undefined;
   layout: Permutation | undefined;
   /** How many handles of the backend refer to it: a live value is computed at the next barrier. */
   handles = 0;
@@ -32,6 +34,24 @@ export class LazyValue implements TypedShape {
     readonly shape: readonly number[],
     public producer?: LazyCall,
   ) {}
+
+  /** The numbers, once they exist, in the order that `layout` says. Those in a device's memory are copied to the host by reading them. */
+  get data(): LazyData | undefined {
+    return this.numbers?.data as LazyData | undefined;
+  }
+  set data(data: LazyData | undefined) {
+    this.numbers = data && {data};
+  }
+  /** The result of a run. */
+  take({tensor, layout}: {tensor: Tensor; layout: Permutation | undefined}): void {
+    this.numbers = tensor;
+    this.layout = layout;
+    this.producer = undefined;
+  }
+  /** The tensor that a device keeps, if one does. */
+  get resident(): ResidentTensor | undefined {
+    return this.numbers && isResident(this.numbers) ? this.numbers : undefined;
+  }
 }
 
 /** One kernel call that waits. */

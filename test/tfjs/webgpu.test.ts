@@ -20,7 +20,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {jit} from '../../src/tfjs/jit.js';
 import {jitSteps} from '../../src/tfjs/jit-steps.js';
 import {registerOnnxruntimeBackend} from '../../src/tfjs/register.js';
-await registerOnnxruntimeBackend({provider: process.argv[2]});
+const backend = await registerOnnxruntimeBackend({provider: process.argv[2]});
 const random = (shape, seed) => tf.randomNormal(shape, 0, 0.4, 'float32', seed);
 const [w, wide, dense] = [random([3, 3, 2, 8], 1), random([3, 3, 8, 8], 2), random([8, 3], 3)].map((t) => tf.variable(t));
 const logits = (x) => {
@@ -36,25 +36,41 @@ const losses = [];
 const one = jit(step), two = jitSteps(step);
 for (let i = 0; i < 4; i++) losses.push(...one(x, y).dataSync());
 for (let i = 0; i < 3; i++) losses.push(...two(tf.stack([x, x]), tf.stack([y, y])).dataSync());
-console.log(JSON.stringify(losses));
+const kept = [w, wide, dense].map((v) => backend.lazy(v).resident !== undefined);
+const weights = [...dense.dataSync()];
+losses.push(...one(x, y).dataSync()); // reading takes nothing away
+console.log(JSON.stringify({losses, kept, weights}));
 `;
 
-function losses(outfile: string, provider: string): number[] {
+interface Training {
+  losses: number[];
+  weights: number[];
+  /** Whether each weight is in the memory of the device. */
+  kept: boolean[];
+}
+
+function train(outfile: string, provider: string): Training {
   const env = {...process.env, VK_ICD_FILENAMES: driver};
   const {stdout, stderr, status} = spawnSync(process.execPath, [outfile, provider], {encoding: 'utf8', env});
   expect([status, stderr]).toEqual([0, expect.any(String)]);
-  return JSON.parse(stdout) as number[];
+  return JSON.parse(stdout) as Training;
 }
 
-run('training on webgpu is training on cpu, step by step and several steps in a run', () => {
+run('training on webgpu is training on cpu, step by step and several steps in a run; weights stay on the device', () => {
   const folder = join(process.cwd(), 'build');
   mkdirSync(folder, {recursive: true});
   const outfile = join(folder, `webgpu-test-${process.pid}.mjs`);
   const stdin = {contents: program, resolveDir: __dirname, loader: 'js'} as const;
   buildSync({stdin, outfile, bundle: true, platform: 'node', format: 'esm', packages: 'external'});
-  const [cpu, webgpu] = [losses(outfile, 'cpu'), losses(outfile, 'webgpu')];
+  const [cpu, webgpu] = [train(outfile, 'cpu'), train(outfile, 'webgpu')];
   rmSync(outfile);
-  expectClose(webgpu, cpu, {atol: 1e-5, because: 'float32 in another order, ten steps'});
-  expect(cpu).toHaveLength(10);
-  expect(cpu.at(-1)).toBeLessThan(cpu[0]! / 2);
+  const because = 'float32 in another order, eleven steps';
+  expectClose(webgpu.losses, cpu.losses, {atol: 1e-5, because});
+  expectClose(webgpu.weights, cpu.weights, {atol: 1e-5, because});
+  expect(cpu.losses).toHaveLength(11);
+  expect(cpu.losses.at(-1)).toBeLessThan(cpu.losses[0]! / 2);
+  expect([cpu.kept, webgpu.kept]).toEqual([
+    [false, false, false],
+    [true, true, true],
+  ]);
 });
