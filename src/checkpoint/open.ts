@@ -91,7 +91,9 @@ function openTorch(source: ByteSource, file: TorchFile, budget: MemoryBudget, op
   const {root} = file;
   const {key: stateDictKey, dict} = chooseStateDict(source.name, root, options);
   const tensors = [...dict].filter(([key, value]) => typeof key === 'string' && isTensor(value)).map(([key]) => key as string);
-  budget.spend(costs.tensor * tensors.length);
+  const available = availableStateDicts(root);
+  const ignored = ignoredEntries(root, stateDictKey, dict);
+  budget.spend(costs.tensor * tensors.length + costs.reported * (available.length + ignored.length));
   const prefix = commonPrefix(tensors);
   const stateDict = new Map<string, TensorSource>();
   const storageOf = new Map<string, StorageRef>();
@@ -108,11 +110,11 @@ function openTorch(source: ByteSource, file: TorchFile, budget: MemoryBudget, op
     format: file.format,
     stateDict,
     stateDictKey,
-    available: availableStateDicts(root),
+    available,
     prefix,
     args: readArgs(top.get('args')),
     meta: scalarsOf(top),
-    ignored: ignoredEntries(root, stateDictKey, dict),
+    ignored,
     warnings,
     root,
     tensor: (ref, name) => lazyTensor(source, name, ref, file.locate),

@@ -11,7 +11,7 @@ import {GpdError} from './error.js';
 const FIXED_BYTES = 24 << 20;
 
 /** What things keep in memory, with what is thrown away on the way to them, in bytes: measured with Node 20, rounded up. */
-export const costs = {map: 250, record: 120, entry: 48, item: 16, text: 24, file: 600, tensor: 1500} as const;
+export const costs = {map: 250, record: 120, entry: 48, item: 16, text: 24, file: 600, tensor: 1500, reported: 200} as const;
 
 export class MemoryBudget {
   private left: number;

@@ -1,0 +1,42 @@
+/**
+ * Does a process that converts again and again grow? `node scripts/run.js scripts/thousand-conversions.ts [--count 1000]` converts a small
+ * checkpoint in one process through the library and fits a line through its resident memory.
+ */
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {parseArgs} from 'node:util';
+import {setFlagsFromString} from 'node:v8';
+import {runInNewContext} from 'node:vm';
+import {convertFile} from '../src/index.js';
+
+const {values} = parseArgs({options: {count: {type: 'string', default: '1000'}}});
+const count = Number(values.count);
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+const folder = mkdtempSync(join(tmpdir(), 'gpd-thousand-'));
+const samples: {conversions: number; mebibytes: number}[] = [];
+for (let i = 1; i <= count; i++) {
+  const outputs = {student: join(folder, 'out.onnx')};
+  await convertFile('fixtures/checkpoints/cifar_resnet20_r2_orepa.pth.tar', {outputs, force: true});
+  if (i % 10 !== 0) continue;
+  collectGarbage();
+  samples.push({conversions: i, mebibytes: process.memoryUsage.rss() / 2 ** 20});
+}
+rmSync(folder, {recursive: true});
+
+/** The first fifth fills caches and pools. */
+const settled = samples.filter(({conversions}) => conversions > count / 5);
+const mean = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0) / numbers.length;
+const [x, y] = [mean(settled.map((s) => s.conversions)), mean(settled.map((s) => s.mebibytes))];
+const sxx = settled.reduce((n, s) => n + (s.conversions - x) ** 2, 0);
+const slope = settled.reduce((n, s) => n + (s.conversions - x) * (s.mebibytes - y), 0) / sxx;
+const residuals = settled.map((s) => s.mebibytes - y - slope * (s.conversions - x));
+const error = Math.sqrt(residuals.reduce((n, r) => n + r * r, 0) / (settled.length - 2) / sxx);
+
+const at = (part: number) => samples[Math.floor(part * (samples.length - 1))]!.mebibytes.toFixed(1);
+process.stdout.write(
+  `${count} conversions: ${at(0)} MiB after ten, ${at(0.25)} at a quarter, ${at(0.5)} at half, ${at(1)} at the end; ` +
+    `${(1000 * slope).toFixed(2)} ± ${(1000 * error).toFixed(2)} MiB per thousand\n`,
+);
