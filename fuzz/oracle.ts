@@ -2,11 +2,6 @@
  * What may come of an input: a result, or a `GpdError` that says what, where and what to do. Anything else is a violation: another
  * error, more time or memory than the size of the input explains, and every call that no reader has a reason to make.
  */
-
-/**
- * What may come of an input: a result, or a `GpdError` that says what, where and what to do. Anything else is a violation: another
- * error, more time or memory than the size of the input explains, and every call that no reader has a reason to make.
- */
 import v8, {setFlagsFromString} from 'node:v8';
 import {runInNewContext} from 'node:vm';
 import {errorCodes, GpdError} from '../src/core/error.js';
@@ -35,6 +30,8 @@ const memory = (): number => {
   return used_heap_size + external_memory;
 };
 
+const patience = ({maxMs = MAX_MS}: Reader, {length}: Uint8Array): number => maxMs + MAX_MS_PER_BYTE * length;
+
 /** Numbers and quoted text are of the input; what remains says which check spoke. */
 const shapeOf = (message: string): string =>
   message
@@ -49,7 +46,7 @@ export async function judge(reader: Reader, bytes: Uint8Array): Promise<Verdict>
   const outcome = await attempt(reader, bytes);
   const ms = performance.now() - start;
   if (outcome.violation) return outcome;
-  if (ms > MAX_MS + MAX_MS_PER_BYTE * bytes.length) return confirmSlow(reader, bytes, outcome);
+  if (ms > patience(reader, bytes)) return confirmSlow(reader, bytes, outcome);
   if (memory() - before > MAX_GROWTH + MAX_GROWTH_PER_BYTE * bytes.length) return confirmLarge(reader, bytes, outcome);
   return outcome;
 }
@@ -76,7 +73,7 @@ function judgeError(error: unknown): Verdict {
 }
 
 async function confirmSlow(reader: Reader, bytes: Uint8Array, outcome: Verdict): Promise<Verdict> {
-  const limit = MAX_MS + MAX_MS_PER_BYTE * bytes.length;
+  const limit = patience(reader, bytes);
   let least = Number.POSITIVE_INFINITY;
   for (let i = 0; i < ATTEMPTS && least > limit; i++) {
     const start = performance.now();

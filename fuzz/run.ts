@@ -24,6 +24,7 @@ const {values} = parseArgs({
 });
 
 async function runOne(reader: Reader): Promise<number> {
+  await reader.prepare?.();
   const coverage = startCoverage(import.meta.url);
   const corpus = loadCorpus(CORPUS, reader.name);
   let shown = performance.now();

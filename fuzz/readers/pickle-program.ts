@@ -83,7 +83,8 @@ const ints = (dice: Random, most: number): Program =>
     several(dice, 3, () => [int(dice.integer(most))]),
     'TUPLE',
   );
-const emptyOrdered: Program = [GLOBAL('collections\nOrderedDict\n'), {op: 'EMPTY_TUPLE'}, {op: 'REDUCE'}];
+/** Made anew each time, because what is made of it is bent in place. */
+const emptyOrdered = (): Program => [GLOBAL('collections\nOrderedDict\n'), {op: 'EMPTY_TUPLE'}, {op: 'REDUCE'}];
 
 /** The numbers that a file has beside its pickle. */
 export interface StorageSpec {
@@ -131,7 +132,7 @@ function tensor(dice: Random, over: StorageSpec): Program {
       'TUPLE',
     );
   const offset = dice.integer(Math.max(1, over.count - rows * columns + 1));
-  const parts = [storage(over), [int(offset)], tuple(shape), tuple(stride), [{op: 'NEWFALSE'}], emptyOrdered];
+  const parts = [storage(over), [int(offset)], tuple(shape), tuple(stride), [{op: 'NEWFALSE'}], emptyOrdered()];
   return [GLOBAL('torch._utils\n_rebuild_tensor_v2\n'), ...marked(parts, 'TUPLE'), {op: 'REDUCE'}];
 }
 
@@ -143,7 +144,7 @@ const containers: readonly ((dice: Random, depth: number) => Program)[] = [
   (dice, depth) => marked(values(dice, depth), 'TUPLE'),
   (dice, depth) => [...value(dice, depth), ...value(dice, depth), {op: pick(dice, ['TUPLE1', 'TUPLE2', 'TUPLE3'])}],
   (dice, depth) => [{op: 'EMPTY_SET'}, ...marked(values(dice, depth), 'ADDITEMS')],
-  (dice, depth) => [...emptyOrdered, ...marked(pairs(dice, depth), 'SETITEMS'), {op: 'EMPTY_DICT'}, {op: 'BUILD'}],
+  (dice, depth) => [...emptyOrdered(), ...marked(pairs(dice, depth), 'SETITEMS'), {op: 'EMPTY_DICT'}, {op: 'BUILD'}],
   (dice, depth) => [
     ...[GLOBAL('argparse\nNamespace\n'), {op: 'EMPTY_TUPLE'}, {op: 'NEWOBJ'}, {op: 'EMPTY_DICT'}],
     ...[...marked(pairs(dice, depth), 'SETITEMS'), {op: 'BUILD'}],
@@ -186,7 +187,7 @@ export function stateDict(dice: Random, over: readonly StorageSpec[]): Program {
   // the first tensors name every storage, as the legacy form asks for; more may share them
   const tensors = [...over, ...several(dice, 2, () => pick(dice, over.length > 0 ? over : [anyStorage]))];
   const dict = [
-    ...emptyOrdered,
+    ...emptyOrdered(),
     ...marked(
       tensors.map((spec, i) => [name(i), ...tensor(dice, spec)]),
       'SETITEMS',
