@@ -12,8 +12,8 @@ import {rangeOf, type Unfit, unfit, type ValueRange} from './range.js';
 
 type Float = 'float32' | 'float16';
 
-/** Constants with fewer numbers are not worth a cast. */
-const MIN_STORED_HALF = 2048;
+/** Constants with fewer numbers are not worth a cast, which takes a hundred bytes itself. */
+const MIN_STORED_HALF = 128;
 
 /** A value that float16 cannot hold. */
 export interface UnfitValue extends Unfit {
