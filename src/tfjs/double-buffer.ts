@@ -7,6 +7,16 @@ import {type LazyData, type LazyValue, type Permutation, sizeOf, type TypedShape
 
 const arrays = {float32: Float32Array, int32: Int32Array, bool: Uint8Array};
 
+/** For a result in physical order, of the size that it has, or what is given. */
+export function newMemory(
+  {dtype, shape}: TypedShape,
+  layout: Permutation,
+  data: LazyData = new arrays[dtype](sizeOf(shape)),
+): Tensor {
+  const physical = layout.map((d) => shape[d]!);
+  return tensor(dtype, physical, data as Float32Array<ArrayBuffer>);
+}
+
 export class DoubleBuffer {
   private spare: LazyData | undefined;
   private written: LazyValue | undefined;
@@ -19,11 +29,10 @@ export class DoubleBuffer {
   /** Where the next step writes, in physical order. `current` is what it reads. */
   next(current: LazyValue): Tensor {
     const isOurs = this.written !== undefined && current === this.written && current.handles <= 1;
-    const data = (this.spare ?? new arrays[this.type.dtype](sizeOf(this.type.shape))) as LazyData;
+    const {spare} = this;
     // what is read now may be written next time, if this class made it and nobody else holds it
     this.spare = isOurs ? current.data : undefined;
-    const shape = this.layout.map((d) => this.type.shape[d]!);
-    return tensor(this.type.dtype, shape, data as Float32Array<ArrayBuffer>);
+    return newMemory(this.type, this.layout, spare);
   }
 
   /** The value that a step wrote. */

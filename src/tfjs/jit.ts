@@ -10,7 +10,7 @@ import {engine, type Tensor, tidy, type Variable} from '@tensorflow/tfjs-core';
 import {debugging} from '../core/debug.js';
 import {BACKEND_NAME, type OnnxruntimeBackend} from './backend.js';
 import {typeText} from './describe.js';
-import {DoubleBuffer} from './double-buffer.js';
+import {DoubleBuffer, newMemory} from './double-buffer.js';
 import {
   changedVariable,
   disposedArgument,
@@ -214,16 +214,21 @@ export function setVariable(backend: OnnxruntimeBackend, variable: Variable, val
 
 function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: readonly LazyValue[]): JitResult {
   const named = variables();
-  const first = recording.returned.length;
-  const rewritten = recording.compiled.keepsState ? [] : recording.updated;
-  const into = new Map(rewritten.map(({name, memory}, i) => [first + i, memory.next(backend.lazy(named[name]!))] as const));
-  const results = backend.runtime.run(recording.compiled, inputs, into);
+  const {compiled, returned: types} = recording;
+  const first = types.length;
+  const memory = compiled.keepsState
+    ? []
+    : [
+        ...types.map((type, i) => newMemory(type, compiled.layouts[i]!)),
+        ...recording.updated.map(({name, memory}) => memory.next(backend.lazy(named[name]!))),
+      ];
+  const results = backend.runtime.run(compiled, inputs, new Map(memory.entries()));
   const value = (i: number, like: TypedShape) => {
     const made = new LazyValue(like.dtype, like.shape);
     made.take(results[i]!);
     return made;
   };
-  const returned = recording.returned.map((like, i) => {
+  const returned = types.map((like, i) => {
     const info = backend.handle(value(i, like));
     return engine().makeTensorFromDataId(info.dataId, info.shape, info.dtype, backend) as Tensor;
   });

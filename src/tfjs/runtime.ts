@@ -3,7 +3,7 @@ import {dump} from '../core/debug.js';
 import {type Tensor, tensor} from '../core/tensor.js';
 import {modelBytes} from '../onnx/encode.js';
 import {readProfiles} from '../onnx/profile.js';
-import type {SyncRuntime, SyncSession} from '../onnx/sync-session.js';
+import {type SyncRuntime, type SyncSession, withoutCopies} from '../onnx/sync-session.js';
 import {printModel} from '../onnx/text.js';
 import {planText} from './describe.js';
 import {inKernelTerms} from './engine-error.js';
@@ -74,7 +74,8 @@ export class Runtime {
 
   /**
    * Runs a compiled plan on numbers, in the order of its leaves; gives what was wanted, in order. `into` has memory for some of the
-   * results, in their physical order: what onnxruntime allocates itself is only free again after a garbage collection.
+   * results, in their physical order: what onnxruntime allocates itself is only free again after a garbage collection. Where it has
+   * memory for all of them, nothing is copied.
    */
   run(
     compiled: Compiled,
@@ -83,9 +84,14 @@ export class Runtime {
   ): {tensor: Tensor; layout: Permutation | undefined}[] {
     const inputs = new Map(leaves.map((leaf, i) => [compiled.inputNames[i]!, asTensor(leaf)]));
     const given = new Map([...into].map(([i, memory]) => [compiled.outputNames[i]!, memory]));
-    const results = inKernelTerms(compiled.origins, () => compiled.session.run(inputs, compiled.outputNames, given));
+    const {session, outputNames} = compiled;
+    const results = inKernelTerms(compiled.origins, () => {
+      if (compiled.keepsState || given.size < outputNames.length) return session.run(inputs, outputNames, given);
+      session.runInto(inputs, given);
+      return given;
+    });
     this.statistics.runs++;
-    const outputs = compiled.outputNames.map((name, i) => {
+    const outputs = outputNames.map((name, i) => {
       const layout = compiled.layouts[i]!;
       return {tensor: results.get(name)!, layout: isIdentity(layout) ? undefined : layout};
     });
@@ -125,6 +131,7 @@ export class Runtime {
     const profile = prefix && {enableProfiling: true, profileFilePrefix: prefix};
     const keepsState = this.switches.keepsState === true && state.length > 0;
     const kept = Object.fromEntries(state.map((i) => [rest.outputNames[i]!, 'gpu-buffer']));
+    if (!keepsState) withoutCopies(model.graph);
     const options = {...this.optionsFor(plan), ...profile, ...(keepsState && {preferredOutputLocation: kept})};
     const session = inKernelTerms(rest.origins, () => this.native.open(modelBytes(model), options));
     if (prefix) this.profiled.push({prefix, origins: rest.origins, session});
