@@ -2,7 +2,7 @@
  * From recorded calls to an ONNX graph. Each value carries the permutation in which it exists: TensorFlow.js speaks NHWC,
  * onnxruntime's convolutions NCHW, and a transpose is made only where two neighbours disagree.
  */
-import {float32, type Tensor, tensor} from '../core/tensor.js';
+import {float32, int64, type Tensor, tensor} from '../core/tensor.js';
 import {type AttributeValues, type Dims, Graph, type Value} from '../onnx/graph.js';
 import {ints} from '../onnx/tensor-ops.js';
 import {identity, isIdentity, type LazyDType, type LazyValue, type Permutation} from './value.js';
@@ -149,6 +149,10 @@ export class Lowering {
   }
   ints(values: readonly number[]): Value {
     return ints(this.graph, values);
+  }
+  /** Many: `ints` has them in its name, so that equal ones are one. */
+  indices(values: readonly number[]): Value {
+    return this.graph.initializer(this.nameOf('indices'), int64([values.length], values));
   }
   /** A scalar that is part of the structure (a bound, a zero); numbers that may change are inputs. */
   scalar(value: number, dtype: LazyDType = 'float32'): Value {

@@ -6,14 +6,20 @@
  */
 import type {AttributeValues, Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
+import {isIdentity} from '../value.js';
 import {each, pads, type Windows} from './window.js';
 
 const DOMAIN = 'com.microsoft.nchwc';
 export const blockSizes = [16, 8] as const;
 
-/** Fewer channels than the processor's block make onnxruntime divide by zero, which ends the process. */
+/** Fewer channels than the processor's block in what is reordered make onnxruntime divide by zero, which ends the process. */
 export const canBlock = (channels: readonly number[], block: number): boolean =>
   channels.every((n) => n % block === 0 && n >= blockSizes[0]);
+
+/** Images of fewer channels than a block are taken as they are; gradients of so few are not. */
+const hasBlocks = (channels: number): boolean => channels >= blockSizes[0];
+export const canBlockForward = (inputs: number, outputs: number, block: number): boolean =>
+  canBlock(hasBlocks(inputs) ? [inputs, outputs] : [outputs], block);
 
 /** x [N, C, H, W] in blocks of channels. It is said to keep its shape: the operators know better. */
 export const inBlocksOf = (g: Lowering, x: Value): Value => g.internal(DOMAIN, 'ReorderInput', [x], {}, x.dims);
@@ -26,7 +32,8 @@ export function internalConvolution(
   attributes: AttributeValues,
   shape: readonly number[],
 ): Value {
-  const y = g.internal(DOMAIN, 'Conv', [inBlocksOf(g, x), filters], {group: 1, ...attributes}, shape);
+  const image = hasBlocks(x.dims[1] as number) ? inBlocksOf(g, x) : x;
+  const y = g.internal(DOMAIN, 'Conv', [image, filters], {group: 1, ...attributes}, shape);
   return g.internal(DOMAIN, 'ReorderOutput', [y], {channels: shape[1]!}, shape);
 }
 
@@ -38,33 +45,56 @@ export const BACKWARD = OUTPUT;
 
 /**
  * Filters as [to/B, from/B, H, W, B of from, B of to], said to be [to, from, H, W]: the operators know better. The convolution sums over `from`:
- * the inputs forwards, the outputs for the gradient of x, where the filter is also turned by half a circle. onnxruntime's Transpose is slow
- * where single numbers or short rows move; its reordering of images is not, so that does all but the order of whole blocks.
+ * the inputs forwards, the outputs for the gradient of x, where the filter is also turned by half a circle. onnxruntime's Transpose runs on
+ * one thread, and is slow where single numbers or short rows move; its reordering of images is not, and a Gather moves whole blocks.
  */
 function blockFilters(g: Lowering, {value, perm}: Laid, from: number, block: number): Value {
   const to = from === INPUT ? OUTPUT : INPUT;
-  const last = perm[3] === INPUT ? INPUT : OUTPUT;
-  const other = last === INPUT ? OUTPUT : INPUT;
-  const [height, width, rows, columns] = [HEIGHT, WIDTH, other, last].map((d) => value.dims[perm.indexOf(d)] as number);
-  const taps = height! * width!;
-  const [fromBlocks, toBlocks] = (to === last ? [rows!, columns!] : [columns!, rows!]).map((n) => n / block);
-  const ordered = g.reshape(g.ordered({value, perm}, [HEIGHT, WIDTH, other, last]), [taps, rows!, columns!]);
-  const turned = from === BACKWARD && taps > 1 ? reversed(g, ordered, taps) : ordered;
-  const interleaved = g.reshape(interleave(g, turned, to === last), [taps, toBlocks!, fromBlocks!, block * block]);
-  const blocked = g.op('Transpose', [interleaved], {perm: [1, 2, 0, 3]});
-  return g.reshape(blocked, [toBlocks! * block, fromBlocks! * block, height!, width!]);
+  const [height, width, sources, results] = [HEIGHT, WIDTH, from, to].map((d) => value.dims[perm.indexOf(d)]) as Size;
+  const taps = height * width;
+  if (!hasBlocks(sources)) {
+    const rows = g.reshape(g.ordered({value, perm}, [to, from, HEIGHT, WIDTH]), [1, results, sources * taps, 1]);
+    return g.reshape(inBlocksOf(g, rows), [results, sources, height, width]);
+  }
+  const fromBlocks = sources / block;
+  const {value: blocks, tapsFirst} = interleaved(g, {value, perm}, to, taps);
+  const order: number[] = [];
+  for (let t = 0; t < results / block; t++) {
+    for (let f = 0; f < fromBlocks; f++) {
+      for (let i = 0; i < taps; i++) {
+        const tap = from === BACKWARD ? taps - 1 - i : i;
+        order.push((tapsFirst ? tap * (results / block) + t : t * taps + tap) * fromBlocks + f);
+      }
+    }
+  }
+  const rows = g.reshape(blocks, [order.length, block * block]);
+  return g.reshape(inOrder(g, rows, order), [results, sources, height, width]);
 }
+type Size = [number, number, number, number];
 
-/** [T, R, C] with a block of C innermost, or else a block of R: [T, C/B, R, B] or [T, R/B, C, B]. */
-function interleave(g: Lowering, x: Value, lastDimension: boolean): Value {
-  const [taps, rows, columns] = x.dims as [number, number, number];
-  const image = g.reshape(x, [taps, rows, 1, columns]);
-  if (lastDimension) return g.internal(DOMAIN, 'ReorderInput', [image], {channels_last: 1}, [taps, columns, rows, 1]);
-  return g.internal(DOMAIN, 'ReorderInput', [image], {}, [taps, rows, 1, columns]);
+/** Rows of x in another order, by both threads. */
+const inOrder = (g: Lowering, x: Value, order: readonly number[]): Value =>
+  isIdentity(order) ? x : g.op('Gather', [x, g.indices(order)], {axis: 0});
+
+/** A filter with a block of the channels `to` innermost: [taps, to/B, from, B] or, where `to` came first, [to/B, taps, from, B]. */
+function interleaved(g: Lowering, {value, perm}: Laid, to: number, taps: number): {value: Value; tapsFirst: boolean} {
+  const rowsOfTaps = perm[1] === HEIGHT && perm[2] === WIDTH;
+  const size = (d: number) => value.dims[perm.indexOf(d)] as number;
+  if (rowsOfTaps && perm[0] === to) {
+    const image = g.reshape(value, [1, size(to), taps, value.dims[3] as number]);
+    return {value: inBlocksOf(g, image), tapsFirst: false};
+  }
+  const inner = perm[3] === INPUT ? INPUT : OUTPUT;
+  const outer = inner === OUTPUT ? INPUT : OUTPUT;
+  const [rows, columns] = [size(outer), size(inner)];
+  const byTaps = Array.from({length: taps * rows}, (_, i) => (i % rows) * taps + Math.floor(i / rows));
+  const ordered = rowsOfTaps
+    ? inOrder(g, g.reshape(value, [rows * taps, columns]), byTaps)
+    : g.ordered({value, perm}, [HEIGHT, WIDTH, outer, inner]);
+  const image = g.reshape(ordered, [taps, rows, 1, columns]);
+  if (to !== inner) return {value: inBlocksOf(g, image), tapsFirst: true};
+  return {value: g.internal(DOMAIN, 'ReorderInput', [image], {channels_last: 1}, [taps, columns, rows, 1]), tapsFirst: true};
 }
-
-const reversed = (g: Lowering, x: Value, count: number): Value =>
-  g.op('Gather', [x, g.ints(Array.from({length: count}, (_, i) => count - 1 - i))], {axis: 0});
 
 export interface BlockedOptions {
   block: number;

@@ -5,7 +5,7 @@ import type {Laid, Lowering} from '../lowering.js';
 import type {Strategies, Strategy} from '../strategies.js';
 import {type LazyValue, sameShape} from '../value.js';
 import {activate, alongChannels, fusedInputs, refusesActivation} from './activation.js';
-import {blockSizes, canBlock, convolveBlocked, FORWARD} from './blocked-conv.js';
+import {blockSizes, canBlockForward, convolveBlocked, FORWARD} from './blocked-conv.js';
 import {convolveFilterGradient, convolveInputGradient, OIHW_OF_HWIO} from './conv-gradients.js';
 import {depthwiseFilterGradient, depthwiseFilters, depthwiseForward, depthwiseInputGradient} from './depthwise.js';
 import {convWindows, each, pads, refusesWindows, type Windows} from './window.js';
@@ -54,7 +54,7 @@ function denseForward(windows: Windows, [, , inputs, outputs]: readonly number[]
     }),
   };
   for (const block of blockSizes) {
-    if (!canBlock([outputs!, inputs!], block)) continue;
+    if (!canBlockForward(inputs!, outputs!, block)) continue;
     strategies[`blocked${block}`] = (g, [x, filter]) => ({
       value: convolveBlocked(g, g.in(x!, windows.perm), g.any(filter!), {block, windows, from: FORWARD}),
       perm: windows.perm,
