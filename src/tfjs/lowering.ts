@@ -5,7 +5,7 @@
 import {float32, int64, type Tensor, tensor} from '../core/tensor.js';
 import {type AttributeValues, type Dims, Graph, type Value} from '../onnx/graph.js';
 import {ints} from '../onnx/tensor-ops.js';
-import {identity, isIdentity, type LazyDType, type LazyValue, type Permutation} from './value.js';
+import {identity, isIdentity, type LazyCall, type LazyDType, type LazyValue, type Permutation} from './value.js';
 
 /** An ONNX value with the order of its dimensions. */
 export interface Laid {
@@ -30,7 +30,19 @@ export class Lowering {
   /** Values that repeat along some dimensions, physically 1 there: they are filled up only where an operator cannot broadcast. */
   private readonly thin = new Map<LazyValue, Laid>();
 
+  private readonly uses = new Map<LazyValue, number>();
+
   constructor(private readonly chooser?: StrategyChooser) {}
+
+  /** Before they are lowered: who uses what. */
+  announce(calls: readonly LazyCall[]): void {
+    for (const v of calls.flatMap(({inputs}) => inputs)) this.uses.set(v, (this.uses.get(v) ?? 0) + 1);
+  }
+
+  /** Whether v can be left out where its one user computes it on its own. */
+  isUsedOnce(v: LazyValue): boolean {
+    return this.uses.get(v) === 1;
+  }
 
   /** One of several ways to compute a value: the fastest where a chooser measures, else the first. */
   fastest(

@@ -90,6 +90,7 @@ export const loweredModel = (graph: Graph, body: Graph = graph): Model => ({
 /** Lowers calls into a graph; gives the names of the nodes, with the call that each was made for. */
 export function lowerCalls(g: Lowering, calls: readonly LazyCall[]): Map<string, string> {
   const origins = new Map<string, string>();
+  g.announce(calls);
   for (const call of calls) {
     const before = g.graph.nodes.length;
     call.entry.lower(g, call.inputs, call.attrs, call.outputs);

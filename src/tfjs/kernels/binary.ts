@@ -3,7 +3,7 @@ import type {Value} from '../../onnx/graph.js';
 import {broadcastDims} from '../../onnx/ops.js';
 import type {KernelEntry} from '../kernel-entry.js';
 import type {Lowering} from '../lowering.js';
-import {isIdentity, type LazyDType, type LazyValue, type Permutation, sizeOf, type TypedShape} from '../value.js';
+import {isIdentity, type LazyDType, type LazyValue, type Permutation, sameShape, sizeOf, type TypedShape} from '../value.js';
 import {convert} from './convert.js';
 
 /** Both operands in one order. */
@@ -76,6 +76,27 @@ const mod: Formula = (g, a, b) => {
   return g.op('Where', [signsDiffer, g.op('Add', [remainder, b]), remainder]);
 };
 
+/** Whether v has one number for each index of dimension 1 of a tensor of that shape, and none for the others. */
+function isAlongChannels(v: Value, shape: readonly number[]): boolean {
+  const dims = [...new Array<number>(Math.max(0, shape.length - v.dims.length)).fill(1), ...(v.dims as number[])];
+  return shape[1]! > 1 && dims.length === shape.length && dims.every((d, i) => d === (i === 1 ? shape[1] : 1));
+}
+
+/** x·v + w with a number for each channel of [N, C, ..] is a batch norm of mean 0 and variance 1: one pass instead of two. */
+function affine(g: Lowering, product: Value, w: Value): Value | undefined {
+  const {producer, dims, dtype} = product;
+  const shape = dims as number[];
+  if (producer?.opType !== 'Mul' || dtype !== 'float32' || shape.length < 3 || !isAlongChannels(w, shape)) return undefined;
+  const factors = producer.inputs as Value[];
+  const v = factors.find((factor) => isAlongChannels(factor, shape));
+  const x = factors.find((factor) => factor !== v && sameShape(factor.dims as number[], shape));
+  if (!v || !x) return undefined;
+  const size = [shape[1]!];
+  const filled = (number: number) => g.op('Expand', [g.scalar(number), g.ints(size)]);
+  return g.op('BatchNormalization', [x, g.reshape(v, size), g.reshape(w, size), filled(0), filled(1)], {epsilon: 0});
+}
+const sum: Formula = (g, a, b) => affine(g, a, b) ?? affine(g, b, a) ?? g.op('Add', [a, b]);
+
 const prelu: Formula = (g, x, alpha) => g.op('PRelu', [x, alpha]);
 
 /** dy where y ≥ 0, else dy·(y + 1): y = eˣ − 1 there. */
@@ -98,7 +119,7 @@ const addN: KernelEntry = {
 };
 
 export const binaryKernels: Readonly<Record<string, KernelEntry>> = {
-  Add: arithmetic('Add'),
+  Add: arithmetic(sum),
   AddN: addN,
   BitwiseAnd: binary('BitwiseAnd', {computed: () => 'int32', result: 'int32'}),
   EluGrad: {...binary(eluGrad), inputs: ['dy', 'y'], infer: ([, y]) => [{dtype: 'float32', shape: y!.shape}]},

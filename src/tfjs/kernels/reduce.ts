@@ -3,8 +3,9 @@ import {util} from '@tensorflow/tfjs-core';
 import type {Value} from '../../onnx/graph.js';
 import type {Attributes, KernelEntry} from '../kernel-entry.js';
 import type {Lowering} from '../lowering.js';
-import type {LazyDType, Permutation, TypedShape} from '../value.js';
+import {type LazyDType, type LazyValue, type Permutation, sizeOf, type TypedShape} from '../value.js';
 import {convert} from './convert.js';
+import {sumOfProducts} from './inner-product.js';
 
 /** `reductionIndices` is what Max alone calls its axes. */
 const axesOf = ({axis, reductionIndices = axis}: Attributes, shape: readonly number[]): number[] =>
@@ -35,6 +36,28 @@ const fold =
   (opType: string): Fold =>
   (g, x, axes, keep) =>
     g.op(opType, [x, axes], keep);
+
+/** Σ or mean of products of which only one dimension stays. */
+function foldProducts(g: Lowering, x: LazyValue, gone: readonly number[], scale: (count: number) => number): Value | undefined {
+  if (x.dtype !== 'float32' || gone.length !== x.shape.length - 1) return undefined;
+  const kept = x.shape.findIndex((_, d) => !gone.includes(d));
+  const sum = sumOfProducts(g, x, kept);
+  const factor = scale(sizeOf(x.shape) / x.shape[kept]!);
+  return sum && factor !== 1 ? g.op('Mul', [sum, g.scalar(factor)]) : sum;
+}
+
+/** `scale`: of a sum over so many numbers, for reductions that are one. */
+const summing = (opType: string, options: ReductionOptions, scale: (count: number) => number): KernelEntry => {
+  const entry = reduction(fold(opType), options);
+  return {
+    ...entry,
+    lower(g, [x], attrs, [out]) {
+      const products = foldProducts(g, x!, axesOf(attrs, x!.shape), scale);
+      if (!products) return entry.lower(g, [x!], attrs, [out!]);
+      g.define(out!, g.reshape(products, out!.shape));
+    },
+  };
+};
 
 const reduction = (reduce: Fold, {computed, result}: ReductionOptions): KernelEntry => ({
   inputs: ['x'],
@@ -102,8 +125,8 @@ export const reductionKernels: Readonly<Record<string, KernelEntry>> = {
   ArgMin: argument('ArgMin', Number.POSITIVE_INFINITY),
   Cumsum: cumsum,
   Max: reduction(orNaN('ReduceMax'), {computed: itself, result: itself}),
-  Mean: reduction(fold('ReduceMean'), {computed: float, result: float}),
+  Mean: summing('ReduceMean', {computed: float, result: float}, (count) => 1 / count),
   Min: reduction(orNaN('ReduceMin'), {computed: itself, result: itself}),
   Prod: reduction(fold('ReduceProd'), {computed: numbers, result: numbers}),
-  Sum: reduction(fold('ReduceSum'), {computed: numbers, result: numbers}),
+  Sum: summing('ReduceSum', {computed: numbers, result: numbers}, () => 1),
 };
