@@ -1,17 +1,24 @@
 /**
- * Gradients of pools, one dimension after the other. Along a dimension of windows of size k and stride s, the numbers at offset
- * o of every window are a run of rows of x cut into s phases: phase o mod s, from row ⌊o / s⌋. Runs are cheap to cut and to put
+ * Gradients of pools, one dimension after the other. Along a dimension of windows of stride s, x is cut into s phases: rows 0, s, 2s, … and
+ * so on. The numbers at one offset of every window are a run of one phase, moved by whole rows. Runs are cheap to cut and to put
  * back, and nothing is indexed: onnxruntime's MaxPool with Indices takes 15 to 30 times as long as without.
  */
 import type {Value} from '../../onnx/graph.js';
 import type {Lowering} from '../lowering.js';
-import type {Span, Windows} from './window.js';
+import {after, type Span, type Windows} from './window.js';
 
 const dims = (v: Value) => v.dims as number[];
 const replaced = (shape: readonly number[], axis: number, ...by: number[]) => shape.toSpliced(axis, 1, ...by);
 
-/** Rows of each phase that all windows together touch. */
-const rowsOf = ({out, kernel, stride}: Span) => out + Math.ceil(kernel / stride) - 1;
+/** Rows of each phase. */
+const rowsOf = ({size, stride}: Span) => Math.ceil(size / stride);
+
+/** Of the numbers at an offset of the windows: their phase, and the row of it that belongs to the first window. */
+function placeOf(offset: number, {before, stride}: Span): {phase: number; first: number} {
+  const row = offset - before; // of x, in the first window; the padding is not there
+  const first = Math.floor(row / stride);
+  return {phase: row - first * stride, first};
+}
 
 /** Adds `before` and `behind` numbers along one dimension; negative takes away. */
 function pad(g: Lowering, x: Value, axis: number, before: number, behind: number, by: number): Value {
@@ -21,12 +28,12 @@ function pad(g: Lowering, x: Value, axis: number, before: number, behind: number
   return g.op('Pad', [x, g.ints(Array.from({length: 2 * rank}, (_, i) => at(i))), g.scalar(by)]);
 }
 
-/** x padded and cut into phases, each [.., rows, ..]. */
+/** x cut into phases, each [.., rows, ..]. */
 function phases(g: Lowering, x: Value, axis: number, span: Span, by: number): Value[] {
-  const {stride, before, size} = span;
+  const {stride, size} = span;
+  if (stride === 1) return [x];
   const rows = rowsOf(span);
-  const padded = pad(g, x, axis, before, rows * stride - size - before, by);
-  if (stride === 1) return [padded];
+  const padded = pad(g, x, axis, 0, rows * stride - size, by);
   const cut = g.reshape(padded, replaced(dims(padded), axis, rows, stride));
   const ones = g.ints(new Array(stride).fill(1));
   const parts = g.several('Split', [cut, ones], {axis: axis + 1}, stride);
@@ -37,31 +44,29 @@ function phases(g: Lowering, x: Value, axis: number, span: Span, by: number): Va
 function windowed(g: Lowering, x: Value, axis: number, span: Span, by: number): Value[] {
   const parts = phases(g, x, axis, span, by);
   return Array.from({length: span.kernel}, (_, offset) => {
-    const part = parts[offset % span.stride]!;
-    const first = Math.floor(offset / span.stride);
-    if (first === 0 && rowsOf(span) === span.out) return part;
-    return g.op('Slice', [part, g.ints([first]), g.ints([first + span.out]), g.ints([axis])]);
+    const {phase, first} = placeOf(offset, span);
+    return pad(g, parts[phase]!, axis, -first, first + span.out - rowsOf(span), by);
   });
 }
 
 /** The transpose of `windowed`: what belongs to each offset of every window, added up where windows overlap. */
 function scattered(g: Lowering, offsets: readonly Value[], axis: number, span: Span): Value {
-  const {stride, out, before, size} = span;
+  const {stride, out, size} = span;
   const rows = rowsOf(span);
-  const phase = (p: number): Value | undefined => {
+  const ofPhase = (p: number): Value | undefined => {
     const terms = offsets.flatMap((v, offset) => {
-      const first = Math.floor(offset / stride);
-      return offset % stride === p ? [pad(g, v, axis, first, rows - out - first, 0)] : [];
+      const {phase, first} = placeOf(offset, span);
+      return phase === p ? [pad(g, v, axis, first, rows - out - first, 0)] : [];
     });
     return terms.length > 1 ? terms.reduce((a, b) => g.op('Add', [a, b])) : terms[0];
   };
-  const parts = Array.from({length: stride}, (_, p) => phase(p));
+  const parts = Array.from({length: stride}, (_, p) => ofPhase(p));
   const shape = replaced(dims(offsets[0]!), axis, rows);
   const nothing = parts.includes(undefined) ? g.op('Expand', [g.scalar(0), g.ints(shape)]) : undefined; // kernel < stride
+  if (stride === 1) return parts[0]!;
   const columns = parts.map((part) => g.reshape(part ?? nothing!, replaced(shape, axis, rows, 1)));
-  const joined =
-    stride === 1 ? parts[0]! : g.reshape(g.op('Concat', columns, {axis: axis + 1}), replaced(shape, axis, rows * stride));
-  return pad(g, joined, axis, -before, size + before - rows * stride, 0);
+  const joined = g.reshape(g.op('Concat', columns, {axis: axis + 1}), replaced(shape, axis, rows * stride));
+  return pad(g, joined, axis, 0, size - rows * stride, 0);
 }
 
 /**
@@ -79,9 +84,16 @@ function toFirstMaximum(g: Lowering, dy: Value, numbers: readonly Value[], maxim
   });
 }
 
-function maximaAlong(g: Lowering, x: Value, axis: number, span: Span) {
+/** Along the third or fourth dimension. */
+function maximaAlong(g: Lowering, x: Value, axis: 2 | 3, span: Span) {
   const numbers = windowed(g, x, axis, span, Number.NEGATIVE_INFINITY);
-  return {numbers, maximum: numbers.length > 1 ? g.op('Max', numbers) : numbers[0]!};
+  const along = (here: number, elsewhere: number) => (axis === 2 ? [here, elsewhere] : [elsewhere, here]);
+  const maximum = g.op('MaxPool', [x], {
+    kernel_shape: along(span.kernel, 1),
+    strides: along(span.stride, 1),
+    pads: [...along(span.before, 0), ...along(after(span), 0)],
+  });
+  return {numbers, maximum};
 }
 
 /**
