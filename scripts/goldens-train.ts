@@ -138,9 +138,11 @@ async function compareCase(folder: string, seed?: string): Promise<Record<string
   /** What a weight of zero gradient may have moved: noise of that size times the rates, or up to the whole rate under AdamW. */
   const rates = trajectory.steps.reduce((sum: number, {lr}: {lr: number}) => sum + lr, 0);
   const noise = trajectory.config ? TENSOR * trajectory.steps[0].grad_norm * rates : rates;
+  /** Under AdamW the part of a bias that has no gradient walks at random, and the means of the batch norm behind it follow. */
+  const walks = (key: string) => !trajectory.config && /attn\.qkv\.bias$|\.(tiny_)?running_mean$/.test(key);
   const incomparable = (key: string) => {
     const [difference, size] = distances[key] ?? [0, 1];
-    if (isZero(key)) return Math.max(noise, INCOMPARABLE * difference);
+    if (isZero(key) || walks(key)) return Math.max(noise, INCOMPARABLE * difference);
     return difference > TENSOR * size ? INCOMPARABLE * difference : undefined;
   };
   const final = stored('final.safetensors');
