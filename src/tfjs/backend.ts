@@ -6,13 +6,14 @@
  * and the table of lowerings only makes it fast.
  */
 import {MathBackendCPU} from '@tensorflow/tfjs-backend-cpu';
-import type {BackendValues, DataId, DataType, TensorInfo} from '@tensorflow/tfjs-core';
+import type {BackendValues, DataId, DataType, Tensor, TensorInfo} from '@tensorflow/tfjs-core';
 import {trace} from '../core/debug.js';
 import {GpdError} from '../core/error.js';
 import {callText, typeText} from './describe.js';
 import type {KernelEntry} from './kernel-entry.js';
 import {record} from './record.js';
 import type {Runtime} from './runtime.js';
+import {MemoryPool} from './step-memory.js';
 import {type LazyData, type LazyDType, LazyValue, toPlain} from './value.js';
 
 /** Names with an underscore find no kernels: TensorFlow.js splits registry keys at the first one. */
@@ -42,6 +43,8 @@ export class OnnxruntimeBackend extends MathBackendCPU {
   private pendingCalls = 0;
   private readonly fallbacks = new Set<string>();
   observer: HandleObserver | undefined;
+  /** Of captured steps. */
+  readonly pool = new MemoryPool();
   /** While a step is recorded: its arguments and variables, whose numbers are those of this one call. */
   private captured: ReadonlySet<LazyValue> | undefined;
   /** The call that TensorFlow.js's cpu code is computing, for messages. */
@@ -104,6 +107,16 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     if (gone && lazy && --lazy.handles === 0) this.live.delete(lazy);
     if (gone) this.observer?.disposed(dataId);
     return gone;
+  }
+
+  /** Disposes of tensors whose numbers nobody needs any more: later captured steps write there. */
+  recycle(tensors: readonly Tensor[]): void {
+    this.barrier(); // what is pending may read them
+    for (const tensor of tensors) {
+      const {lazy} = this.entryOf(tensor.dataId);
+      tensor.dispose();
+      if (lazy?.data && !lazy.resident && lazy.handles === 0) this.pool.give(lazy.dtype, lazy.data);
+    }
   }
 
   /** Runs a kernel in TensorFlow.js's cpu code, and says so once. */

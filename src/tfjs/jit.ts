@@ -10,7 +10,6 @@ import {engine, type Tensor, tidy, type Variable} from '@tensorflow/tfjs-core';
 import {debugging} from '../core/debug.js';
 import {BACKEND_NAME, type OnnxruntimeBackend} from './backend.js';
 import {typeText} from './describe.js';
-import {DoubleBuffer, newMemory} from './double-buffer.js';
 import {
   changedVariable,
   disposedArgument,
@@ -24,6 +23,7 @@ import {traceStepLeaks} from './leak-check.js';
 import {makePlan, type Plan} from './plan.js';
 import {record} from './record.js';
 import type {Compiled} from './runtime.js';
+import {VariableMemory} from './step-memory.js';
 import {type LazyDType, LazyValue, type TypedShape} from './value.js';
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a step that returns nothing is a function of type void
@@ -49,7 +49,7 @@ interface Recording {
   /** Layouts of the inputs when it was compiled. */
   layouts: readonly string[];
   /** Variables that get the last outputs, after those that are returned. */
-  updated: readonly {name: string; memory: DoubleBuffer}[];
+  updated: readonly {name: string; memory: VariableMemory}[];
   returned: readonly TypedShape[];
   single: boolean;
   nothing: boolean;
@@ -134,7 +134,7 @@ function recordCall<A extends Tensor[], R extends JitResult>(backend: Onnxruntim
     layouts: plan.leaves.map(layoutOf),
     updated: updated.map(([name], i) => {
       const at = tensors.length + i;
-      return {name, memory: new DoubleBuffer(wanted[at]!, compiled.layouts[at]!)};
+      return {name, memory: new VariableMemory(backend.pool, wanted[at]!, compiled.layouts[at]!)};
     }),
     returned: tensors.map(({dtype, shape}) => ({dtype: dtype as LazyDType, shape: [...shape]})),
     single: !Array.isArray(result),
@@ -219,8 +219,8 @@ function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: reado
   const memory = compiled.keepsState
     ? []
     : [
-        ...types.map((type, i) => newMemory(type, compiled.layouts[i]!)),
-        ...recording.updated.map(({name, memory}) => memory.next(backend.lazy(named[name]!))),
+        ...types.map((type, i) => backend.pool.take(type, compiled.layouts[i]!)),
+        ...recording.updated.map(({memory}) => memory.next()),
       ];
   const results = backend.runtime.run(compiled, inputs, new Map(memory.entries()));
   const value = (i: number, like: TypedShape) => {
@@ -234,9 +234,10 @@ function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: reado
   });
   for (const [i, {name, memory}] of recording.updated.entries()) {
     const variable = named[name]!;
+    const read = backend.lazy(variable);
     const updated = value(first + i, variable as unknown as TypedShape);
     setVariable(backend, variable, updated);
-    memory.wrote(updated);
+    memory.wrote(updated, compiled.keepsState ? undefined : read);
   }
   if (recording.nothing) return undefined;
   return recording.single ? returned[0]! : returned;

@@ -24,6 +24,12 @@ export const canBlockForward = (inputs: number, outputs: number, block: number):
 /** x [N, C, H, W] in blocks of channels. It is said to keep its shape: the operators know better. */
 export const inBlocksOf = (g: Lowering, x: Value): Value => g.internal(DOMAIN, 'ReorderInput', [x], {}, x.dims);
 
+/** x [N, C, H, W] as [N, H, W, C], through blocks: onnxruntime's Transpose runs on one thread, and the blocks are there already for the convolution of x. */
+export function channelsLast(g: Lowering, x: Value): Value {
+  const [n, c, h, w] = x.dims as [number, number, number, number];
+  return g.internal(DOMAIN, 'ReorderOutput', [inBlocksOf(g, x)], {channels: c, channels_last: 1}, [n, h, w, c]);
+}
+
 /** x [N, I, H, W] convolved with filters that are in blocks already; `shape` of the result [N, O, H′, W′]. */
 export function internalConvolution(
   g: Lowering,

@@ -6,6 +6,7 @@ import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
 import type {Strategies} from '../strategies.js';
 import {identity} from '../value.js';
+import {blockSizes, canBlock, channelsLast} from './blocked-conv.js';
 import {canCorrelate, correlate} from './correlation.js';
 import {after, type Span, type Windows} from './window.js';
 
@@ -64,5 +65,11 @@ export function filterGradientStrategies(windows: Windows, filter: readonly numb
     },
   };
   if (!canCorrelate(windows)) return strategies;
-  return {correlate: (g, [x, dy]) => correlate(g, x!, dy!, windows, filter), ...strategies};
+  const correlations: Strategies = {
+    correlate: (g, [x, dy]) => correlate(g, x!, dy!, windows, filter),
+    ...(canBlock([channels], blockSizes[0]) && {
+      correlateBlocks: (g, [x, dy]) => correlate(g, x!, dy!, windows, filter, (v) => channelsLast(g, g.in(v, windows.perm))),
+    }),
+  };
+  return {...correlations, ...strategies};
 }
