@@ -23,33 +23,54 @@ export const leadingBlock = (t: tf.Tensor, shape: readonly number[]): tf.Tensor 
         [...shape],
       );
 
-/** Dense branches without the sequential one, at the teacher's width: [O, I, 9]. */
-function commonBranches(
-  part: (leaf: string) => tf.Tensor,
-  scales: readonly tf.Tensor[],
-  out: number,
-  input: number,
-): tf.Tensor {
-  const scaled = (k: number, leaf: string) => tf.mul(tf.reshape(part(leaf), [out, input, -1]), scales[k]!);
-  const pointwise = tf.transpose(tf.reshape(part('weight_orepa_gconv_pw'), [out, input, SEPARABLE_EXPANSION]), [1, 0, 2]); // [I, O, 8]
-  const depthwise = tf.reshape(part('weight_orepa_gconv_dw'), [input, SEPARABLE_EXPANSION, AREA]);
-  const separable = tf.transpose(tf.matMul(pointwise, depthwise), [1, 0, 2]); // [O, I, 9]
-  return tf.addN([
+/**
+ * [O, I, 3, 3] as [9, I, O], and [O, I, 1, 1] as [1, I, O]. In this order gradients of filters are computed; a backend that tracks layouts
+ * keeps the parameters in it, and nothing is moved. A branch's scale, a number for each output, is along rows.
+ */
+const byTap = (t: tf.Tensor): tf.Tensor3D => {
+  const [out, input, height, width] = t.shape as [number, number, number, number];
+  return tf.reshape(tf.transpose(t, [2, 3, 1, 0]), [height * width, input, out]);
+};
+const fromTaps = (taps: tf.Tensor): tf.Tensor => {
+  const [, input, out] = taps.shape as [number, number, number];
+  return tf.transpose(tf.reshape(taps, [3, 3, input, out]), [3, 2, 0, 1]);
+};
+
+/** Dense branches without the sequential one, at the teacher's width: [9, I, O]. Scales go to the smallest tensor of each. */
+function commonBranches(part: (leaf: string) => tf.Tensor, scales: readonly tf.Tensor[]): tf.Tensor {
+  const scaled = (k: number, leaf: string) => tf.mul(byTap(part(leaf)), scales[k]!);
+  const average = tf.reshape(part('weight_orepa_avg_avg'), [AREA, 1, 1]);
+  const prior = byTap(tf.reshape(part('weight_orepa_prior'), [-1, 1, 3, 3]));
+  const branches = [
     scaled(0, 'weight_orepa_origin'),
-    tf.mul(scaled(1, 'weight_orepa_avg_conv'), tf.reshape(part('weight_orepa_avg_avg'), [1, 1, AREA])),
-    tf.mul(scaled(2, 'weight_orepa_pfir_conv'), tf.reshape(part('weight_orepa_prior'), [out, 1, AREA])),
+    tf.mul(scaled(1, 'weight_orepa_avg_conv'), average),
+    tf.mul(scaled(2, 'weight_orepa_pfir_conv'), prior),
     scaled(4, 'weight_orepa_1x1'),
-    tf.mul(separable, scales[5]!),
-  ]);
+    separableBranch(scaled(5, 'weight_orepa_gconv_pw'), part('weight_orepa_gconv_dw')),
+  ];
+  return branches.reduce((sum, branch) => tf.add(sum, branch));
 }
 
-/** Σₜ second[o, t, hw]·first[t, i], with first = idconv1 + id: [O, I, 9] from the leading [O, I] and [I, I]. */
-function sequentialBranch(part: (leaf: string) => tf.Tensor, out: number, input: number): tf.Tensor {
-  const square = (leaf: string) => tf.reshape(leadingBlock(part(leaf), [input, input, 1, 1]), [input, input]);
-  const first = tf.add(square('weight_orepa_1x1_kxk_idconv1'), square('id_tensor'));
-  const second = tf.reshape(leadingBlock(part('weight_orepa_1x1_kxk_conv2'), [out, input, 3, 3]), [out, input, AREA]);
-  const rows = tf.reshape(tf.transpose(second, [0, 2, 1]), [out * AREA, input]);
-  return tf.transpose(tf.reshape(tf.matMul(rows, first), [out, AREA, input]), [0, 2, 1]);
+/** Σₖ depthwise[i, k, hw]·pointwise[i, k, o], k of 8: [9, I, O] from [1, 8·I, O] and [8·I, 1, 3, 3]. */
+function separableBranch(pointwise: tf.Tensor, depthwise: tf.Tensor): tf.Tensor {
+  const [, rows, out] = pointwise.shape as [number, number, number];
+  const [input, k] = [rows / SEPARABLE_EXPANSION, SEPARABLE_EXPANSION];
+  const byInput = tf.matMul(tf.reshape(depthwise, [input, k, AREA]), tf.reshape(pointwise, [input, k, out]), true);
+  return tf.transpose(byInput, [1, 0, 2]);
+}
+
+/** Σₜ first[t, i]·second[hw, t, o]: [9, I, O] from [I, I] and [9, I, O]. TensorFlow.js has no gradient of a matrix that is broadcast. */
+function eachTapTimes(first: tf.Tensor, second: tf.Tensor): tf.Tensor {
+  const product = tf.customGrad((f, s, save) => {
+    const [first, second] = [f as tf.Tensor3D, s as tf.Tensor3D];
+    (save as tf.GradSaveFunc)([first, second]);
+    const gradFunc = (dy: tf.Tensor, [first, second]: tf.Tensor[]) => [
+      tf.sum(tf.matMul(second!, dy, false, true), 0, true),
+      tf.matMul(first!, dy),
+    ];
+    return {value: tf.matMul(first, second, true), gradFunc};
+  });
+  return product(tf.expandDims(first, 0), second);
 }
 
 interface DenseKernels {
@@ -59,14 +80,16 @@ interface DenseKernels {
 
 function denseKernels(m: ConvModule, ratio: number, part: (leaf: string) => tf.Tensor): DenseKernels {
   const [out, input] = [m.out * ratio, m.in * ratio];
-  const scales = tf.unstack(tf.reshape(part('vector'), [6, out, 1, 1]), 0); // each [O, 1, 1]
-  const common = commonBranches(part, scales, out, input);
-  const whole = tf.add(common, tf.mul(sequentialBranch(part, out, input), scales[3]!));
-  const teacher = tf.reshape(whole, [out, input, 3, 3]);
+  const scales = tf.unstack(tf.reshape(part('vector'), [6, out]), 0);
+  const common = commonBranches(part, scales);
+  const square = (leaf: string) => tf.reshape(part(leaf), [input, input]);
+  const first = tf.add(square('weight_orepa_1x1_kxk_idconv1'), square('id_tensor'));
+  const second = tf.mul(byTap(part('weight_orepa_1x1_kxk_conv2')), scales[3]!);
+  const teacher = fromTaps(tf.add(common, eachTapTimes(first, second)));
   if (ratio === 1) return {teacher, student: teacher};
-  const own = tf.mul(sequentialBranch(part, m.out, m.in), tf.mul(leadingBlock(scales[3]!, [m.out, 1, 1]), ratio));
-  const student = tf.mul(tf.add(leadingBlock(common, [m.out, m.in, AREA]), own), ratio);
-  return {teacher, student: tf.reshape(student, [m.out, m.in, 3, 3])};
+  const own = (taps: tf.Tensor) => leadingBlock(taps, [AREA, m.in, m.out]);
+  const sequential = eachTapTimes(tf.mul(leadingBlock(first, [m.in, m.in]), ratio), own(second));
+  return {teacher, student: fromTaps(tf.mul(tf.add(own(common), sequential), ratio))};
 }
 
 /** Parameters for both passes of one step: what they share is computed once, whichever asks first. */
