@@ -89,11 +89,11 @@ export function openCheckpoint(source: ByteSource, options: OpenOptions = {}): C
 
 function openTorch(source: ByteSource, file: TorchFile, budget: MemoryBudget, options: OpenOptions): Checkpoint {
   const {root} = file;
-  const {key: stateDictKey, dict} = chooseStateDict(source.name, root, options);
+  const available = availableStateDicts(root, budget);
+  const {key: stateDictKey, dict} = chooseStateDict(source.name, root, available, options);
   const tensors = [...dict].filter(([key, value]) => typeof key === 'string' && isTensor(value)).map(([key]) => key as string);
-  const available = availableStateDicts(root);
   const ignored = ignoredEntries(root, stateDictKey, dict);
-  budget.spend(costs.tensor * tensors.length + costs.reported * (available.length + ignored.length));
+  budget.spend(costs.tensor * tensors.length + costs.reported * ignored.length);
   const prefix = commonPrefix(tensors);
   const stateDict = new Map<string, TensorSource>();
   const storageOf = new Map<string, StorageRef>();

@@ -1,5 +1,6 @@
 /** Which state dicts an object tree holds, and which one is meant. */
 import {GpdError} from '../core/error.js';
+import {costs, type MemoryBudget} from '../core/memory-budget.js';
 import {dtypes} from '../core/tensor.js';
 import {isMap, isTensor, type PlainData, type PlainMap, type StorageRef} from './plain-data.js';
 
@@ -22,7 +23,7 @@ export interface StateDictChoice {
 const PLAIN_KEYS = ['state_dict', 'model'];
 const EMA_KEYS = ['state_dict_ema', 'model_ema'];
 
-export function availableStateDicts(root: PlainData): AvailableStateDict[] {
+export function availableStateDicts(root: PlainData, budget: MemoryBudget): AvailableStateDict[] {
   if (!isMap(root)) return [];
   const sizes = new Map<PlainMap, Size>(); // a dict is measured once, under however many names it is there
   const entries: [string | null, PlainData][] = [[null, root]];
@@ -31,7 +32,9 @@ export function availableStateDicts(root: PlainData): AvailableStateDict[] {
     if (!isMap(dict)) return [];
     const size = sizes.get(dict) ?? measure(dict);
     sizes.set(dict, size);
-    return size.tensors > 0 ? [{key, ...size}] : [];
+    if (size.tensors === 0) return [];
+    budget.spend(costs.reported);
+    return [{key, ...size}];
   });
 }
 
@@ -50,8 +53,12 @@ function measure(dict: PlainMap): Size {
 }
 
 /** The state dict that the options ask for. Never a silent replacement: without EMA weights, asking for them is an error. */
-export function chooseStateDict(name: string, root: PlainData, choice: StateDictChoice): {key: string | null; dict: PlainMap} {
-  const available = availableStateDicts(root);
+export function chooseStateDict(
+  name: string,
+  root: PlainData,
+  available: readonly AvailableStateDict[],
+  choice: StateDictChoice,
+): {key: string | null; dict: PlainMap} {
   const wanted: (string | null)[] = choice.key !== undefined ? [choice.key] : choice.ema ? EMA_KEYS : [...PLAIN_KEYS, null];
   const chosen = available.find((a) => a.key === wanted.find((key) => available.some((b) => b.key === key)));
   if (!chosen) throw notFound(name, wanted, available);
