@@ -1,0 +1,168 @@
+/** Every way to compute something, not only the one that is fastest here, against TensorFlow.js's cpu backend. */
+import * as tf from '@tensorflow/tfjs-core';
+import {compare} from '../../src/core/compare.js';
+import {random} from '../../src/core/random.js';
+import {tensor} from '../../src/core/tensor.js';
+import {modelBytes} from '../../src/onnx/encode.js';
+import {loadSyncRuntime} from '../../src/onnx/sync-session.js';
+import {kernels} from '../../src/tfjs/kernels/index.js';
+import {lowerPlan, makePlan} from '../../src/tfjs/plan.js';
+import {record} from '../../src/tfjs/record.js';
+import {type LazyData, LazyValue, type Permutation, toPlain} from '../../src/tfjs/value.js';
+import {expectClose} from '../close.js';
+import {rounding} from './both.js';
+
+/** Standard normal numbers around `mean`, physically in the order `layout`. */
+function leaf(shape: number[], layout: Permutation, seed: number, mean = 0): LazyValue {
+  const value = new LazyValue('float32', shape);
+  const stream = random(seed);
+  value.layout = layout;
+  value.data = Float32Array.from({length: shape.reduce((n, d) => n * d, 1)}, () => mean + stream.normal());
+  return value;
+}
+
+const call = (kernel: string, inputs: readonly LazyValue[], attrs: object = {}): LazyValue =>
+  record.call(kernel, kernels.get(kernel)!, inputs, attrs).outputs[0]!;
+
+const tensorOf = ({data, shape, layout}: LazyValue) => tf.tensor(toPlain(data!, shape, layout!), [...shape]);
+
+/** Names of the ways that there are for any part of it. */
+function waysOf(wanted: LazyValue): string[] {
+  const names = new Set<string>();
+  const choose = (_w: string, _i: unknown, _p: unknown, strategies: object) => {
+    for (const name of Object.keys(strategies)) names.add(name);
+    return Object.keys(strategies)[0]!;
+  };
+  lowerPlan(makePlan([wanted]), {choose});
+  return [...names];
+}
+
+/** The value computed one way, in TensorFlow.js's order. */
+async function computed(wanted: LazyValue, way: string): Promise<LazyData> {
+  const plan = makePlan([wanted]);
+  const choose = (_w: string, _i: unknown, _p: unknown, strategies: object) =>
+    way in strategies ? way : Object.keys(strategies)[0]!;
+  const {model, inputNames, outputNames, layouts} = lowerPlan(plan, {choose});
+  const session = (await loadSyncRuntime()).open(modelBytes(model), {executionProviders: ['cpu'], logSeverityLevel: 4});
+  const inputs = plan.leaves.map(({data, shape, layout}, i) => {
+    const physical = layout!.map((d) => shape[d]!);
+    return [inputNames[i]!, tensor('float32', physical, data as Float32Array<ArrayBuffer>)] as const;
+  });
+  try {
+    const result = session.run(new Map(inputs), outputNames).get(outputNames[0]!)!;
+    return toPlain(result.data as LazyData, wanted.shape, layouts[0]!);
+  } finally {
+    session.close();
+  }
+}
+
+/** All ways give what is expected; of those through blocks of 16 and of 8, the one that is made for this processor, if it has blocks. */
+async function expectAllWays(wanted: LazyValue, expected: tf.Tensor): Promise<void> {
+  const numbers = expected.dataSync();
+  const blocked: boolean[] = [];
+  for (const way of waysOf(wanted)) {
+    if (!way.startsWith('blocked')) {
+      expectClose(await computed(wanted, way), numbers, rounding, `${way}:`);
+      continue;
+    }
+    const data = await computed(wanted, way).catch(() => undefined); // the runtime refuses blocks that are not its own
+    if (data) blocked.push(compare(data, numbers, rounding).ok);
+  }
+  if (blocked.length > 0) expect(blocked).toContain(true);
+}
+
+beforeAll(() => tf.setBackend('cpu'));
+
+const NCHW = [0, 3, 1, 2];
+/** As TensorFlow.js has filters, as PyTorch does, as both gradients leave them, and two that nothing makes. */
+const filterLayouts = [
+  [0, 1, 2, 3],
+  [3, 2, 0, 1],
+  [3, 0, 1, 2],
+  [2, 3, 0, 1],
+  [2, 0, 1, 3],
+  [1, 0, 3, 2],
+];
+const same = {strides: 1, pad: 'same', dataFormat: 'NHWC', dilations: 1};
+
+test.each(filterLayouts.map((layout) => [layout]))('convolutions and their gradients, the filter as %j', async (...layout) => {
+  for (const [size, inputs, outputs] of [
+    [3, 16, 32],
+    [3, 48, 16],
+    [1, 32, 32],
+  ] as const) {
+    const [x, dy] = [leaf([2, 6, 5, inputs], NCHW, 1), leaf([2, 6, 5, outputs], NCHW, 2)];
+    const filter = leaf([size, size, inputs, outputs], layout.flat(), 3);
+    const [tx, tdy, tf4] = [x, dy, filter].map(tensorOf) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
+    const [dx, dw] = tf.grads((a, w) => tf.conv2d(a as tf.Tensor4D, w as tf.Tensor4D, 1, 'same'))([tx, tf4], tdy);
+    await expectAllWays(call('Conv2D', [x, filter], same), tf.conv2d(tx, tf4, 1, 'same'));
+    await expectAllWays(call('Conv2DBackpropInput', [dy, filter], {...same, inputShape: x.shape}), dx!);
+    await expectAllWays(call('Conv2DBackpropFilter', [x, dy], {...same, filterShape: filter.shape}), dw!);
+  }
+});
+
+test('images of few channels, into blocks', async () => {
+  for (const channels of [1, 3, 15]) {
+    for (const layout of filterLayouts) {
+      const [x, filter] = [leaf([2, 9, 8, channels], [0, 1, 2, 3], 1), leaf([5, 3, channels, 32], layout, 2)];
+      const expected = tf.conv2d(tensorOf(x) as tf.Tensor4D, tensorOf(filter) as tf.Tensor4D, 2, 'same');
+      await expectAllWays(call('Conv2D', [x, filter], {...same, strides: 2}), expected);
+    }
+  }
+});
+
+test('sums of products by channel, of numbers far from zero too', async () => {
+  for (const mean of [0, 100]) {
+    for (const layout of [NCHW, [3, 0, 1, 2], [0, 1, 2, 3]]) {
+      const [a, b] = [leaf([3, 7, 5, 4], layout, 1, mean), leaf([3, 7, 5, 4], layout, 2)];
+      const [ta, tb] = [tensorOf(a), tensorOf(b)];
+      await expectAllWays(
+        call('Sum', [call('Multiply', [a, b])], {axis: [0, 1, 2], keepDims: false}),
+        tf.sum(tf.mul(ta, tb), [0, 1, 2]),
+      );
+      await expectAllWays(
+        call('Mean', [call('Square', [a])], {axis: [0, 1, 2], keepDims: true}),
+        tf.mean(tf.square(ta), [0, 1, 2], true),
+      );
+      await expectAllWays(
+        call('Mean', [call('Multiply', [a, b])], {axis: [0, 2, 3], keepDims: false}),
+        tf.mean(tf.mul(ta, tb), [0, 2, 3]),
+      );
+    }
+  }
+});
+
+test('a product that is needed elsewhere is there', async () => {
+  const [a, b] = [leaf([3, 7, 5, 4], NCHW, 1), leaf([3, 7, 5, 4], NCHW, 2)];
+  const product = call('Multiply', [a, b]);
+  const centred = call('Sub', [product, call('Mean', [product], {axis: [0, 1, 2], keepDims: false})]);
+  const expected = tf.mul(tensorOf(a), tensorOf(b));
+  await expectAllWays(centred, tf.sub(expected, tf.mean(expected, [0, 1, 2])));
+});
+
+test('a scale and an offset by channel', async () => {
+  const x = leaf([3, 7, 5, 4], NCHW, 1, 10);
+  const [scale, offset] = [leaf([4], [0], 2), leaf([4], [0], 3)];
+  const expected = tf.add(tensorOf(offset), tf.mul(tensorOf(x), tensorOf(scale)));
+  await expectAllWays(call('Add', [offset, call('Multiply', [x, scale])]), expected);
+  await expectAllWays(call('Add', [call('Multiply', [scale, x]), offset]), expected);
+});
+
+test('a reshape in another order of dimensions', async () => {
+  const x = leaf([2, 3, 5, 12], NCHW, 1);
+  for (const shape of [
+    [2, 3, 5, 4, 3],
+    [2, 15, 12],
+    [6, 5, 12],
+    [2, 1, 3, 5, 12, 1],
+    [30, 12],
+    [360],
+    [2, 3, 5, 2, 1, 6],
+    [2, 5, 3, 12],
+  ]) {
+    const kept = call('Transpose', [record.reshape(leaf([2, 3, 5, 12], NCHW, 1), shape)], {
+      perm: shape.map((_, d) => shape.length - 1 - d),
+    });
+    await expectAllWays(kept, tf.transpose(tf.reshape(tensorOf(x), shape)));
+  }
+});
