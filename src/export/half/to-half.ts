@@ -12,8 +12,8 @@ import {rangeOf, type Unfit, unfit, type ValueRange} from './range.js';
 
 type Float = 'float32' | 'float16';
 
-/** Constants with fewer numbers are not worth a cast, which takes a hundred bytes itself. */
-const MIN_STORED_HALF = 128;
+/** Constants with fewer numbers are not worth a cast. */
+const MIN_STORED_HALF = 2048;
 
 /** A value that float16 cannot hold. */
 export interface UnfitValue extends Unfit {
@@ -155,8 +155,20 @@ class HalfWriter {
   }
 }
 
-/** A cast to float32 becomes one to float16. */
+const all = (wanted: number) => (n: number) => n === wanted;
+/** What a convolution is taken to have where it does not say (https://onnx.ai/onnx/operators/onnx__Conv.html). */
+const isDefault: Readonly<Record<string, (numbers: readonly number[]) => boolean>> = {
+  kernel_shape: () => true, // the filter's own
+  strides: (numbers) => numbers.every(all(1)),
+  dilations: (numbers) => numbers.every(all(1)),
+  pads: (numbers) => numbers.every(all(0)),
+  group: ([number]) => number === 1,
+};
+
+/** A cast to float32 becomes one to float16; what says nothing is left out: it takes more bytes than a narrow layer's bias. */
 function typedAttributes({opType, attributes}: Node, type: Float): ReadonlyMap<string, Attribute> {
+  if (opType === 'Conv')
+    return new Map([...attributes].filter(([name, {value}]) => !isDefault[name]?.([value].flat().map(Number))));
   const to = attributes.get('to');
   if (opType !== 'Cast' || to?.value !== dataTypeOf('float32')) return attributes;
   return new Map([...attributes, ['to', {kind: 'int', value: dataTypeOf(type)}]]);
