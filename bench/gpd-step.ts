@@ -2,8 +2,7 @@
  * Images per second of a whole step of Gap Preserving Distillation: both passes forward and backward, clipping, SGD, moving average; as
  * the original's was measured (two networks, two threads). Run: `npm run bench -- gpd-step [cifar|resnet18]`.
  *
- * The floor: multiplications of both networks' passes (three times forward), of the branch products that make the wide kernels, and their
- * gradients, at the GEMM peak measured beside; and the update, which reads and writes each parameter and slot once at copying speed.
+ * The floor beside it: `gpd-step-floor.ts`.
  */
 import {readFileSync} from 'node:fs';
 import {random} from '../src/core/random.js';
@@ -12,7 +11,9 @@ import {archs} from '../src/models/archs.js';
 import type {Architecture, Layers, Network} from '../src/models/layers.js';
 import {registerOnnxruntimeBackend} from '../src/tfjs/register.js';
 import {initialState} from '../src/train/initial-state.js';
+import {isParameter} from '../src/train/store.js';
 import {createTrainer} from '../src/train/trainer.js';
+import {peaks, workOf} from './gpd-step-floor.js';
 import {mb} from './measure.js';
 
 /** ResNet-18 for 32 pixels: a 3x3 stem without pooling, four stages from 16 channels. */
@@ -101,6 +102,8 @@ async function measure(spec: Case): Promise<void> {
     {model: state},
   );
   const data = randomBatch(spec);
+  const parameters = [...state].filter(([key]) => isParameter(key)).reduce((sum, [, t]) => sum + t.data.length, 0);
+  const work = workOf(arch, imageSize, batch, options.ratio, parameters);
   const times: number[] = [];
   for (let i = 0; i < WARM_UP + steps; i++) {
     const start = performance.now();
@@ -115,6 +118,11 @@ async function measure(spec: Case): Promise<void> {
   );
   console.log(
     `  the original about ${original.imagesPerSecond} images/s, ${mb(original.peakBytes)}: ${(median / original.imagesPerSecond).toFixed(2)} times its speed`,
+  );
+  const {flopsPerSecond, bytesPerSecond} = peaks();
+  const floor = work.flops / flopsPerSecond + work.bytes / bytesPerSecond;
+  console.log(
+    `  the floor ${floor.toFixed(2)} s: ${(work.flops / 1e9).toFixed(0)} GFLOP at ${(flopsPerSecond / 1e9).toFixed(0)} GFLOP/s, ${mb(work.bytes)} at ${(bytesPerSecond / 1e9).toFixed(1)} GB/s; ${(batch / median / floor).toFixed(2)} times as long`,
   );
 }
 

@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {GpdError} from '../core/error.js';
 import {float32, type Tensor} from '../core/tensor.js';
-import {capture, type TensorFunction} from './capture.js';
+import {capture, release, type TensorFunction} from './capture.js';
 import {asReference} from './compat.js';
 import {GradientStage, globalNorm, type Metric, networkPrefix} from './gradients.js';
 import {mixWeights, oneHot, targetsOf} from './mix.js';
@@ -93,7 +93,7 @@ class TensorflowTrainer implements Trainer {
     if (applied) {
       this.updates.apply(new Map(this.names.map((name, i) => [name, gradients[i]!])), {lr, clip, step: ++this.steps});
     }
-    tf.dispose([packed, norm, ...gradients]);
+    release([packed, norm, ...gradients]);
     return this.report(named, gradNorm!, clip, applied);
   }
 
