@@ -8,48 +8,10 @@ import {isIdentity, type LazyValue, type Permutation} from '../value.js';
 export const reshapeEntry: KernelEntry = {
   inputs: ['x'],
   infer: ([x], {shape}) => [{dtype: x!.dtype, shape}],
-  lower(g, [x], {shape}: {shape: number[]}, [out]) {
-    const {value, perm} = g.any(x!);
-    const order = isIdentity(perm) ? undefined : reshapedOrder(perm, x!.shape, shape);
-    if (!order) return g.define(out!, g.reshape(g.plain(x!), shape));
-    const physical = order.map((d) => shape[d]!);
-    g.define(out!, g.reshape(value, physical), order);
+  lower(g, [x], {shape}, [out]) {
+    g.define(out!, g.reshape(g.plain(x!), shape));
   },
 };
-
-/** Dimensions of a shape that become dimensions of another: as few together as there can be. */
-function regrouped(from: readonly number[], to: readonly number[]): {from: number[]; to: number[]}[] {
-  const groups: {from: number[]; to: number[]}[] = [];
-  for (let [i, j] = [0, 0]; i < from.length && j < to.length; ) {
-    const group = {from: [i], to: [j]};
-    let [old, now] = [from[i++]!, to[j++]!];
-    while (old !== now) {
-      if (old < now) {
-        group.from.push(i);
-        old *= from[i++]!;
-      } else {
-        group.to.push(j);
-        now *= to[j++]!;
-      }
-    }
-    groups.push(group);
-  }
-  const last = groups.at(-1);
-  const used = {from: groups.flatMap((group) => group.from).length, to: groups.flatMap((group) => group.to).length};
-  for (let i = used.from; i < from.length; i++) last?.from.push(i); // ones
-  for (let j = used.to; j < to.length; j++) last?.to.push(j);
-  return groups;
-}
-
-/** The order of the new dimensions in which the numbers can stay where they are; undefined where they cannot. */
-function reshapedOrder(perm: Permutation, from: readonly number[], to: readonly number[]): Permutation | undefined {
-  const groups = regrouped(from, to);
-  const places = groups.map((group) => group.from.map((d) => perm.indexOf(d)));
-  const together = places.every((list) => list.every((place, i) => place === list[0]! + i));
-  if (!together || groups.length === 0) return undefined;
-  const sorted = [...groups.keys()].sort((a, b) => places[a]![0]! - places[b]![0]!);
-  return sorted.flatMap((i) => groups[i]!.to);
-}
 
 /** A transpose is a new name for the dimensions: nothing moves until somebody needs another order. */
 const transpose: KernelEntry = {
