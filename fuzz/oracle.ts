@@ -45,10 +45,11 @@ export async function judge(reader: Reader, bytes: Uint8Array): Promise<Verdict>
   const start = performance.now();
   const outcome = await attempt(reader, bytes);
   const ms = performance.now() - start;
+  const growth = memory() - before;
   if (outcome.violation) return outcome;
-  if (ms > patience(reader, bytes)) return confirmSlow(reader, bytes, outcome);
-  if (memory() - before > MAX_GROWTH + MAX_GROWTH_PER_BYTE * bytes.length) return confirmLarge(reader, bytes, outcome);
-  return outcome;
+  const judged = ms > patience(reader, bytes) ? await confirmSlow(reader, bytes, outcome) : outcome;
+  if (judged.violation || growth <= MAX_GROWTH + MAX_GROWTH_PER_BYTE * bytes.length) return judged;
+  return confirmLarge(reader, bytes, outcome);
 }
 
 async function attempt(reader: Reader, bytes: Uint8Array): Promise<Verdict> {

@@ -3,6 +3,7 @@ import {readPickle} from '../../src/checkpoint/pickle.js';
 import {availableStateDicts} from '../../src/checkpoint/state-dicts.js';
 import {storageRegistry} from '../../src/checkpoint/torch-storage.js';
 import {ByteReader} from '../../src/core/bytes.js';
+import {MemoryBudget} from '../../src/core/memory-budget.js';
 import {bend} from '../bend.js';
 import type {Reader} from '../reader.js';
 import {assemble, program, value} from './pickle-program.js';
@@ -21,6 +22,6 @@ export const pickle: Reader = {
     const lines = describeTree(root);
     JSON.stringify(toJson(root));
     const kinds = new Set(lines.map(({text}) => text.replace(/[("[].*|\d.*/, '')));
-    return `${availableStateDicts(root).length} state dicts, ${Math.min(kinds.size, 9)} kinds`;
+    return `${availableStateDicts(root, new MemoryBudget('fuzz', bytes.length)).length} state dicts, ${Math.min(kinds.size, 9)} kinds`;
   },
 };

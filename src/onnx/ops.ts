@@ -216,7 +216,8 @@ export const ops: Readonly<Record<string, OpSchema>> = {
       const shape = [...x!.dims];
       for (const [i, axis] of along.entries()) {
         const at = axisOf(axis, shape.length);
-        const size = shape[at]!;
+        const size = shape[at];
+        if (size === undefined) return [{dtype: x!.dtype, shape: undefined}]; // no such axis
         if (typeof size === 'string') {
           const isWhole = from[i] === 0 && step[i] === 1 && to[i]! >= OPEN_END;
           if (isWhole) continue;

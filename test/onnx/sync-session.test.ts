@@ -43,6 +43,8 @@ test('results are written into the memory given, each time', async () => {
 test('a run that fails says why', async () => {
   const {runInto, close} = await session();
   expect(() => runInto(new Map([...inputs, ['b', float32([2], [0, 0])]]), memory())).toThrow(/invalid dimensions for input: b/);
-  expect(() => runInto(inputs, new Map([...memory(), ['sum', float32([2], [0, 0])]]))).toThrow(/invalid dimensions for output: sum/);
+  expect(() => runInto(inputs, new Map([...memory(), ['sum', float32([2], [0, 0])]]))).toThrow(
+    /invalid dimensions for output: sum/,
+  );
   close();
 });
