@@ -15,6 +15,12 @@ const count = Number(values.count);
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
+/** What V8 knows of, beside what the process has: where the two part, the allocator of onnxruntime keeps it. */
+const report = (conversions: number) => {
+  const parts = Object.entries(process.memoryUsage()).map(([part, bytes]) => `${part} ${(bytes / 2 ** 20).toFixed(1)}`);
+  process.stderr.write(`${conversions}: ${parts.join(', ')} MiB\n`);
+};
+
 const folder = mkdtempSync(join(tmpdir(), 'gpd-thousand-'));
 const samples: {conversions: number; mebibytes: number}[] = [];
 for (let i = 1; i <= count; i++) {
@@ -23,6 +29,7 @@ for (let i = 1; i <= count; i++) {
   if (i % 10 !== 0) continue;
   collectGarbage();
   samples.push({conversions: i, mebibytes: process.memoryUsage.rss() / 2 ** 20});
+  if (i % (count / 20) === 0) report(i);
 }
 rmSync(folder, {recursive: true});
 

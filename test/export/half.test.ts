@@ -152,6 +152,31 @@ test('logits that are asked for in float32 are not rounded on the way; the weigh
   expect(model.graph.value('fc.weight')!.dtype).toBe('float16');
 });
 
+test('what a convolution is taken to have is left out, and names that say the same twice; all else stays', () => {
+  const graph = new Graph('names');
+  const x = graph.input('input', 'float32', [1, 4, 9, 9]);
+  const filter = (name: string, inputs: number) => graph.initializer(name, float32([4, inputs, 3, 3], new Float32Array(36 * inputs)));
+  const conv = (from: typeof x, name: string, inputs: number, strides: number[], pads: number[], group: number) =>
+    graph.op('Conv', [from, filter(`${name}.weight`, inputs)], {kernel_shape: [3, 3], strides, pads, group}, {name});
+  const first = conv(x, 'first', 4, [1, 1], [0, 0, 0, 0], 1);
+  const second = conv(first, 'second', 1, [2, 2], [1, 0, 0, 1], 4);
+  graph.rename(second, 'norm'); // what was folded into it
+  graph.outputs = [graph.op('Relu', [graph.op('Relu', [second], {}, {name: 'relu'})], {}, {name: 'out'})];
+  const {model} = toHalf({...tinyNetwork(), graph}, new Map(), 'float16');
+  assertValid(model, 'fp16');
+  const nodes = model.graph.nodes.map(({name, attributes, output}) => [
+    ...[name, output.name, Object.fromEntries([...attributes].map(([key, {value}]) => [key, value]))],
+  ]);
+  expect(nodes).toEqual([
+    ['first', '0', {}],
+    ['second', 'norm', {strides: [2, 2], pads: [1, 0, 0, 1], group: 4}],
+    ['relu', '1', {}],
+    ['out', 'out', {}],
+  ]);
+  expect(model.graph.initializers.map(({name}) => name)).toEqual(['first.weight', 'second.weight']);
+  expect([...model.graph.outputs[0]!.shape!]).toEqual([1, 4, 3, 3]);
+});
+
 test('a value that a constant brings about is kept with it: an epsilon below float16', () => {
   const graph = new Graph('eps');
   const x = graph.input('input', 'float32', [1, 4]);

@@ -153,6 +153,19 @@ const refusal = (model: Model): GpdError => {
   throw new Error('nothing was refused');
 };
 
+test('the shape of a Slice along an axis that its input does not have is unknown', () => {
+  const model = parseModel(`
+    model opset 17, ir 8, producer "gpd" "1"
+    graph g (%x: f32[4, 6]) -> (%y, %z)
+      %from = i64[1] {1}
+      %to = i64[1] {3}
+      %last = i64[1] {-1}
+      %third = i64[1] {2}
+      %y = Slice(%x, %from, %to, %last)
+      %z = Slice(%x, %from, %to, %third)`);
+  expect([value(model, 'y').shape, value(model, 'z').shape]).toEqual([[4, 2], undefined]);
+});
+
 test('all findings are in the error', () => {
   const model = sound();
   value(model, 'y').shape = ['N', 3];

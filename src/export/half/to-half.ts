@@ -170,14 +170,14 @@ class HalfWriter {
   }
 }
 
-const all = (wanted: number) => (n: number) => n === wanted;
+const each = (wanted: number) => (numbers: readonly number[]) => numbers.every((n) => n === wanted);
 /** What a convolution is taken to have where it does not say (https://onnx.ai/onnx/operators/onnx__Conv.html). */
 const isDefault: Readonly<Record<string, (numbers: readonly number[]) => boolean>> = {
   kernel_shape: () => true, // the filter's own
-  strides: (numbers) => numbers.every(all(1)),
-  dilations: (numbers) => numbers.every(all(1)),
-  pads: (numbers) => numbers.every(all(0)),
-  group: ([number]) => number === 1,
+  strides: each(1),
+  dilations: each(1),
+  pads: each(0),
+  group: each(1),
 };
 
 /** A cast to float32 becomes one to float16; what says nothing is left out: it takes more bytes than a narrow layer's bias. */
