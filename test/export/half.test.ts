@@ -155,7 +155,8 @@ test('logits that are asked for in float32 are not rounded on the way; the weigh
 test('what a convolution is taken to have is left out, and names that say the same twice; all else stays', () => {
   const graph = new Graph('names');
   const x = graph.input('input', 'float32', [1, 4, 9, 9]);
-  const filter = (name: string, inputs: number) => graph.initializer(name, float32([4, inputs, 3, 3], new Float32Array(36 * inputs)));
+  const filter = (name: string, inputs: number) =>
+    graph.initializer(name, float32([4, inputs, 3, 3], new Float32Array(36 * inputs)));
   const conv = (from: typeof x, name: string, inputs: number, strides: number[], pads: number[], group: number) =>
     graph.op('Conv', [from, filter(`${name}.weight`, inputs)], {kernel_shape: [3, 3], strides, pads, group}, {name});
   const first = conv(x, 'first', 4, [1, 1], [0, 0, 0, 0], 1);
