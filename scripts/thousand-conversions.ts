@@ -33,14 +33,20 @@ for (let i = 1; i <= count; i++) {
 }
 rmSync(folder, {recursive: true});
 
-/** The first fifth fills caches and pools. */
-const settled = samples.filter(({conversions}) => conversions > count / 5);
+/**
+ * The first fifth fills caches and pools. The allocator keeps and returns memory in a saw-tooth, so that neighbouring samples are alike: each
+ * block of a twentieth is one point of the line, and the line's error is that of the blocks.
+ */
 const mean = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0) / numbers.length;
-const [x, y] = [mean(settled.map((s) => s.conversions)), mean(settled.map((s) => s.mebibytes))];
-const sxx = settled.reduce((n, s) => n + (s.conversions - x) ** 2, 0);
-const slope = settled.reduce((n, s) => n + (s.conversions - x) * (s.mebibytes - y), 0) / sxx;
-const residuals = settled.map((s) => s.mebibytes - y - slope * (s.conversions - x));
-const error = Math.sqrt(residuals.reduce((n, r) => n + r * r, 0) / (settled.length - 2) / sxx);
+const blocks = Array.from({length: 16}, (_, i) => {
+  const inside = samples.filter(({conversions}) => Math.ceil((20 * conversions) / count) === i + 5);
+  return {conversions: mean(inside.map((s) => s.conversions)), mebibytes: mean(inside.map((s) => s.mebibytes))};
+});
+const [x, y] = [mean(blocks.map((s) => s.conversions)), mean(blocks.map((s) => s.mebibytes))];
+const sxx = blocks.reduce((n, s) => n + (s.conversions - x) ** 2, 0);
+const slope = blocks.reduce((n, s) => n + (s.conversions - x) * (s.mebibytes - y), 0) / sxx;
+const residuals = blocks.map((s) => s.mebibytes - y - slope * (s.conversions - x));
+const error = Math.sqrt(residuals.reduce((n, r) => n + r * r, 0) / (blocks.length - 2) / sxx);
 
 const at = (part: number) => samples[Math.floor(part * (samples.length - 1))]!.mebibytes.toFixed(1);
 process.stdout.write(
