@@ -24,7 +24,7 @@ import {makePlan, type Plan} from './plan.js';
 import {record} from './record.js';
 import type {Compiled} from './runtime.js';
 import {VariableMemory} from './step-memory.js';
-import {type LazyDType, LazyValue, type TypedShape} from './value.js';
+import {type LazyDType, LazyValue, permOf, type TypedShape} from './value.js';
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a step that returns nothing is a function of type void
 export type JitResult = Tensor | Tensor[] | null | undefined | void;
@@ -48,8 +48,8 @@ interface Recording {
   sources: readonly Source[];
   /** Layouts of the inputs when it was compiled. */
   layouts: readonly string[];
-  /** Variables that get the last outputs, after those that are returned. */
-  updated: readonly {name: string; memory: VariableMemory}[];
+  /** Variables that get the last outputs, after those that are returned; and the input that has the old numbers, if they may be written over. */
+  updated: readonly {name: string; memory: VariableMemory; over: number | undefined}[];
   returned: readonly TypedShape[];
   single: boolean;
   nothing: boolean;
@@ -134,7 +134,8 @@ function recordCall<A extends Tensor[], R extends JitResult>(backend: Onnxruntim
     layouts: plan.leaves.map(layoutOf),
     updated: updated.map(([name], i) => {
       const at = tensors.length + i;
-      return {name, memory: new VariableMemory(backend.pool, wanted[at]!, compiled.layouts[at]!)};
+      const memory = new VariableMemory(backend.pool, wanted[at]!, compiled.layouts[at]!);
+      return {name, memory, over: overwritten(compiled, plan, sources, name, at)};
     }),
     returned: tensors.map(({dtype, shape}) => ({dtype: dtype as LazyDType, shape: [...shape]})),
     single: !Array.isArray(result),
@@ -144,6 +145,21 @@ function recordCall<A extends Tensor[], R extends JitResult>(backend: Onnxruntim
   backend.barrier();
   for (const [i, {memory}] of recording.updated.entries()) memory.wrote(wanted[tensors.length + i]!);
   return {recording, result};
+}
+
+/** The one leaf that is the variable, in the order in which the step leaves it, if all of the graph has read it by then. */
+function overwritten(
+  compiled: Compiled,
+  {leaves}: Plan,
+  sources: readonly Source[],
+  name: string,
+  at: number,
+): number | undefined {
+  const own = sources.flatMap((source, i) => (source.kind === 'variable' && source.name === name ? [i] : []));
+  const [leaf] = own;
+  if (leaf === undefined || own.length > 1 || compiled.keepsState) return undefined;
+  const isSameOrder = permOf(leaves[leaf]!).join() === compiled.layouts[at]!.join();
+  return isSameOrder && compiled.mayOverwrite(leaf, at) ? leaf : undefined;
 }
 
 const rootOf = (value: LazyValue): LazyValue => value.origin ?? value;
@@ -220,7 +236,11 @@ function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: reado
     ? []
     : [
         ...types.map((type, i) => backend.pool.take(type, compiled.layouts[i]!)),
-        ...recording.updated.map(({memory}) => memory.next()),
+        ...recording.updated.map(({name, memory, over}) => {
+          const old = over === undefined ? undefined : inputs[over]!;
+          const isAlone = old?.handles === 1 && backend.refCount(named[name]!.dataId) === 1;
+          return (isAlone && memory.over(old)) || memory.next();
+        }),
       ];
   const results = backend.runtime.run(compiled, inputs, new Map(memory.entries()));
   const value = (i: number, like: TypedShape) => {
@@ -237,7 +257,7 @@ function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: reado
     const read = backend.lazy(variable);
     const updated = value(first + i, variable as unknown as TypedShape);
     setVariable(backend, variable, updated);
-    memory.wrote(updated, compiled.keepsState ? undefined : read);
+    memory.wrote(updated, compiled.keepsState || read.data === updated.data ? undefined : read);
   }
   if (recording.nothing) return undefined;
   return recording.single ? returned[0]! : returned;

@@ -2,12 +2,14 @@
 import {dump} from '../core/debug.js';
 import {type Tensor, tensor} from '../core/tensor.js';
 import {modelBytes} from '../onnx/encode.js';
+import type {Graph} from '../onnx/graph.js';
 import {readProfiles} from '../onnx/profile.js';
 import {type SyncRuntime, type SyncSession, withoutCopies} from '../onnx/sync-session.js';
 import {printModel} from '../onnx/text.js';
 import {planText} from './describe.js';
 import {inKernelTerms} from './engine-error.js';
 import {findNonFinite, isFinite32, nonFiniteError} from './find-non-finite.js';
+import {mayOverwrite} from './in-place.js';
 import {type KernelTime, type ProfiledGraph, sumByKernel} from './kernel-times.js';
 import {type LoweredPlan, lowerPlan, makePlan, type Plan} from './plan.js';
 import {Chooser} from './strategies.js';
@@ -19,6 +21,8 @@ export interface Compiled extends Omit<LoweredPlan, 'model'> {
   keepsState: boolean;
   /** Recordings that will run it again. */
   users: number;
+  /** Whether a wanted value may be written over the numbers of a leaf. */
+  mayOverwrite(leaf: number, wanted: number): boolean;
   /** What it was made from, where numbers are checked. */
   plan?: Plan;
 }
@@ -135,7 +139,13 @@ export class Runtime {
     const options = {...this.optionsFor(plan), ...profile, ...(keepsState && {preferredOutputLocation: kept})};
     const session = inKernelTerms(rest.origins, () => this.native.open(modelBytes(model), options));
     if (prefix) this.profiled.push({prefix, origins: rest.origins, session});
-    return {...rest, session, keepsState, users: 0};
+    return {
+      ...rest,
+      session,
+      keepsState,
+      users: 0,
+      mayOverwrite: this.switches.checkNumbers ? () => false : overwriting(model.graph, rest),
+    };
   }
 
   /** Ends the profiles, and sums what they say. */
@@ -197,6 +207,14 @@ export class Runtime {
     for (const {session} of this.cache.values()) session.close();
     this.cache.clear();
   }
+}
+
+/** The graph without its numbers is small: it is kept. */
+function overwriting(graph: Graph, {inputNames, outputNames}: Omit<LoweredPlan, 'model'>): Compiled['mayOverwrite'] {
+  return (leaf, wanted) => {
+    const [input, output] = [graph.value(inputNames[leaf]!), graph.value(outputNames[wanted]!)];
+    return input !== undefined && output !== undefined && mayOverwrite(graph, input, output);
+  };
 }
 
 function asTensor(v: LazyValue): Tensor {

@@ -72,6 +72,8 @@ export class LazyCall {
   }
 }
 
+/** In which order its numbers are. */
+export const permOf = (v: LazyValue): Permutation => v.layout ?? identity(v.shape.length);
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((d, i) => d === b[i]);
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1);

@@ -12,18 +12,22 @@ beforeAll(async () => {
 const arrayOf = (t: tf.Tensor) => backend.lazy(t).data!;
 const size = 7; // of no other test
 
-test('variables of one size take turns in the same arrays', () => {
-  const [a, b] = [tf.variable(tf.fill([size], 1)), tf.variable(tf.fill([size], 2))];
-  const growing = (v: tf.Variable) => jit(() => void v.assign(tf.add(v, 1)));
+const upTo = Array.from({length: size}, (_, i) => i);
+test.each<[title: string, next: (v: tf.Variable) => tf.Tensor, arrays: number, afterEleven: number[]]>([
+  ['two that are read, one that is written', (v) => tf.reverse(v), 3, upTo.toReversed()],
+  ['written where they are read', (v) => tf.add(v, 1), 2, upTo.map((n) => n + 11)],
+])('variables of one size take turns in the same arrays: %s', (_, next, count, afterEleven) => {
+  const [a, b] = [tf.variable(tf.range(0, size)), tf.variable(tf.range(0, size))];
+  const growing = (v: tf.Variable) => jit(() => void v.assign(next(v)));
   const [stepA, stepB] = [growing(a), growing(b)];
   const arrays = new Set<unknown>();
-  for (let i = 0; i < 10; i++) {
+  for (let i = 0; i < 11; i++) {
     stepA();
     stepB();
     if (i >= 4) for (const v of [a, b]) arrays.add(arrayOf(v));
   }
-  expect([...a.dataSync(), ...b.dataSync()]).toEqual([...new Array(size).fill(11), ...new Array(size).fill(12)]);
-  expect(arrays.size).toBe(3); // two that are read, one that is written
+  expect([[...a.dataSync()], [...b.dataSync()]]).toEqual([afterEleven, afterEleven]);
+  expect(arrays.size).toBe(count);
   tf.dispose([a, b]);
 });
 
