@@ -1,8 +1,6 @@
 /** What a step of Gap Preserving Distillation cannot do without: multiplications, and bytes of the update; and how fast this machine does either, now. */
-import * as tf from '@tensorflow/tfjs-core';
 import type {Architecture, ConvOptions, Layers} from '../src/models/layers.js';
 import {SEPARABLE_EXPANSION} from '../src/reparam/algebra.js';
-import {jit} from '../src/tfjs/jit.js';
 
 interface Work {
   /** Two a multiplication: both passes three times (forward, gradients of maps and of filters), branch products likewise. */
@@ -51,26 +49,16 @@ export function workOf(arch: Architecture, imageSize: number, batch: number, rat
   return {flops, bytes: STREAMS * BYTES * parameters};
 }
 
-/** The fastest of several runs in seconds. */
-function fastest(run: () => void, runs = 8): number {
-  const times = Array.from({length: runs}, () => {
-    const start = performance.now();
-    run();
-    return (performance.now() - start) / 1000;
-  });
-  return Math.min(...times);
-}
-
-const SIDE = 1024;
 const COPIED = 1 << 24;
+const RUNS = 8;
 
-/** Floating-point operations a second in a product of matrices, and bytes a second read and written in a copy. */
-export function peaks(): {flopsPerSecond: number; bytesPerSecond: number} {
-  const [a, b] = [tf.randomUniform([SIDE, SIDE]), tf.randomUniform([SIDE, SIDE])];
-  const multiply = jit((x: tf.Tensor, y: tf.Tensor) => tf.matMul(x, y));
-  const product = fastest(() => multiply(a, b).dispose());
-  const [from, to] = [new Float32Array(COPIED), new Float32Array(COPIED)];
-  const copy = fastest(() => to.set(from));
-  tf.dispose([a, b]);
-  return {flopsPerSecond: (2 * SIDE ** 3) / product, bytesPerSecond: (2 * BYTES * COPIED) / copy};
+/** Bytes per second read and written by a copy, the fastest of several. */
+export function copyMeter(): () => number {
+  const [from, to] = [new Float32Array(COPIED).fill(1), new Float32Array(COPIED)];
+  const seconds = () => {
+    const start = performance.now();
+    to.set(from);
+    return (performance.now() - start) / 1000;
+  };
+  return () => (2 * BYTES * COPIED) / Math.min(...Array.from({length: RUNS}, seconds));
 }

@@ -1,132 +1,141 @@
 /**
- * Images per second of a whole step of Gap Preserving Distillation: both passes forward and backward, clipping, SGD, moving average; as
- * the original's was measured (two networks, two threads). Run: `npm run bench -- gpd-step [cifar|resnet18]`.
- *
- * The floor beside it: `gpd-step-floor.ts`.
+ * Images per second of a whole step of Gap Preserving Distillation: both passes forward and backward, clipping, SGD, moving average.
+ * `npm run bench -- gpd-step [cifar|resnet18]` measures ours; with `--original DIR`, a checkout of github.com/guoyongcs/GPD, and PyTorch,
+ * the original's own step beside it: each in a process of its own with two threads, in turns. Beside each round the machine's own
+ * speeds are measured; `gpd-step-floor.ts` says how long a step takes at least at their medians.
  */
-import {readFileSync} from 'node:fs';
-import {random} from '../src/core/random.js';
-import {float32, type Tensor} from '../src/core/tensor.js';
-import {archs} from '../src/models/archs.js';
-import type {Architecture, Layers, Network} from '../src/models/layers.js';
-import {registerOnnxruntimeBackend} from '../src/tfjs/register.js';
-import {initialState} from '../src/train/initial-state.js';
-import {isParameter} from '../src/train/store.js';
-import {createTrainer} from '../src/train/trainer.js';
-import {peaks, workOf} from './gpd-step-floor.js';
-import {mb} from './measure.js';
+import {spawn} from 'node:child_process';
+import {existsSync} from 'node:fs';
+import {join} from 'node:path';
+import {parseArgs} from 'node:util';
+import {gemmMeter} from './gemm-meter.js';
+import {type GpdStepCase, gpdStepCases, RATIO} from './gpd-step-cases.js';
+import {copyMeter, workOf} from './gpd-step-floor.js';
+import {originalProgram} from './gpd-step-original.js';
+import {mb, median, range} from './measure.js';
+import {bundleOurs, type Peak, Side} from './step-process.js';
+import {hasTorch, python} from './step-torch.js';
 
-/** ResNet-18 for 32 pixels: a 3x3 stem without pooling, four stages from 16 channels. */
-const cifarNetwork: Network = <V>(l: Layers<V>, image: V): V => {
-  let x = l.relu(l.batchNorm(l.conv(image, 'conv1', {out: 16, kernel: 3, pad: 1}), 'bn1'), 'relu');
-  for (const [stage, planes] of [16, 32, 64, 128].entries()) {
-    for (const i of [0, 1]) {
-      const name = `layer${stage + 1}.${i}`;
-      const stride = stage > 0 && i === 0 ? 2 : 1;
-      const inner = l.batchNorm(l.conv(x, `${name}.conv1`, {out: planes, kernel: 3, stride, pad: 1}), `${name}.bn1`);
-      const y = l.conv(l.relu(inner, `${name}.relu1`), `${name}.conv2`, {out: planes, kernel: 3, pad: 1});
-      const shortcut =
-        stride === 1
-          ? x
-          : l.batchNorm(l.conv(x, `${name}.downsample.0`, {out: planes, kernel: 1, stride}), `${name}.downsample.1`);
-      x = l.relu(l.add(l.batchNorm(y, `${name}.bn2`), shortcut, `${name}.add`), `${name}.relu`);
-    }
+interface Setting {
+  /** Our side's program. */
+  readonly bundle: string;
+  /** A checkout of the original. */
+  readonly original: string | undefined;
+  readonly meters: {readonly flops: () => number; readonly bytes: () => number};
+}
+
+/** One side's rounds. */
+class Rounds {
+  private firstLoss = Number.NaN;
+  readonly rates: number[] = [];
+
+  constructor(
+    private readonly title: string,
+    private readonly side: Side,
+    /** Beside the first step. */
+    private readonly warmUp: number,
+  ) {}
+
+  async start(): Promise<void> {
+    this.firstLoss = (await this.side.train(1)).loss;
+    if (this.warmUp > 0) await this.side.train(this.warmUp);
   }
-  return l.linear(l.flatten(l.globalAveragePool(x, 'avgpool'), 'flatten'), 'fc', {out: 10});
-};
 
-interface Case {
-  readonly title: string;
-  readonly arch: Architecture;
-  readonly imageSize: number;
-  readonly batch: number;
-  readonly steps: number;
-  /** The original's, PyTorch 1.13 on two shared cores of this kind. */
-  readonly original: {readonly imagesPerSecond: number; readonly peakBytes: number};
-}
-
-const cases: Readonly<Record<string, Case>> = {
-  cifar: {
-    title: 'CIFAR-size ResNet-18, width 16, ratio 2, OREPA, batch 64',
-    arch: {
-      name: 'cifar-resnet18',
-      family: 'resnet',
-      network: cifarNetwork,
-      first: 'conv1',
-      last: 'fc',
-      classes: 10,
-      imageSize: 32,
-      refuses: () => undefined,
-    },
-    imageSize: 32,
-    batch: 64,
-    steps: 12,
-    original: {imagesPerSecond: 70, peakBytes: 1.4e9},
-  },
-  resnet18: {
-    title: 'ResNet-18, 224 pixels, ratio 2, OREPA, batch 8',
-    arch: archs.resnet18.build(),
-    imageSize: 224,
-    batch: 8,
-    steps: 5,
-    original: {imagesPerSecond: 0.81, peakBytes: 7.7e9},
-  },
-};
-
-const WARM_UP = 4;
-const peakBytes = () => 1024 * Number(/VmHWM:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
-
-function randomBatch({batch, imageSize, arch}: Case): {images: Tensor<'float32'>; labels: number[]} {
-  const stream = random('gpd-step');
-  const pixels = Float32Array.from({length: batch * 3 * imageSize ** 2}, () => stream.uniform() * 2 - 1);
-  const labels = Array.from({length: batch}, () => stream.integer(arch.classes));
-  return {images: float32([batch, 3, imageSize, imageSize], pixels), labels};
-}
-
-async function measure(spec: Case): Promise<void> {
-  const {arch, imageSize, batch, steps, original} = spec;
-  const options = {arch, imageSize, ratio: 2, orepa: true, seed: 1, compat: 'default'} as const;
-  const {form, state} = initialState(options);
-  const trainer = createTrainer(
-    {
-      arch,
-      imageSize,
-      form,
-      gpd: {kd: {kind: 'sce', weight: 3}},
-      optimizer: {kind: 'sgd', momentum: 0.9, nesterov: false},
-      decay: {kind: 'all', weightDecay: 1e-4},
-      clipNorm: 5,
-      emaDecay: 0.99996,
-      compat: 'default',
-    },
-    {model: state},
-  );
-  const data = randomBatch(spec);
-  const parameters = [...state].filter(([key]) => isParameter(key)).reduce((sum, [, t]) => sum + t.data.length, 0);
-  const work = workOf(arch, imageSize, batch, options.ratio, parameters);
-  const times: number[] = [];
-  for (let i = 0; i < WARM_UP + steps; i++) {
-    const start = performance.now();
-    await trainer.step(data, {lr: 0.01});
-    if (i >= WARM_UP) times.push((performance.now() - start) / 1000);
+  async round({batch, steps}: GpdStepCase): Promise<void> {
+    this.rates.push((batch * steps) / (await this.side.train(steps)).seconds);
   }
-  times.sort((a, b) => a - b);
-  const rate = (seconds: number) => batch / seconds;
-  const median = rate(times[times.length >> 1]!);
-  console.log(
-    `${spec.title}: ${median.toFixed(2)} (${rate(times.at(-1)!).toFixed(2)} … ${rate(times[0]!).toFixed(2)}) images/s, ${mb(peakBytes())}`,
-  );
-  console.log(
-    `  the original about ${original.imagesPerSecond} images/s, ${mb(original.peakBytes)}: ${(median / original.imagesPerSecond).toFixed(2)} times its speed`,
-  );
-  const {flopsPerSecond, bytesPerSecond} = peaks();
-  const floor = work.flops / flopsPerSecond + work.bytes / bytesPerSecond;
-  console.log(
-    `  the floor ${floor.toFixed(2)} s: ${(work.flops / 1e9).toFixed(0)} GFLOP at ${(flopsPerSecond / 1e9).toFixed(0)} GFLOP/s, ${mb(work.bytes)} at ${(bytesPerSecond / 1e9).toFixed(1)} GB/s; ${(batch / median / floor).toFixed(2)} times as long`,
-  );
+
+  async end(): Promise<Peak> {
+    const peak = await this.side.end();
+    const [speed, loss] = [range(this.rates, 2), this.firstLoss.toFixed(3)];
+    console.log(`  ${this.title.padEnd(8)} ${speed} images/s, ${mb(peak.peakBytes)}; loss of the first step ${loss}`);
+    return peak;
+  }
 }
 
-const spec = cases[process.argv[2] ?? ''];
-if (!spec) throw new Error(`name one of ${Object.keys(cases).join(', ')}`);
-await registerOnnxruntimeBackend({threads: 2});
-await measure(spec);
+/** Ours records the step, and once more where a slot has found its layout. */
+const ourRounds = (name: string, bundle: string) =>
+  new Rounds('ours', new Side('our side', spawn(process.execPath, [bundle, name])), 3);
+
+/** PyTorch has allocated what it keeps after one step. */
+function originalRounds(name: string, {arch, imageSize, batch}: GpdStepCase, original: string): Rounds {
+  const sizes = [batch, imageSize, arch.classes].map(String);
+  const child = spawn(python, ['-c', originalProgram, original, name, ...sizes]);
+  return new Rounds('original', new Side('the original', child), 0);
+}
+
+function reportBeside(spec: GpdStepCase, ours: Rounds, ourPeak: Peak): void {
+  const {imagesPerSecond, peakBytes} = spec.original;
+  const speed = (median(ours.rates) / imagesPerSecond).toFixed(2);
+  const memory = (ourPeak.peakBytes / peakBytes).toFixed(2);
+  console.log(
+    `  original about ${imagesPerSecond} images/s, ${mb(peakBytes)}, as once measured on two cores of a like machine`,
+  );
+  console.log(`  ratio    about ${speed} of the speed, ${memory} of the memory; --original DIR measures both here`);
+}
+
+async function reportRatio(ours: Rounds, ourPeak: Peak, theirs: Rounds): Promise<void> {
+  const {peakBytes, parameters, blas = []} = await theirs.end();
+  if (parameters !== ourPeak.parameters)
+    throw new Error(`gpd-step: the original trains ${parameters} numbers and ours ${ourPeak.parameters}: not the same network`);
+  console.log(`           its matrix products by ${blas.join(', ')}`);
+  const ratios = ours.rates.map((rate, i) => rate / theirs.rates[i]!);
+  console.log(`  ratio    ${range(ratios, 2)} of the speed, ${(ourPeak.peakBytes / peakBytes).toFixed(2)} of the memory`);
+}
+
+function reportFloor(
+  spec: GpdStepCase,
+  parameters: number,
+  peak: {flops: number; bytes: number},
+  sides: readonly Rounds[],
+): void {
+  const {arch, imageSize, batch} = spec;
+  const work = workOf(arch, imageSize, batch, RATIO, parameters);
+  const floor = work.flops / peak.flops + work.bytes / peak.bytes;
+  const times = sides.map(({rates}) => (batch / median(rates) / floor).toFixed(2));
+  const products = `${(work.flops / 1e9).toFixed(0)} GFLOP at ${(peak.flops / 1e9).toFixed(0)} GFLOP/s`;
+  const update = `${mb(work.bytes)} at ${(peak.bytes / 1e9).toFixed(1)} GB/s`;
+  console.log(`  floor    ${(floor * 1000).toFixed(0)} ms a step: ${products}, ${update}`);
+  console.log(`           ours takes ${times.join(' times as long, the original ')} times as long`);
+}
+
+async function measure(name: string, spec: GpdStepCase, {bundle, original, meters}: Setting): Promise<void> {
+  const ours = ourRounds(name, bundle);
+  const theirs = original === undefined ? undefined : originalRounds(name, spec, original);
+  const sides = theirs ? [ours, theirs] : [ours];
+  for (const side of sides) await side.start();
+  const [flops, bytes]: [number[], number[]] = [[], []];
+  for (let round = 0; round < spec.rounds; round++) {
+    for (const side of sides) await side.round(spec);
+    flops.push(meters.flops());
+    bytes.push(meters.bytes());
+  }
+  console.log(`${name}: ${spec.title}; median (least … most) of ${spec.rounds} rounds of ${spec.steps} steps`);
+  const peak = await ours.end();
+  if (theirs) await reportRatio(ours, peak, theirs);
+  else reportBeside(spec, ours, peak);
+  reportFloor(spec, peak.parameters!, {flops: median(flops), bytes: median(bytes)}, sides);
+}
+
+/** The folder of `--original` where its step can run here. */
+function checkoutOf(folder: string | undefined): string | undefined {
+  if (folder === undefined) return undefined;
+  if (!existsSync(join(folder, 'CNN', 'gpd_utils.py')))
+    throw new Error(`gpd-step: no CNN/gpd_utils.py in ${folder}; --original is a checkout of github.com/guoyongcs/GPD`);
+  if (hasTorch()) return folder;
+  console.log('gpd-step: PyTorch is not installed (Debian: python3-torch, python3-torchvision); our side alone');
+  return undefined;
+}
+
+export async function benchGpdStep(words: readonly string[]): Promise<void> {
+  const options = {original: {type: 'string'}} as const;
+  const {values, positionals} = parseArgs({args: [...words], options, allowPositionals: true});
+  const unknown = positionals.find((name) => !(name in gpdStepCases));
+  if (unknown) throw new Error(`gpd-step: no network '${unknown}'; there are ${Object.keys(gpdStepCases).join(', ')}`);
+  const original = checkoutOf(values.original);
+  const meters = {flops: await gemmMeter(), bytes: copyMeter()};
+  const setting = {bundle: await bundleOurs('gpd-step-ours'), original, meters};
+  for (const [name, spec] of Object.entries(gpdStepCases)) {
+    if (positionals.length === 0 || positionals.includes(name)) await measure(name, spec, setting);
+  }
+}

@@ -1,4 +1,4 @@
-/** Running a command as a user does, and saying how long it took. */
+/** Running a command as a user does, and saying how long it took; numbers as benchmarks print them. */
 import {spawnSync} from 'node:child_process';
 
 export interface Runs {
@@ -27,3 +27,8 @@ export function timeCommand(args: readonly string[], runs: number): Runs {
 
 export const ms = (value: number): string => `${value.toFixed(0)} ms`;
 export const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+
+export const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+/** The median, the least and the most. */
+export const range = (values: readonly number[], digits: number): string =>
+  `${median(values).toFixed(digits)} (${Math.min(...values).toFixed(digits)} … ${Math.max(...values).toFixed(digits)})`;

@@ -25,7 +25,7 @@ export async function benchSoak([name = 'resnet20']: readonly string[]): Promise
   const spec = stepSpecs[name];
   if (!spec) throw new Error(`soak: no network '${name}'; there are ${Object.keys(stepSpecs).join(', ')}`);
   console.log(`soak: ${STEPS} captured steps of ${spec.title}`);
-  const side = new Side('training', spawn(process.execPath, [await bundleOurs(), name]));
+  const side = new Side('training', spawn(process.execPath, [await bundleOurs('train-step-ours'), name]));
   const points: [number, number][] = [];
   for (let step = EVERY; step <= STEPS; step += EVERY) {
     await side.train(EVERY);

@@ -1,8 +1,17 @@
-/** Processes that train when they are told to: one of ours, or PyTorch. */
+/** Processes that train when they are told to: ours, or PyTorch. */
 import type {ChildProcessWithoutNullStreams} from 'node:child_process';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {build} from 'esbuild';
+
+/** At the end: the most memory that the process ever held. */
+export interface Peak {
+  peakBytes: number;
+  /** How many numbers are trained. */
+  parameters?: number;
+  /** Of PyTorch: the libraries that multiply its matrices. */
+  blas?: readonly string[];
+}
 
 /** What a process of ours holds. */
 export interface Memory {
@@ -33,16 +42,17 @@ export class Side {
   }
   memory = () => this.ask<Memory>('memory');
   train = (steps: number) => this.ask<{seconds: number; loss: number}>(String(steps));
-  async end(): Promise<{peakBytes: number; blas?: readonly string[]}> {
-    const answer = await this.ask<{peakBytes: number; blas?: readonly string[]}>('peak');
+  async end(): Promise<Peak> {
+    const answer = await this.ask<Peak>('peak');
     this.child.stdin.end();
     return answer;
   }
 }
 
-export async function bundleOurs(): Promise<string> {
-  const outfile = join('build', 'bench-train-step-ours.mjs');
+/** The path of a program of this folder as one file. */
+export async function bundleOurs(program: 'train-step-ours' | 'gpd-step-ours'): Promise<string> {
+  const outfile = join('build', `bench-${program}.mjs`);
   const options = {bundle: true, platform: 'node', format: 'esm', target: 'node20', packages: 'external'} as const;
-  await build({entryPoints: ['bench/train-step-ours.ts'], outfile, ...options, logLevel: 'warning'});
+  await build({entryPoints: [`bench/${program}.ts`], outfile, ...options, logLevel: 'warning'});
   return outfile;
 }

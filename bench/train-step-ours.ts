@@ -1,9 +1,4 @@
-/**
- * One side of `bench/train-step.ts`: trains a network on one random batch, as many steps as each line on stdin says, and answers with a
- * line of JSON. The line `peak` asks for the most memory that it ever held, `memory` for what it holds now.
- */
-import {readFileSync} from 'node:fs';
-import {createInterface} from 'node:readline';
+/** One side of `bench/train-step.ts`: trains a network on one random batch. */
 import * as tf from '@tensorflow/tfjs-core';
 import {random} from '../src/core/random.js';
 import {Walk} from '../src/models/walk.js';
@@ -12,6 +7,7 @@ import {jit} from '../src/tfjs/jit.js';
 import {registerOnnxruntimeBackend} from '../src/tfjs/register.js';
 import {tfjsLayers} from '../src/train/tfjs-layers.js';
 import {tfjsOps} from '../src/train/tfjs-ops.js';
+import {answerLines} from './step-answers.js';
 import {type StepSpec, stepSpecs} from './train-step-networks.js';
 import {trainingBatchNorm} from './training-batch-norm.js';
 
@@ -64,23 +60,5 @@ function stepOf({arch, shape, batch, classes}: StepSpec) {
   };
 }
 
-/** Of this program alone: what a parent held when it started a process counts in getrusage(). */
-const peakBytes = () => 1024 * Number(/VmHWM:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
-
-function memory() {
-  const {numTensors, numDataBuffers, numBytes} = tf.memory();
-  return {rssBytes: process.memoryUsage.rss(), tensors: numTensors, data: numDataBuffers, bytes: numBytes};
-}
-
 await registerOnnxruntimeBackend({threads: 2});
-const step = stepOf(spec);
-for await (const line of createInterface({input: process.stdin})) {
-  if (line === 'peak') console.log(JSON.stringify({peakBytes: peakBytes()}));
-  else if (line === 'memory') console.log(JSON.stringify(memory()));
-  else {
-    const start = performance.now();
-    let loss = Number.NaN;
-    for (let i = 0; i < Number(line); i++) loss = step();
-    console.log(JSON.stringify({seconds: (performance.now() - start) / 1000, loss}));
-  }
-}
+await answerLines(stepOf(spec));

@@ -1,10 +1,8 @@
 /** The other side of `bench/train-step.ts`, with the same protocol: PyTorch, the networks as their authors or torchvision write them. */
-export const torchProgram = `
-import json, os, sys, time
-import torch, torch.nn as nn, torch.nn.functional as F
+import {torchSide} from './step-torch.js';
 
-torch.set_num_threads(2)
-torch.manual_seed(0)
+export const torchProgram = torchSide(`
+import torch.nn as nn, torch.nn.functional as F
 
 class BasicBlock(nn.Module):
     def __init__(self, inputs, planes, stride):
@@ -74,20 +72,4 @@ def step():
     loss.backward()
     optimizer.step()
     return loss.item()
-
-def status(name):
-    with open('/proc/self/status') as f:
-        return next(1024 * int(line.split()[1]) for line in f if line.startswith(name))
-
-def blas():
-    with open('/proc/self/maps') as f:
-        return sorted({os.path.basename(os.path.realpath(line.split()[-1])) for line in f if 'libblas.so' in line or 'libopenblas' in line or 'libmkl' in line})
-
-for line in sys.stdin:
-    if line.strip() == 'peak': answer = {'peakBytes': status('VmHWM'), 'blas': blas()}
-    else:
-        start = time.perf_counter()
-        for _ in range(int(line)): loss = step()
-        answer = {'seconds': time.perf_counter() - start, 'loss': loss}
-    print(json.dumps(answer), flush=True)
-`;
+`);

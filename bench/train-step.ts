@@ -5,39 +5,17 @@
  * multiplies matrices with the BLAS that it finds: Debian's default is the reference one, ten times slower than libopenblas0, and the
  * library in use is printed. `npm run bench -- train-step resnet20 vit` measures those alone.
  */
-import {spawn, spawnSync} from 'node:child_process';
-import {fillUniform} from '../src/core/random.js';
-import {float32} from '../src/core/tensor.js';
-import {gemmPeak} from '../src/eval/gemm.js';
+import {spawn} from 'node:child_process';
 import {macsOf, manifestOf, Walk} from '../src/models/walk.js';
-import {modelBytes} from '../src/onnx/encode.js';
-import {loadSyncRuntime} from '../src/onnx/sync-session.js';
-import {mb} from './measure.js';
+import {gemmMeter} from './gemm-meter.js';
+import {mb, median, range} from './measure.js';
 import {bundleOurs, Side} from './step-process.js';
+import {hasTorch, python} from './step-torch.js';
 import {type StepSpec, stepSpecs} from './train-step-networks.js';
 import {torchProgram} from './train-step-torch.js';
 
 const ROUNDS = 7;
 const WARM_UP = 4; // ours: the step runs, is recorded, and once more where a slot has found its layout
-const python = '/usr/bin/python3';
-
-const hasTorch = () => spawnSync(python, ['-c', 'import torch, torchvision']).status === 0;
-
-/** Floating-point operations per second of a chain of matrix products, the fastest of three. */
-async function gemmMeter(): Promise<() => number> {
-  const {model, input, macs} = gemmPeak('cpu');
-  const session = (await loadSyncRuntime()).open(modelBytes(model), {intraOpNumThreads: 2, logSeverityLevel: 4});
-  const a = new Float32Array(input.shape[0] * input.shape[1]);
-  fillUniform(a, 'a', -1, 1);
-  const feeds = new Map([[input.name, float32(input.shape, a)]]);
-  const output = [model.graph.outputs[0]!.name];
-  const seconds = () => {
-    const start = performance.now();
-    session.run(feeds, output);
-    return (performance.now() - start) / 1000;
-  };
-  return () => (2 * macs) / Math.min(seconds(), seconds(), seconds());
-}
 
 /** Multiply-accumulates of the forward pass of one input. */
 function forwardMacs({arch, shape}: StepSpec): number {
@@ -47,10 +25,6 @@ function forwardMacs({arch, shape}: StepSpec): number {
   arch.network(walk, {value: {}, shape});
   return macsOf(walk.records, 1);
 }
-
-const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
-const range = (values: readonly number[], digits: number) =>
-  `${median(values).toFixed(digits)} (${Math.min(...values).toFixed(digits)} … ${Math.max(...values).toFixed(digits)})`;
 
 async function measure(name: string, spec: StepSpec, bundle: string, meter: () => number, withTorch: boolean): Promise<void> {
   const {batch, classes, shape, steps} = spec;
@@ -84,7 +58,7 @@ export async function benchTrainStep(filter: readonly string[]): Promise<void> {
   const withTorch = hasTorch();
   if (!withTorch)
     console.log('train-step: PyTorch is not installed (Debian: python3-torch, python3-torchvision); our side alone');
-  const [bundle, meter] = [await bundleOurs(), await gemmMeter()];
+  const [bundle, meter] = [await bundleOurs('train-step-ours'), await gemmMeter()];
   for (const [name, spec] of Object.entries(stepSpecs)) {
     if (filter.length === 0 || filter.includes(name)) await measure(name, spec, bundle, meter, withTorch);
   }
