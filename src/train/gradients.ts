@@ -98,7 +98,7 @@ export class GradientStage {
     const {gpd, compat} = this.config;
     const note = (name: Metric, value: tf.Scalar) => void (mode === 'training' && scalars.set(name, tf.keep(tf.clone(value))));
     if (!gpd) return this.baseline(step, taught, mode, note);
-    const parameters: Parameters = this.network.pair();
+    const parameters: Parameters = this.network.pair(step.images.shape[0]!);
     const pass = (name: Who) => {
       if (mode === 'training' && asReference(compat, 'copiedStatistics')) fillStatistics(this.store);
       return this.network.forward(step.images, parameters[name === 'tiny' ? 'student' : 'teacher'], mode);
@@ -126,7 +126,7 @@ export class GradientStage {
     mode: Mode,
     note: (name: Metric, value: tf.Scalar) => void,
   ): tf.Scalar {
-    const only = this.network.forward(step.images, this.network.pair().student, mode);
+    const only = this.network.forward(step.images, this.network.pair(step.images.shape[0]!).student, mode);
     const loss = this.classification('expanded', only, step, taught, mode, note);
     note('loss_expanded', loss);
     note('total_loss', loss);

@@ -1,6 +1,8 @@
 /** The networks of a step as differentiable functions of its variables: student, dynamic teacher, static teacher, feature fusion. */
 import * as tf from '@tensorflow/tfjs-core';
 import type {Architecture} from '../models/layers.js';
+import {manifestOf} from '../models/walk.js';
+import type {ConvModule} from '../reparam/modules.js';
 import {type GpdForm, type LayerParameters, parametersOf, type Role, type TensorUse} from '../reparam/parameters.js';
 import {batchStatistics, normaliseBatch} from './batch-norm.js';
 import {leadingBlock, pairParameters} from './orepa-pair.js';
@@ -37,19 +39,23 @@ export interface NetworkOptions {
 export class Network {
   private readonly taps: readonly string[];
   private readonly form: GpdForm;
+  /** Of each convolution's result, H·W. */
+  private readonly areas: ReadonlyMap<string, number>;
 
   constructor(private readonly options: NetworkOptions) {
     const {arch, form, imageSize, features} = options;
     this.form = {...form, unfilledStatistics: new Set()}; // that was when the state was read; see statistics.ts
     const taps = features === 'none' ? [] : tapsOf(arch, imageSize, features === 'afterActivation');
     this.taps = taps.map(({layer}) => layer);
+    this.areas = areasOf(arch, imageSize);
   }
 
   private readonly load = ({key, leading}: TensorUse): tf.Tensor =>
     leadingBlock(this.options.store.get(this.options.prefix + key), leading);
 
-  /** For both passes of one step: what they share is computed once. */
-  pair = (): Parameters => pairParameters(this.form, this.load);
+  /** For both passes of one step on so many images: what they share is computed once. */
+  pair = (images: number): Parameters =>
+    pairParameters(this.form, this.load, ({name}) => images * (this.areas.get(name) ?? Number.POSITIVE_INFINITY));
   /** For one pass. */
   parameters = (role: Role): LayerParameters<tf.Tensor> => parametersOf(tfjsOps, this.form, role, this.load);
 
@@ -68,6 +74,14 @@ export class Network {
     });
     return {logits: logits as tf.Tensor2D, features: this.taps.map((layer) => asMap(seen.get(layer)!))};
   }
+}
+
+function areasOf(arch: Architecture, imageSize: number): Map<string, number> {
+  const convolutions = manifestOf(arch, imageSize).records.flatMap(({module, macs}) =>
+    module?.kind === 'conv' ? [{module, macs}] : [],
+  );
+  const perPlace = ({in: input, out, groups, kernel: [height, width]}: ConvModule) => (input / groups) * out * height * width;
+  return new Map(convolutions.map(({module, macs}) => [module.name, macs / perPlace(module)]));
 }
 
 /** Tokens [N, T, C] as a square map. */

@@ -7,6 +7,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {SEPARABLE_EXPANSION} from '../reparam/algebra.js';
 import type {ConvModule} from '../reparam/modules.js';
 import {type GpdForm, type LayerParameters, parametersOf, type Role, type TensorUse, tensorUse} from '../reparam/parameters.js';
+import type {SequentialKernel} from './tfjs-layers.js';
 import {tfjsOps} from './tfjs-ops.js';
 
 export type LoadTensor = (use: TensorUse) => tf.Tensor;
@@ -73,27 +74,49 @@ function eachTapTimes(first: tf.Tensor, second: tf.Tensor): tf.Tensor {
   return product(tf.expandDims(first, 0), second);
 }
 
+/** How many places the maps of a batch have behind a convolution: N·H·W. */
+export type PositionsOf = (m: ConvModule) => number;
+
+/**
+ * Whether applying the sequential branch to the maps, one convolution after the other, is less work than multiplying its kernels: of late layers'
+ * maps there is little. The convolutions of small maps do about 0.6 times as many multiplications a second as products of kernels.
+ */
+const isLessOnMaps = (positions: number, input: number, out: number): boolean =>
+  positions * (AREA * out + input) < CONVOLUTIONS_SPEED * AREA * input * out;
+const CONVOLUTIONS_SPEED = 0.6;
+
 interface DenseKernels {
-  readonly teacher: tf.Tensor;
-  readonly student: tf.Tensor;
+  readonly teacher: SequentialKernel;
+  readonly student: SequentialKernel;
 }
 
-function denseKernels(m: ConvModule, ratio: number, part: (leaf: string) => tf.Tensor): DenseKernels {
+function denseKernels(m: ConvModule, ratio: number, part: (leaf: string) => tf.Tensor, positions: number): DenseKernels {
   const [out, input] = [m.out * ratio, m.in * ratio];
   const scales = tf.unstack(tf.reshape(part('vector'), [6, out]), 0);
   const common = commonBranches(part, scales);
   const square = (leaf: string) => tf.reshape(part(leaf), [input, input]);
   const first = tf.add(square('weight_orepa_1x1_kxk_idconv1'), square('id_tensor'));
   const second = tf.mul(byTap(part('weight_orepa_1x1_kxk_conv2')), scales[3]!);
-  const teacher = fromTaps(tf.add(common, eachTapTimes(first, second)));
+  const teacher = sequentialKernel(common, first, second, positions);
   if (ratio === 1) return {teacher, student: teacher};
-  const own = (taps: tf.Tensor) => leadingBlock(taps, [AREA, m.in, m.out]);
-  const sequential = eachTapTimes(tf.mul(leadingBlock(first, [m.in, m.in]), ratio), own(second));
-  return {teacher, student: fromTaps(tf.mul(tf.add(own(common), sequential), ratio))};
+  const own = (taps: tf.Tensor) => tf.mul(leadingBlock(taps, [AREA, m.in, m.out]), ratio);
+  const student = sequentialKernel(own(common), tf.mul(leadingBlock(first, [m.in, m.in]), ratio), own(second), positions);
+  return {teacher, student};
+}
+
+/** From common and second [9, I, O], first [I, I]. */
+function sequentialKernel(common: tf.Tensor, first: tf.Tensor, second: tf.Tensor, positions: number): SequentialKernel {
+  const [, input, out] = common.shape as [number, number, number];
+  if (!isLessOnMaps(positions, input, out)) return {weight: fromTaps(tf.add(common, eachTapTimes(first, second)))};
+  return {weight: fromTaps(common), sequential: {first: tf.reshape(first, [input, input, 1, 1]), second: fromTaps(second)}};
 }
 
 /** Parameters for both passes of one step: what they share is computed once, whichever asks first. */
-export function pairParameters(form: GpdForm, load: LoadTensor): Record<Role, LayerParameters<tf.Tensor>> {
+export function pairParameters(
+  form: GpdForm,
+  load: LoadTensor,
+  positionsOf: PositionsOf,
+): Record<Role, LayerParameters<tf.Tensor>> {
   const roles = {
     teacher: parametersOf(tfjsOps, form, 'teacher', load),
     student: parametersOf(tfjsOps, form, 'student', load),
@@ -101,7 +124,7 @@ export function pairParameters(form: GpdForm, load: LoadTensor): Record<Role, La
   const made = new Map<string, DenseKernels>();
   const kernelsOf = (m: ConvModule): DenseKernels => {
     const part = (leaf: string) => load(tensorUse(form, 'teacher', m, leaf)!);
-    const kernels = made.get(m.name) ?? denseKernels(m, form.ratio, part);
+    const kernels = made.get(m.name) ?? denseKernels(m, form.ratio, part, positionsOf(m));
     made.set(m.name, kernels);
     return kernels;
   };
@@ -112,7 +135,7 @@ export function pairParameters(form: GpdForm, load: LoadTensor): Record<Role, La
       if (!form.orepa.has(m.name) || !widened) return roles[role].conv(m);
       const {key, leading, factor} = tensorUse(form, role, m, 'bias_orepa_origin')!;
       const bias = load({key, leading, stored: leading, factor});
-      return {weight: kernelsOf(m)[role], bias: factor === 1 ? bias : tf.mul(bias, factor)};
+      return {...kernelsOf(m)[role], bias: factor === 1 ? bias : tf.mul(bias, factor)};
     },
   });
   return {teacher: shared('teacher'), student: shared('student')};

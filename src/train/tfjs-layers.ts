@@ -19,6 +19,11 @@ const padding = (pad: number): Explicit => [
 ];
 const withBias = (y: T, {bias}: Kernel<T>): T => (bias ? tf.add(y, bias) : y);
 
+/** A kernel and a part of it that is computed on the maps: W∗x + second∗(first∗x), with first [I, I, 1, 1] and second [O, I, 3, 3]. */
+export interface SequentialKernel extends Kernel<T> {
+  readonly sequential?: {readonly first: T; readonly second: T};
+}
+
 /** How a batch norm gets its statistics: of the batch while training, stored ones otherwise. */
 export type BatchNorm = LayerOps<T>['batchNorm'];
 
@@ -26,7 +31,7 @@ export type BatchNorm = LayerOps<T>['batchNorm'];
 export const storedBatchNorm: BatchNorm = (x, s) =>
   tf.add(tf.mul(tf.sub(x, s.mean), tf.div(s.gamma, tf.sqrt(tf.add(s.variance, s.eps)))), s.beta);
 
-function convolve(x: T, {weight}: Kernel<T>, stride: number, pad: number, groups: number): T {
+function convolve(x: T, weight: T, stride: number, pad: number, groups: number): T {
   if (groups === 1) return tf.conv2d(x as Map4, tf.transpose(weight as Map4, [2, 3, 1, 0]), stride, padding(pad));
   const [out, perGroup, height, width] = weight.shape as [number, number, number, number];
   if (perGroup !== 1) throw new Error('grouped convolutions are depthwise');
@@ -46,7 +51,12 @@ const window = ({kernel, stride, pad}: Window) => [[kernel, kernel], [stride, st
 
 export function tfjsLayers(batchNorm: BatchNorm): LayerOps<T> {
   return {
-    conv: (x, kernel, m, groups) => withBias(convolve(x, kernel, m.stride, m.pad, groups), kernel),
+    conv(x, kernel: SequentialKernel, {stride, pad}, groups) {
+      const y = convolve(x, kernel.weight, stride, pad, groups);
+      if (!kernel.sequential) return withBias(y, kernel);
+      const {first, second} = kernel.sequential;
+      return withBias(tf.add(y, convolve(convolve(x, first, 1, 0, 1), second, stride, pad, 1)), kernel);
+    },
     batchNorm,
     relu: (x) => tf.relu(x),
     gelu(x, scale) {

@@ -7,6 +7,7 @@ import {type GpdForm, parametersOf, type Role, type TensorUse} from '../../src/r
 import {referenceOps} from '../../src/reparam/reference.js';
 import {keyOf, storedShape, storedTensors} from '../../src/reparam/stored-tensors.js';
 import {leadingBlock, pairParameters} from '../../src/train/orepa-pair.js';
+import {type SequentialKernel, storedBatchNorm, tfjsLayers} from '../../src/train/tfjs-layers.js';
 import {tfjsOps} from '../../src/train/tfjs-ops.js';
 import {expectClose} from '../close.js';
 import {startBackend} from '../tfjs/both.js';
@@ -35,6 +36,8 @@ const cases: [string, ConvModule, number][] = [
   ['no widening', conv(3, 4), 1],
   ['depthwise', conv(4, 4, 4), 2],
 ];
+/** Maps of such an area are no place for a branch. */
+const never = () => Number.POSITIVE_INFINITY;
 const roles: Role[] = ['teacher', 'student'];
 
 beforeAll(startBackend);
@@ -51,7 +54,7 @@ describe.each(['cpu', 'onnxruntime'])('on %s', (backend) => {
       leadingBlock(values[keys.indexOf(use.key)]!, use.leading);
     const numbers = ({key, leading}: TensorUse) => toFloat64(leadingNumbers(tensors.get(key)!, leading));
 
-    const pair = pairParameters(form, loading(uploaded));
+    const pair = pairParameters(form, loading(uploaded), never);
     for (const role of roles) {
       const right = parametersOf(referenceOps, form, role, numbers).conv(m);
       const {weight, bias} = pair[role].conv(m);
@@ -64,7 +67,7 @@ describe.each(['cpu', 'onnxruntime'])('on %s', (backend) => {
     const mixed = (kernels: tf.Tensor[]) =>
       kernels.map((k, i) => tf.sum(tf.mul(tf.square(k), i + 1))).reduce((a, b) => tf.add(a, b)) as tf.Scalar;
     const bothAtOnce = (...values: tf.Tensor[]) => {
-      const {teacher, student} = pairParameters(form, loading(values));
+      const {teacher, student} = pairParameters(form, loading(values), never);
       return mixed([teacher, student].map((p) => p.conv(m)).flatMap(({weight, bias}) => [weight, bias!]));
     };
     const oneByOne = (...values: tf.Tensor[]) =>
@@ -76,6 +79,37 @@ describe.each(['cpu', 'onnxruntime'])('on %s', (backend) => {
     const [got, expected] = [tf.grads(bothAtOnce)(uploaded), tf.grads(oneByOne)(uploaded)];
     for (const [i, key] of keys.entries()) {
       expectClose(got[i]!.dataSync(), expected[i]!.dataSync(), {rtol: 2e-5, because: 'float32 sums in another order'}, key);
+    }
+  });
+
+  test.each(cases.filter(([, {groups}]) => groups === 1))('%s: the sequential branch on the maps', (_, m, ratio) => {
+    const form: GpdForm = {ratio, orepa: new Set(['c']), present: () => true, unfilledStatistics: new Set()};
+    const tensors = stored(m, ratio);
+    const keys = [...tensors.keys()];
+    const values = keys.map((key) => tf.tensor([...tensors.get(key)!.data], [...tensors.get(key)!.shape]));
+    const {conv} = tfjsLayers(storedBatchNorm);
+    const maps = roles.map((role) => tf.randomNormal([2, 4, 3, m.in * (role === 'teacher' ? ratio : 1)], 0, 1, 'float32', 1));
+    const outputs = (positions: number, all: readonly tf.Tensor[]) => {
+      const load = (use: TensorUse) => leadingBlock(all[keys.indexOf(use.key)]!, use.leading);
+      const pair = pairParameters(form, load, () => positions);
+      const kernels = roles.map((role) => pair[role].conv(m) as SequentialKernel);
+      expect(kernels.map(({sequential}) => sequential !== undefined)).toEqual(roles.map(() => positions === 0));
+      return kernels.map((kernel, i) => conv(all[keys.length + i]!, kernel, m, 1));
+    };
+    const inputs = [...values, ...maps];
+    const on = (positions: number) => ({
+      outputs: outputs(positions, inputs),
+      gradients: tf.grads((...all) => tf.addN(outputs(positions, all).map((y, i) => tf.sum(tf.mul(tf.square(y), i + 1)))))(
+        inputs,
+      ),
+    });
+    const [got, expected] = [on(0), on(Number.POSITIVE_INFINITY)];
+    const tolerance = {rtol: 5e-5, because: 'float32 sums in another order, two in a row'};
+    for (const [i, role] of roles.entries()) {
+      expectClose(got.outputs[i]!.dataSync(), expected.outputs[i]!.dataSync(), tolerance, role);
+    }
+    for (const [i, key] of [...keys, 'maps of the teacher', 'maps of the student'].entries()) {
+      expectClose(got.gradients[i]!.dataSync(), expected.gradients[i]!.dataSync(), tolerance, key);
     }
   });
 });
