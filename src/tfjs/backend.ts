@@ -158,7 +158,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
       this.live.delete(lazy);
       lazy.resident?.release();
     }
-    value.handles = 1;
+    value.handles++;
     this.data.delete(dataId); // setting it again would count it twice
     this.data.set(dataId, replaced as never);
   }
@@ -184,6 +184,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
   private adopt(entry: Entry, shape: readonly number[]): void {
     const value = new LazyValue(entry.dtype as LazyDType, [...shape]);
     value.data = new arrays[value.dtype](entry.values as ArrayLike<number>);
+    value.ownsNumbers = true;
     value.handles = 1;
     entry.lazy = value;
     this.withLazyValues(entry);

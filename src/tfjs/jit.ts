@@ -2,7 +2,7 @@
  * jit: a function of tensors is recorded once and afterwards replayed as one session, without TensorFlow.js in between.
  *
  * The first call runs normally, so that optimisers can make their slots. The second is recorded: what is returned and what was
- * assigned to variables becomes the outputs of one graph, arguments and variables become its inputs. Later calls replay it. A call
+ * assigned to variables becomes the outputs of one graph, arguments and variables become its inputs. That graph computes it, and later calls. A call
  * with other shapes or dtypes is recorded on its own. Numbers that are neither argument nor variable are constants of the
  * recording; where such a tensor has been disposed since (an optimiser's new learning rate), the function is recorded again.
  */
@@ -65,7 +65,15 @@ export function currentBackend(): OnnxruntimeBackend {
 
 export const variables = (): Readonly<Record<string, Variable>> => engine().registeredVariables as Record<string, Variable>;
 
-export function jit<A extends Tensor[], R extends JitResult>(fn: (...args: A) => R): Jitted<A, R> {
+export interface JitOptions {
+  /** Not even the first call makes variables, as optimisers make their slots: it is recorded already. */
+  readonly makesNoVariables?: boolean;
+}
+
+export function jit<A extends Tensor[], R extends JitResult>(
+  fn: (...args: A) => R,
+  {makesNoVariables = false}: JitOptions = {},
+): Jitted<A, R> {
   const seen = new Set<string>();
   const recordings = new Map<string, Recording>();
   let count = 0;
@@ -81,14 +89,14 @@ export function jit<A extends Tensor[], R extends JitResult>(fn: (...args: A) =>
     if (!seen.has(signature)) {
       if (seen.size >= MAX_SIGNATURES) throw tooManyShapes(args, [...seen]);
       seen.add(signature);
-      return tidy(() => fn(...args) as never) as R;
+      if (!makesNoVariables) return tidy(() => fn(...args) as never) as R;
     }
     count++;
     if (known) known.compiled.users--;
     recordings.delete(signature);
-    const {recording, result} = recordCall(backend, fn, args);
+    const recording = recordCall(backend, fn, args);
     recordings.set(signature, recording);
-    return result;
+    return replay(recording, backend, inputsOf(recording, backend, args)!) as R;
   };
   return Object.defineProperty(call, 'recordings', {get: () => count}) as Jitted<A, R>;
 }
@@ -119,32 +127,36 @@ export function traceCall<A extends Tensor[], R extends JitResult>(
   return {result, tensors, updated, plan, sources: plan.leaves.map(sourceFinder(backend, args, before))};
 }
 
-/** Runs the function once, computes its results, and keeps the plan. */
-function recordCall<A extends Tensor[], R extends JitResult>(backend: OnnxruntimeBackend, fn: (...args: A) => R, args: A) {
+/** Runs the function once for its plan, and takes back what it assigned: nothing has been computed yet. */
+function recordCall<A extends Tensor[], R extends JitResult>(
+  backend: OnnxruntimeBackend,
+  fn: (...args: A) => R,
+  args: A,
+): Recording {
+  backend.barrier();
+  const before = new Map(Object.entries(variables()).map(([name, v]) => [name, backend.lazy(v)]));
   const {result, tensors, updated, plan, sources} = traceCall(backend, fn, args);
-  const {wanted} = plan;
+  for (const [name, variable] of updated) setVariable(backend, variable, before.get(name)!);
+  const returned = tensors.map(({dtype, shape}) => ({dtype: dtype as LazyDType, shape: [...shape]}));
+  for (const t of tensors) t.dispose();
   backend.runtime.trim(); // what the first call compiled, and what this recording replaces
   const state = updated.map((_, i) => tensors.length + i);
   const compiled = backend.runtime.compile(plan, state);
   compiled.users++;
-  const recording: Recording = {
+  return {
     backend,
     compiled,
     sources,
     layouts: plan.leaves.map(layoutOf),
     updated: updated.map(([name], i) => {
       const at = tensors.length + i;
-      const memory = new VariableMemory(backend.pool, wanted[at]!, compiled.layouts[at]!);
+      const memory = new VariableMemory(backend.pool, plan.wanted[at]!, compiled.layouts[at]!);
       return {name, memory, over: overwritten(compiled, plan, sources, name, at)};
     }),
-    returned: tensors.map(({dtype, shape}) => ({dtype: dtype as LazyDType, shape: [...shape]})),
+    returned,
     single: !Array.isArray(result),
     nothing: tensors.length === 0,
   };
-  backend.runtime.realize(wanted, state); // the plan just compiled; a barrier's could have another order
-  backend.barrier();
-  for (const [i, {memory}] of recording.updated.entries()) memory.wrote(wanted[tensors.length + i]!);
-  return {recording, result};
 }
 
 /** The one leaf that is the variable, in the order in which the step leaves it, if all of the graph has read it by then. */
@@ -178,7 +190,7 @@ function sourceFinder(backend: OnnxruntimeBackend, args: readonly Tensor[], befo
   return (value: LazyValue): Source => {
     const {shape} = value;
     const place = known.get(rootOf(value));
-    return place ? {...place, shape} : {kind: 'constant', value, mustLive: value.handles > 0, shape};
+    return place ? {...place, shape} : {kind: 'constant', value, mustLive: rootOf(value).handles > 0, shape};
   };
 }
 
@@ -212,7 +224,7 @@ export function currentValue(
       return variable && backend.lazy(variable);
     }
     case 'constant':
-      return source.mustLive && source.value.handles === 0 ? undefined : source.value;
+      return source.mustLive && rootOf(source.value).handles === 0 ? undefined : source.value;
   }
 }
 
@@ -257,7 +269,7 @@ function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: reado
     const read = backend.lazy(variable);
     const updated = value(first + i, variable as unknown as TypedShape);
     setVariable(backend, variable, updated);
-    memory.wrote(updated, compiled.keepsState || read.data === updated.data ? undefined : read);
+    if (!compiled.keepsState && read.data !== updated.data) memory.leave(read);
   }
   if (recording.nothing) return undefined;
   return recording.single ? returned[0]! : returned;

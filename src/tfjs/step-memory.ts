@@ -35,8 +35,6 @@ export class MemoryPool {
 
 /** Where the new numbers of one variable of a captured step are written. */
 export class VariableMemory {
-  private written: LazyValue | undefined;
-
   constructor(
     private readonly pool: MemoryPool,
     private readonly type: TypedShape,
@@ -47,16 +45,15 @@ export class VariableMemory {
     return this.pool.take(this.type, this.layout);
   }
 
-  /** The array of the old value, if a step wrote it: others are the program's. The caller knows that nobody else reads it. */
+  /** The array of the old value. The caller knows that nobody else reads it. */
   over(old: LazyValue): Tensor | undefined {
-    if (old !== this.written || old.resident) return undefined;
+    if (!old.ownsNumbers) return undefined;
     const physical = this.layout.map((d) => this.type.shape[d]!);
     return tensor(this.type.dtype, physical, old.data as Float32Array<ArrayBuffer>);
   }
 
-  /** The value that a step wrote, in place of the one that it read: that is free if a step wrote it too and nobody else holds it. */
-  wrote(value: LazyValue, read?: LazyValue): void {
-    if (read && read === this.written && read.handles === 0) this.pool.give(read.dtype, read.data!);
-    this.written = value;
+  /** A value that a step has read and the variable no longer has: free if nobody else holds it. */
+  leave(read: LazyValue): void {
+    if (read.ownsNumbers && read.handles === 0) this.pool.give(read.dtype, read.data!);
   }
 }

@@ -24,6 +24,8 @@ export class LazyValue implements TypedShape {
   /** Where the numbers are, once they exist. */
   private numbers: Tensor | {readonly data: LazyData} | undefined;
   layout: Permutation | undefined;
+  /** The array is this value's alone, not one of the program's or of TensorFlow.js's cpu code: it may be written to where nobody reads the value. */
+  ownsNumbers = false;
   /** How many handles of the backend refer to it: a live value is computed at the next barrier. */
   handles = 0;
   /** The value whose numbers these are, for one that is the same in another shape. */
@@ -47,6 +49,7 @@ export class LazyValue implements TypedShape {
     this.numbers = tensor;
     this.layout = layout;
     this.producer = undefined;
+    this.ownsNumbers = !isResident(tensor);
   }
   /** The tensor that a device keeps, if one does. */
   get resident(): ResidentTensor | undefined {

@@ -27,18 +27,28 @@ export function restoreLayouts(layouts: VariableLayouts): void {
   const variables = current();
   if (variables.length > 0) backend.barrier();
   for (const [name, variable] of variables) {
-    if (!layouts.has(name)) continue;
-    const value = backend.lazy(variable);
-    const wanted = layouts.get(name);
-    if (String(value.layout ?? '') === String(wanted ?? '')) continue;
-    backend.replace(variable.dataId, relaid(value, wanted));
+    if (layouts.has(name)) relay(backend, variable, layouts.get(name));
   }
+}
+
+/** The numbers of a variable stay, their order becomes another. On other backends nothing happens. */
+export function setLayout(variable: Variable, wanted: Permutation): void {
+  if (engine().backendName !== BACKEND_NAME) return;
+  const backend = engine().backend as OnnxruntimeBackend;
+  backend.runtime.realize([backend.lazy(variable)]);
+  relay(backend, variable, wanted);
+}
+
+function relay(backend: OnnxruntimeBackend, variable: Variable, wanted: Permutation | undefined): void {
+  const value = backend.lazy(variable);
+  if (String(value.layout ?? '') !== String(wanted ?? '')) backend.replace(variable.dataId, relaid(value, wanted));
 }
 
 function relaid({dtype, shape, data, layout}: LazyValue, wanted: Permutation | undefined): LazyValue {
   const plain = layout && !isIdentity(layout) ? toPlain(data!, shape, layout) : data!;
   const value = new LazyValue(dtype, shape);
   value.layout = wanted;
+  value.ownsNumbers = wanted !== undefined || plain !== data;
   // What is physical order seen from the tensor is plain order seen from the array: the same walk with the inverse permutation.
   value.data = wanted
     ? toPlain(

@@ -7,7 +7,7 @@ export type TensorFunction = (...args: tf.Tensor[]) => tf.Tensor[];
 
 /** Results are the caller's to dispose of; everything between is gone. */
 export function capture(fn: TensorFunction): TensorFunction {
-  if (tf.getBackend() === BACKEND_NAME) return jit(fn);
+  if (tf.getBackend() === BACKEND_NAME) return jit(fn, {makesNoVariables: true});
   return (...args) => tf.tidy(() => fn(...args));
 }
 

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {GpdError} from '../core/error.js';
 import {float32, formatShape, int64, sameShape, type Tensor, toFloat32} from '../core/tensor.js';
+import {setLayout} from '../tfjs/variable-layouts.js';
 import type {NamedTensors} from './step-config.js';
 
 const COUNTER = 'num_batches_tracked';
@@ -67,6 +68,7 @@ export class TensorStore {
       );
     }
     tf.tidy(() => variable.assign(upload(value)));
+    settle(variable);
   }
 
   /** A copy of everything. */
@@ -86,8 +88,19 @@ export class TensorStore {
 }
 
 /** A variable shares the numbers of the tensor that it is made from, which is nobody's afterwards. */
-const variableOf = (value: Tensor, trainable: boolean, name: string): tf.Variable =>
-  tf.tidy(() => tf.variable(upload(value), trainable, name));
+function variableOf(value: Tensor, trainable: boolean, name: string): tf.Variable {
+  const variable = tf.tidy(() => tf.variable(upload(value), trainable, name));
+  settle(variable);
+  return variable;
+}
+
+/**
+ * Filters [O, I, H, W] lie as [H, W, I, O] from the first step on, the order in which their gradients come: nothing large is transposed, and a
+ * run that goes on finds them as the one that was interrupted left them. Depthwise ones have one number a place, and stay.
+ */
+function settle(variable: tf.Variable): void {
+  if (variable.rank === 4 && variable.shape[1]! > 1) setLayout(variable, [2, 3, 1, 0]);
+}
 
 /** The backend may keep the array: it gets its own. */
 export const upload = (t: Tensor): tf.Tensor => tf.tensor(toFloat32(t).data.slice(), [...t.shape], 'float32');
