@@ -31,7 +31,10 @@ export async function createRuntime(options: BackendOptions): Promise<Runtime> {
     extra: {session: {intra_op: {allow_spinning: '1', spin_duration_us: '500'}}},
   };
   const profilePrefix = options.profilePrefix ?? (debugging('kernels') ? debugPath('kernels') : undefined);
-  const switches = {checkNumbers, keepsState: provider === 'webgpu', ...(profilePrefix !== undefined && {profilePrefix})};
+  const switches = {
+    ...{checkNumbers, keepsState: provider === 'webgpu', scansBlocks: provider === 'cpu'},
+    ...(profilePrefix !== undefined && {profilePrefix}),
+  };
   const runtime = new Runtime(await loadSyncRuntime(), sessionOptions, switches);
   if (debugging('kernels')) process.once('exit', () => printKernelTimes(runtime));
   return runtime;

@@ -12,11 +12,14 @@ import {findNonFinite, isFinite32, nonFiniteError} from './find-non-finite.js';
 import {mayOverwrite} from './in-place.js';
 import {type KernelTime, type ProfiledGraph, sumByKernel} from './kernel-times.js';
 import {type LoweredPlan, lowerPlan, makePlan, type Plan} from './plan.js';
+import {scanBlocks} from './scan-blocks.js';
 import {Chooser} from './strategies.js';
 import {isIdentity, type LazyData, type LazyValue, type Permutation, sizeOf} from './value.js';
 
 export interface Compiled extends Omit<LoweredPlan, 'model'> {
   session: SyncSession;
+  /** Shapes of inputs and results that the graph takes in blocks, by name. */
+  inBlocks: ReadonlyMap<string, readonly number[]>;
   /** Its state stays in the memory of the device. */
   keepsState: boolean;
   /** Recordings that will run it again. */
@@ -33,6 +36,8 @@ export interface RuntimeSwitches {
   checkNumbers?: boolean;
   /** The provider can keep results in its memory for later runs. */
   keepsState?: boolean;
+  /** Long chains of elementwise operators go over large arrays in blocks. */
+  scansBlocks?: boolean;
   /** Profile every graph, into files that begin so. */
   profilePrefix?: string;
 }
@@ -86,9 +91,9 @@ export class Runtime {
     leaves: readonly LazyValue[],
     into: ReadonlyMap<number, Tensor> = new Map(),
   ): {tensor: Tensor; layout: Permutation | undefined}[] {
-    const inputs = new Map(leaves.map((leaf, i) => [compiled.inputNames[i]!, asTensor(leaf)]));
-    const given = new Map([...into].map(([i, memory]) => [compiled.outputNames[i]!, memory]));
-    const {session, outputNames} = compiled;
+    const {session, outputNames, inputNames, inBlocks} = compiled;
+    const inputs = new Map(leaves.map((leaf, i) => [inputNames[i]!, asTensor(leaf, inBlocks.get(inputNames[i]!))]));
+    const given = new Map([...into].map(([i, memory]) => [outputNames[i]!, reshaped(memory, inBlocks.get(outputNames[i]!))]));
     const results = inKernelTerms(compiled.origins, () => {
       if (compiled.keepsState || given.size < outputNames.length) return session.run(inputs, outputNames, given);
       session.runInto(inputs, given);
@@ -135,6 +140,7 @@ export class Runtime {
     const profile = prefix && {enableProfiling: true, profileFilePrefix: prefix};
     const keepsState = this.switches.keepsState === true && state.length > 0;
     const kept = Object.fromEntries(state.map((i) => [rest.outputNames[i]!, 'gpu-buffer']));
+    const inBlocks = this.switches.scansBlocks ? shapesInBlocks(model.graph) : new Map();
     if (!keepsState) withoutCopies(model.graph);
     const options = {...this.optionsFor(plan), ...profile, ...(keepsState && {preferredOutputLocation: kept})};
     const session = inKernelTerms(rest.origins, () => this.native.open(modelBytes(model), options));
@@ -143,6 +149,7 @@ export class Runtime {
       ...rest,
       session,
       keepsState,
+      inBlocks,
       users: 0,
       mayOverwrite: this.switches.checkNumbers ? () => false : overwriting(model.graph, rest),
     };
@@ -217,8 +224,18 @@ function overwriting(graph: Graph, {inputNames, outputNames}: Omit<LoweredPlan, 
   };
 }
 
-function asTensor(v: LazyValue): Tensor {
+/** Lets large arrays go through the graph in blocks; gives the inputs and results that are taken so, with their shapes. */
+function shapesInBlocks(graph: Graph): Map<string, readonly number[]> {
+  const shapes = () => new Map([...graph.inputs, ...graph.outputs].map(({name, dims}) => [name, dims as number[]]));
+  const before = shapes();
+  scanBlocks(graph);
+  return new Map([...shapes()].filter(([name, shape]) => shape.join() !== before.get(name)?.join()));
+}
+
+const reshaped = (t: Tensor, shape: readonly number[] = t.shape): Tensor =>
+  tensor(t.dtype, shape, t.data as Float32Array<ArrayBuffer>);
+
+function asTensor(v: LazyValue, shape: readonly number[] = v.layout ? v.layout.map((p) => v.shape[p]!) : v.shape): Tensor {
   if (v.resident) return v.resident;
-  const shape = v.layout ? v.layout.map((p) => v.shape[p]!) : v.shape;
   return tensor(v.dtype, shape, v.data as Float32Array<ArrayBuffer>);
 }
