@@ -124,6 +124,46 @@ test('a constant that was disposed since, like an old learning rate, leads to a 
   expect([values, scaled.recordings]).toEqual([[2, 2, 2, 5, 5], 2]);
 });
 
+test('a disposed constant of another shape than the step has it in leads to a new recording, too', () => {
+  const column = (a: number, b: number) => {
+    const t = tf.tensor2d([[a], [b]]);
+    tf.tidy(() => tf.neg(t).dataSync()); // the backend meets it in this shape first
+    return t;
+  };
+  let scale = column(1, 2);
+  const scaled = jit((x: tf.Tensor) => tf.mul(x, tf.reshape(scale, [2])));
+  const call = () => tf.tidy(() => numbersOf(scaled(tf.tensor1d([3, 5])) as tf.Tensor));
+  expect([call(), call()]).toEqual([
+    [3, 10],
+    [3, 10],
+  ]);
+  scale.dispose();
+  scale = column(10, 20);
+  expect([call(), scaled.recordings]).toEqual([[30, 100], 2]);
+  scale.dispose();
+});
+
+test('a function that makes no variables is recorded at its first call', () => {
+  const sum = tf.variable(tf.tensor1d([0, 0]));
+  const add = jit(
+    (x: tf.Tensor) => {
+      sum.assign(tf.add(sum, x));
+      return tf.mul(sum, 10);
+    },
+    {makesNoVariables: true},
+  );
+  const call = () => tf.tidy(() => [numbersOf(add(tf.tensor1d([1, 2])) as tf.Tensor), [...sum.dataSync()], add.recordings]);
+  expect([call(), call()]).toEqual([
+    [[10, 20], [1, 2], 1],
+    [[20, 40], [2, 4], 1],
+  ]);
+  sum.dispose();
+  const slots: tf.Variable[] = [];
+  const making = jit((x: tf.Tensor) => void slots.push(tf.variable(x)), {makesNoVariables: true});
+  expect(() => tf.tidy(() => making(tf.tensor1d([1])))).toThrow(/variable/);
+  tf.dispose(slots);
+});
+
 test('1,000 steps leave nothing behind', () => {
   const w = tf.variable(tf.ones([64, 64]));
   const optimizer = tf.train.adam(0.001);
