@@ -3,6 +3,7 @@
  * passage of new arrays through the processor's caches, which halves the time of an optimiser's update.
  */
 import {Graph, type Node, type Value} from '../onnx/graph.js';
+import {sizeOf} from './value.js';
 
 /** Each number of the result is of the numbers in the same place, so that reading and writing do not meet. */
 export const ELEMENTWISE: ReadonlySet<string> = new Set(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Sqrt', 'Neg', 'Abs']);
@@ -15,7 +16,7 @@ const VIEWS: ReadonlySet<string> = new Set(['Reshape', 'Identity', 'Squeeze', 'U
  */
 export function mayOverwrite(graph: Graph, input: Value, output: Value): boolean {
   const writer = output.producer;
-  if (!writer || !sameDims(input, output)) return false;
+  if (!writer || !sameSize(input, output)) return false;
   const views = viewsOf(input);
   if (graph.outputs.some((value) => views.has(value)) || !writesAsItReads(writer, views, output)) return false;
   const readers = [...views].flatMap((view) => [...view.users]).filter((node) => node !== writer && !VIEWS.has(node.opType));
@@ -36,6 +37,9 @@ function writesAsItReads(writer: Node, views: ReadonlySet<Value>, output: Value)
 
 const sameDims = (a: Value, b: Value): boolean =>
   a.dtype === b.dtype && a.dims.length === b.dims.length && a.dims.every((d, i) => d === b.dims[i]);
+
+const sameSize = (a: Value, b: Value): boolean =>
+  a.dtype === b.dtype && sizeOf(a.dims as number[]) === sizeOf(b.dims as number[]);
 
 /** The value, and all that are the same memory in another shape. */
 function viewsOf(value: Value): Set<Value> {

@@ -224,10 +224,25 @@ function overwriting(graph: Graph, {inputNames, outputNames}: Omit<LoweredPlan, 
   };
 }
 
+/**
+ * A result that is another value in a new shape is that value: what stands behind a graph's last Reshape is copied, everywhere else it is the same
+ * memory.
+ */
+function unwrapResults(graph: Graph): void {
+  for (const result of graph.outputs) {
+    const value = result.producer?.opType === 'Reshape' ? result.producer.inputs[0]! : undefined;
+    if (!value?.producer || graph.outputs.includes(value)) continue;
+    graph.outputs = graph.outputs.map((v) => (v === result ? value : v));
+    graph.takeName(value, result);
+  }
+  graph.prune();
+}
+
 /** Lets large arrays go through the graph in blocks; gives the inputs and results that are taken so, with their shapes. */
 function shapesInBlocks(graph: Graph): Map<string, readonly number[]> {
   const shapes = () => new Map([...graph.inputs, ...graph.outputs].map(({name, dims}) => [name, dims as number[]]));
   const before = shapes();
+  unwrapResults(graph);
   scanBlocks(graph);
   return new Map([...shapes()].filter(([name, shape]) => shape.join() !== before.get(name)?.join()));
 }

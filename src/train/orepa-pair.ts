@@ -60,18 +60,18 @@ function separableBranch(pointwise: tf.Tensor, depthwise: tf.Tensor): tf.Tensor 
   return tf.transpose(byInput, [1, 0, 2]);
 }
 
-/** Σₜ first[t, i]·second[hw, t, o]: [9, I, O] from [I, I] and [9, I, O]. TensorFlow.js has no gradient of a matrix that is broadcast. */
-function eachTapTimes(first: tf.Tensor, second: tf.Tensor): tf.Tensor {
+/** Σₜ first[i, t]·second[hw, t, o]: [9, I, O] from [1, I, I] and [9, I, O]. TensorFlow.js has no gradient of a matrix that is broadcast. */
+function timesEachTap(first: tf.Tensor, second: tf.Tensor): tf.Tensor {
   const product = tf.customGrad((f, s, save) => {
     const [first, second] = [f as tf.Tensor3D, s as tf.Tensor3D];
     (save as tf.GradSaveFunc)([first, second]);
     const gradFunc = (dy: tf.Tensor, [first, second]: tf.Tensor[]) => [
-      tf.sum(tf.matMul(second!, dy, false, true), 0, true),
-      tf.matMul(first!, dy),
+      tf.sum(tf.matMul(dy, second!, false, true), 0, true),
+      tf.matMul(first!, dy, true),
     ];
-    return {value: tf.matMul(first, second, true), gradFunc};
+    return {value: tf.matMul(first, second), gradFunc};
   });
-  return product(tf.expandDims(first, 0), second);
+  return product(first, second);
 }
 
 /** How many places the maps of a batch have behind a convolution: N·H·W. */
@@ -91,24 +91,23 @@ interface DenseKernels {
 }
 
 function denseKernels(m: ConvModule, ratio: number, part: (leaf: string) => tf.Tensor, positions: number): DenseKernels {
-  const [out, input] = [m.out * ratio, m.in * ratio];
+  const out = m.out * ratio;
   const scales = tf.unstack(tf.reshape(part('vector'), [6, out]), 0);
   const common = commonBranches(part, scales);
-  const square = (leaf: string) => tf.reshape(part(leaf), [input, input]);
-  const first = tf.add(square('weight_orepa_1x1_kxk_idconv1'), square('id_tensor'));
+  const first = tf.add(part('weight_orepa_1x1_kxk_idconv1'), part('id_tensor'));
   const second = tf.mul(byTap(part('weight_orepa_1x1_kxk_conv2')), scales[3]!);
   const teacher = sequentialKernel(common, first, second, positions);
   if (ratio === 1) return {teacher, student: teacher};
   const own = (taps: tf.Tensor) => tf.mul(leadingBlock(taps, [AREA, m.in, m.out]), ratio);
-  const student = sequentialKernel(own(common), tf.mul(leadingBlock(first, [m.in, m.in]), ratio), own(second), positions);
+  const student = sequentialKernel(own(common), tf.mul(leadingBlock(first, [m.in, m.in, 1, 1]), ratio), own(second), positions);
   return {teacher, student};
 }
 
-/** From common and second [9, I, O], first [I, I]. */
+/** From common and second [9, I, O], first [I, I, 1, 1]. */
 function sequentialKernel(common: tf.Tensor, first: tf.Tensor, second: tf.Tensor, positions: number): SequentialKernel {
   const [, input, out] = common.shape as [number, number, number];
-  if (!isLessOnMaps(positions, input, out)) return {weight: fromTaps(tf.add(common, eachTapTimes(first, second)))};
-  return {weight: fromTaps(common), sequential: {first: tf.reshape(first, [input, input, 1, 1]), second: fromTaps(second)}};
+  if (!isLessOnMaps(positions, input, out)) return {weight: fromTaps(tf.add(common, timesEachTap(byTap(first), second)))};
+  return {weight: fromTaps(common), sequential: {first, second: fromTaps(second)}};
 }
 
 /** Parameters for both passes of one step: what they share is computed once, whichever asks first. */

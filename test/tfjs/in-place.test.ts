@@ -17,6 +17,7 @@ test.each<[title: string, answer: boolean, nodes: string]>([
   ['both', true, '%b = MatMul(%x, %a) %y = Add(%b, %x)'],
   ['nobody reads it', true, '%y = Add(%a, %a)'],
   ['through a view, before', true, '%v = Reshape(%x, %flat) %r = Sqrt(%v) %s = Reshape(%r, %square) %y = Add(%s, %x)'],
+  ['the writer reads it in another shape', true, '%v = Reshape(%x, %flat) %b = Reshape(%a, %flat) %y = Add(%v, %b)'],
   ['another node reads it, before or after', false, '%z = MatMul(%x, %a) %y = Add(%x, %a)'],
   ['another reads it through a view', false, '%v = Reshape(%x, %flat) %z = Sqrt(%v) %y = Add(%x, %a)'],
   [
