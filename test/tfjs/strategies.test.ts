@@ -101,6 +101,32 @@ test.each(filterLayouts.map((layout) => [layout]))('convolutions and their gradi
   }
 });
 
+test('small maps of many channels', async () => {
+  for (const [size, strides, dilations, pad] of [
+    [3, 1, 1, 'same'],
+    [3, 1, 2, 'same'],
+    [2, 1, 1, 'same'],
+    [3, 2, 1, 'same'],
+    [3, 1, 1, 'valid'],
+    [1, 1, 1, 'same'],
+  ] as const) {
+    const x = leaf([2, 4, 5, 48], NCHW, 1);
+    const filter = leaf([size, size, 48, 64], [0, 1, 2, 3], 2);
+    const [tx, tf4] = [x, filter].map(tensorOf) as [tf.Tensor4D, tf.Tensor4D];
+    const y = tf.conv2d(tx, tf4, strides, pad, 'NHWC', dilations);
+    const attributes = {...same, strides, dilations, pad};
+    const forward = call('Conv2D', [x, filter], attributes);
+    expect(waysOf(forward)).toContain('columns');
+    await expectAllWays(forward, y);
+    if (dilations > 1) continue; // TensorFlow.js has no such gradient
+    const dy = leaf(y.shape, NCHW, 3);
+    const dx = tf.grad((a) => tf.conv2d(a as tf.Tensor4D, tf4, strides, pad))(tx, tensorOf(dy));
+    const backward = call('Conv2DBackpropInput', [dy, filter], {...attributes, inputShape: x.shape});
+    if (strides === 1) expect(waysOf(backward)).toContain('columns');
+    await expectAllWays(backward, dx);
+  }
+});
+
 test('images of few channels, into blocks', async () => {
   for (const channels of [1, 3, 15]) {
     for (const layout of filterLayouts) {

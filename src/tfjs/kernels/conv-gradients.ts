@@ -4,6 +4,7 @@ import type {Laid, Lowering} from '../lowering.js';
 import type {Strategy} from '../strategies.js';
 import type {LazyValue} from '../value.js';
 import {BACKWARD, blockSizes, canBlock, convolveBlocked} from './blocked-conv.js';
+import {convolveColumnsBack, isForColumns} from './columns.js';
 import {filterGradientStrategies} from './filter-gradient.js';
 import {canTurn, each, overhang, pads, turnedPads, type Windows} from './window.js';
 
@@ -53,6 +54,7 @@ export function convolveInputGradient(g: Lowering, dy: LazyValue, filter: LazyVa
   const turning: Strategy = (h, [d, f]) => ({value: convolveTurned(h, h.in(d!, perm), h.any(f!), windows), perm});
   const strategies: Record<string, Strategy> = {turning, spreading};
   const [, , inputs, outputs] = filter.shape as [number, number, number, number];
+  if (isForColumns(windows, outputs)) strategies['columns'] = convolveColumnsBack(windows);
   for (const block of blockSizes) {
     if (!canBlock([outputs, inputs], block)) continue;
     strategies[`blocked${block}`] = (h, [d, f]) => {

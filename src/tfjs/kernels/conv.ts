@@ -6,6 +6,7 @@ import type {Strategies, Strategy} from '../strategies.js';
 import {type LazyValue, sameShape} from '../value.js';
 import {activate, alongChannels, fusedInputs, refusesActivation} from './activation.js';
 import {blockSizes, canBlockForward, convolveBlocked, FORWARD} from './blocked-conv.js';
+import {convolveColumns, isForColumns} from './columns.js';
 import {convolveFilterGradient, convolveInputGradient, OIHW_OF_HWIO} from './conv-gradients.js';
 import {depthwiseFilterGradient, depthwiseFilters, depthwiseForward, depthwiseInputGradient} from './depthwise.js';
 import {convWindows, each, pads, refusesWindows, type Windows} from './window.js';
@@ -45,7 +46,7 @@ const depthwise: Kind = {
     g.fastest(`depthwise dw ${JSON.stringify(windows)}`, [x, dy], depthwiseFilterGradient(windows, filter, x.shape[0]!)),
 };
 
-/** A dense convolution, directly or through blocks of channels. */
+/** A dense convolution: directly, as a product of matrices, or through blocks of channels. */
 function denseForward(windows: Windows, [, , inputs, outputs]: readonly number[]): Strategies {
   const strategies: Record<string, Strategy> = {
     direct: (g, [x, filter]) => ({
@@ -53,6 +54,7 @@ function denseForward(windows: Windows, [, , inputs, outputs]: readonly number[]
       perm: windows.perm,
     }),
   };
+  if (isForColumns(windows, inputs!)) strategies['columns'] = convolveColumns(windows);
   for (const block of blockSizes) {
     if (!canBlockForward(inputs!, outputs!, block)) continue;
     strategies[`blocked${block}`] = (g, [x, filter]) => ({

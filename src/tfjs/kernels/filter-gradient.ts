@@ -7,36 +7,9 @@ import type {Laid, Lowering} from '../lowering.js';
 import type {Strategies} from '../strategies.js';
 import {identity} from '../value.js';
 import {blockSizes, canBlock, channelsLast} from './blocked-conv.js';
+import {taps} from './columns.js';
 import {canCorrelate, correlate} from './correlation.js';
-import {after, type Span, type Windows} from './window.js';
-
-/** The part of the padded image that tap number `tap` of the filter meets: first position, one after the last, step. */
-function tapRange(span: Span, tap: number): [from: number, to: number, step: number] {
-  const from = tap * span.dilation;
-  return [from, from + (span.out - 1) * span.stride + 1, span.stride];
-}
-
-/** x padded, and its part under each tap, row by row. `axes` are those of height and width in the order at hand. */
-function taps(g: Lowering, x: Value, {spans: [h, w]}: Windows, axes: readonly [number, number]): Value[] {
-  const before = [0, 0, 0, 0];
-  const behind = [0, 0, 0, 0];
-  for (const [i, span] of [h, w].entries()) [before[axes[i]!], behind[axes[i]!]] = [span.before, after(span)];
-  const needsPad = [...before, ...behind].some((n) => n > 0);
-  const padded = needsPad ? g.op('Pad', [x, g.ints([...before, ...behind])]) : x;
-  const parts: Value[] = [];
-  for (let r = 0; r < h.kernel; r++) {
-    for (let s = 0; s < w.kernel; s++) {
-      const [[top, bottom, down], [left, right, across]] = [tapRange(h, r), tapRange(w, s)];
-      const [from, to, steps] = [
-        [top, left],
-        [bottom, right],
-        [down, across],
-      ].map((b) => g.ints(b)) as [Value, Value, Value];
-      parts.push(g.op('Slice', [padded, from, to, g.ints([...axes]), steps]));
-    }
-  }
-  return parts;
-}
+import type {Windows} from './window.js';
 
 export function filterGradientStrategies(windows: Windows, filter: readonly number[]): Strategies {
   const [kH, kW, channels, out] = filter as [number, number, number, number];
