@@ -2,9 +2,9 @@
  * jit: a function of tensors is recorded once and afterwards replayed as one session, without TensorFlow.js in between.
  *
  * The first call runs normally, so that optimisers can make their slots. The second is recorded: what is returned and what was
- * assigned to variables becomes the outputs of one graph, arguments and variables become its inputs. That graph computes it, and later calls. A call
- * with other shapes or dtypes is recorded on its own. Numbers that are neither argument nor variable are constants of the
- * recording; where such a tensor has been disposed since (an optimiser's new learning rate), the function is recorded again.
+ * assigned to variables becomes the outputs of one graph, arguments and variables become its inputs. That graph computes this call
+ * and later ones. A call with other shapes or dtypes is recorded on its own. Numbers that are neither argument nor variable are
+ * constants of the recording; where such a tensor has been disposed since (an optimiser's new learning rate), the function is recorded again.
  */
 import {engine, type Tensor, tidy, type Variable} from '@tensorflow/tfjs-core';
 import {debugging} from '../core/debug.js';
