@@ -115,7 +115,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     for (const tensor of tensors) {
       const {lazy} = this.entryOf(tensor.dataId);
       tensor.dispose();
-      if (lazy?.data && !lazy.resident && lazy.handles === 0) this.pool.give(lazy.dtype, lazy.data);
+      if (lazy) this.pool.give(lazy);
     }
   }
 

@@ -35,8 +35,8 @@ function writesAsItReads(writer: Node, views: ReadonlySet<Value>, output: Value)
   return own.every(({i}) => mayOverwrite(body, body.inputs[i]!, part)) && ELEMENTWISE.has(part.producer!.opType);
 }
 
-const sameDims = (a: Value, b: Value): boolean =>
-  a.dtype === b.dtype && a.dims.length === b.dims.length && a.dims.every((d, i) => d === b.dims[i]);
+/** Also where neither is known. */
+export const sameDims = (a: Value, b: Value): boolean => a.shape?.join() === b.shape?.join();
 
 const sameSize = (a: Value, b: Value): boolean =>
   a.dtype === b.dtype && sizeOf(a.dims as number[]) === sizeOf(b.dims as number[]);

@@ -22,7 +22,7 @@ import {disposedArgument} from './jit-errors.js';
 import {type Carried, lowerLoop, type Role} from './loop-plan.js';
 import {record} from './record.js';
 import type {Compiled} from './runtime.js';
-import {identity, type LazyDType, LazyValue, type TypedShape, toPlain} from './value.js';
+import {identity, LazyValue, permOf, type TypedShape, toPlain} from './value.js';
 
 /** A step that was recorded as the body of a loop. */
 interface Loop {
@@ -101,21 +101,17 @@ function oneByOne(backend: OnnxruntimeBackend, step: AnyStep, stacked: readonly 
   return single ? joined[0]! : joined;
 }
 
-/** Records the step on the first of the batches, takes back what it assigned, and makes the loop. */
+/** Records the step on the first of the batches, and makes the loop. */
 function recordLoop(backend: OnnxruntimeBackend, step: AnyStep, stacked: readonly Tensor[], steps: number): Loop {
-  backend.barrier();
-  const before = new Map(Object.entries(variables()).map(([name, v]) => [name, backend.lazy(v)]));
   const first = stacked.map((x) => tidy(() => sliceAt(x, 0)));
   const batch = first.map((t) => tensor(t.dataSync() as Float32Array, t.shape, t.dtype)); // in TensorFlow.js's order
-  const {result, tensors, updated, plan, sources} = traceCall(backend, step, batch);
-  for (const [name, variable] of updated) setVariable(backend, variable, before.get(name)!);
-  for (const t of [...first, ...batch, ...tensors]) t.dispose();
-  const carried = updated.map(([name], i): Carried => {
-    const {dtype, shape, layout} = before.get(name)!;
-    return {name, type: {dtype, shape}, perm: layout ?? identity(shape.length), wantedAt: tensors.length + i};
-  });
+  const {returned, single, updated, plan, sources} = traceCall(backend, step, batch);
+  for (const t of [...first, ...batch]) t.dispose();
+  const carried = updated.map(
+    ([name, before], i): Carried => ({name, type: before, perm: permOf(before), wantedAt: returned.length + i}),
+  );
   const roles = sources.map((source) => roleOf(source, carried));
-  const lowered = lowerLoop({plan, roles, carried, steps, returned: tensors.length}, backend.runtime.chooser);
+  const lowered = lowerLoop({plan, roles, carried, steps, returned: returned.length}, backend.runtime.chooser);
   const given = sources.filter((_, i) => roles[i]!.kind !== 'state');
   return {
     backend,
@@ -127,8 +123,8 @@ function recordLoop(backend: OnnxruntimeBackend, step: AnyStep, stacked: readonl
     sources: given,
     layouts: plan.leaves.filter((_, i) => roles[i]!.kind !== 'state').map(layoutOf),
     carried,
-    returned: tensors.map(({dtype, shape}) => ({dtype: dtype as LazyDType, shape: [steps, ...shape]})),
-    single: !Array.isArray(result),
+    returned: returned.map(({dtype, shape}) => ({dtype, shape: [steps, ...shape]})),
+    single,
   };
 }
 

@@ -6,7 +6,7 @@
  * and later ones. A call with other shapes or dtypes is recorded on its own. Numbers that are neither argument nor variable are
  * constants of the recording; where such a tensor has been disposed since (an optimiser's new learning rate), the function is recorded again.
  */
-import {engine, type Tensor, tidy, type Variable} from '@tensorflow/tfjs-core';
+import {clone, engine, type Tensor, tidy, type Variable} from '@tensorflow/tfjs-core';
 import {debugging} from '../core/debug.js';
 import {BACKEND_NAME, type OnnxruntimeBackend} from './backend.js';
 import {typeText} from './describe.js';
@@ -22,8 +22,7 @@ import {
 import {traceStepLeaks} from './leak-check.js';
 import {makePlan, type Plan} from './plan.js';
 import {record} from './record.js';
-import type {Compiled} from './runtime.js';
-import {VariableMemory} from './step-memory.js';
+import {asTensor, type Compiled} from './runtime.js';
 import {type LazyDType, LazyValue, permOf, type TypedShape} from './value.js';
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a step that returns nothing is a function of type void
@@ -49,7 +48,7 @@ interface Recording {
   /** Layouts of the inputs when it was compiled. */
   layouts: readonly string[];
   /** Variables that get the last outputs, after those that are returned; and the input that has the old numbers, if they may be written over. */
-  updated: readonly {name: string; memory: VariableMemory; over: number | undefined}[];
+  updated: readonly {name: string; over: number | undefined}[];
   returned: readonly TypedShape[];
   single: boolean;
   nothing: boolean;
@@ -101,61 +100,67 @@ export function jit<A extends Tensor[], R extends JitResult>(
   return Object.defineProperty(call, 'recordings', {get: () => count}) as Jitted<A, R>;
 }
 
-/** A call that was recorded and not computed: what it gives, what it assigned, and the plan for both, in this order. */
-export interface Trace<R> {
-  result: R;
-  tensors: readonly Tensor[];
-  updated: readonly (readonly [name: string, variable: Variable])[];
+/** A call that was recorded and not computed. The variables have what they had before. */
+export interface Trace {
+  returned: readonly TypedShape[];
+  single: boolean;
+  /** Variables that it assigned, with what they have. */
+  updated: readonly (readonly [name: string, before: LazyValue])[];
+  /** For what it returns and what it assigned, in this order. */
   plan: Plan;
   sources: readonly Source[];
 }
 
+/** Runs the function once for its plan, and takes back what it assigned. */
 export function traceCall<A extends Tensor[], R extends JitResult>(
   backend: OnnxruntimeBackend,
   fn: (...args: A) => R,
   args: A,
-): Trace<R> {
+): Trace {
   backend.barrier(); // so that everything that exists is an input, not a part of the graph
   const before = new Map(Object.entries(variables()).map(([name, v]) => [name, {dataId: v.dataId, value: backend.lazy(v)}]));
   const inputs = [...[...before.values()].map(({value}) => value), ...args.map((t) => backend.lazy(t))];
-  const result = backend.capture(inputs, () => tidy(() => fn(...args) as never)) as R;
-  const tensors = result === null || result === undefined ? [] : Array.isArray(result) ? result : [result as Tensor];
-  const updated = Object.entries(variables()).filter(([name, v]) => before.get(name)?.dataId !== v.dataId);
-  const created = updated.find(([name]) => !before.has(name));
+  let single = true;
+  const call = (): Tensor[] => {
+    const result = fn(...args);
+    single = !Array.isArray(result);
+    return result ? ([result].flat() as Tensor[]).map((t) => clone(t)) : []; // it may return what is not its own
+  };
+  const results = backend.capture(inputs, () => tidy(call));
+  const assigned = Object.entries(variables()).filter(([name, v]) => before.get(name)?.dataId !== v.dataId);
+  const created = assigned.find(([name]) => !before.has(name));
   if (created) throw madeVariable(created[0]);
-  const plan = makePlan([...tensors.map((t) => backend.lazy(t)), ...updated.map(([, v]) => backend.lazy(v))]);
-  return {result, tensors, updated, plan, sources: plan.leaves.map(sourceFinder(backend, args, before))};
+  const plan = makePlan([...results, ...assigned.map(([, v]) => v)].map((t) => backend.lazy(t)));
+  const sources = plan.leaves.map(sourceFinder(backend, args, before));
+  const returned = results.map(({dtype, shape}) => ({dtype: dtype as LazyDType, shape: [...shape]}));
+  for (const t of results) t.dispose();
+  const updated = assigned.map(([name, variable]) => {
+    const {value} = before.get(name)!;
+    setVariable(backend, variable, value);
+    return [name, value] as const;
+  });
+  return {returned, single, updated, plan, sources};
 }
 
-/** Runs the function once for its plan, and takes back what it assigned: nothing has been computed yet. */
 function recordCall<A extends Tensor[], R extends JitResult>(
   backend: OnnxruntimeBackend,
   fn: (...args: A) => R,
   args: A,
 ): Recording {
-  backend.barrier();
-  const before = new Map(Object.entries(variables()).map(([name, v]) => [name, backend.lazy(v)]));
-  const {result, tensors, updated, plan, sources} = traceCall(backend, fn, args);
-  for (const [name, variable] of updated) setVariable(backend, variable, before.get(name)!);
-  const returned = tensors.map(({dtype, shape}) => ({dtype: dtype as LazyDType, shape: [...shape]}));
-  for (const t of tensors) t.dispose();
+  const {returned, single, updated, plan, sources} = traceCall(backend, fn, args);
   backend.runtime.trim(); // what the first call compiled, and what this recording replaces
-  const state = updated.map((_, i) => tensors.length + i);
-  const compiled = backend.runtime.compile(plan, state);
+  const places = updated.map((_, i) => returned.length + i);
+  const compiled = backend.runtime.compile(plan, places);
   compiled.users++;
   return {
     backend,
     compiled,
     sources,
     layouts: plan.leaves.map(layoutOf),
-    updated: updated.map(([name], i) => {
-      const at = tensors.length + i;
-      const memory = new VariableMemory(backend.pool, plan.wanted[at]!, compiled.layouts[at]!);
-      return {name, memory, over: overwritten(compiled, plan, sources, name, at)};
-    }),
+    updated: updated.map(([name], i) => ({name, over: overwritten(compiled, plan, sources, name, places[i]!)})),
     returned,
-    single: !Array.isArray(result),
-    nothing: tensors.length === 0,
+    single,
+    nothing: returned.length === 0,
   };
 }
 
@@ -248,10 +253,10 @@ function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: reado
     ? []
     : [
         ...types.map((type, i) => backend.pool.take(type, compiled.layouts[i]!)),
-        ...recording.updated.map(({name, memory, over}) => {
+        ...recording.updated.map(({name, over}, i) => {
           const old = over === undefined ? undefined : inputs[over]!;
-          const isAlone = old?.handles === 1 && backend.refCount(named[name]!.dataId) === 1;
-          return (isAlone && memory.over(old)) || memory.next();
+          const isAlone = old?.ownsNumbers && old.handles === 1 && backend.refCount(named[name]!.dataId) === 1;
+          return isAlone ? asTensor(old) : backend.pool.take(backend.lazy(named[name]!), compiled.layouts[first + i]!);
         }),
       ];
   const results = backend.runtime.run(compiled, inputs, new Map(memory.entries()));
@@ -264,12 +269,12 @@ function replay(recording: Recording, backend: OnnxruntimeBackend, inputs: reado
     const info = backend.handle(value(i, like));
     return engine().makeTensorFromDataId(info.dataId, info.shape, info.dtype, backend) as Tensor;
   });
-  for (const [i, {name, memory}] of recording.updated.entries()) {
+  for (const [i, {name}] of recording.updated.entries()) {
     const variable = named[name]!;
     const read = backend.lazy(variable);
     const updated = value(first + i, variable as unknown as TypedShape);
     setVariable(backend, variable, updated);
-    if (!compiled.keepsState && read.data !== updated.data) memory.leave(read);
+    if (!compiled.keepsState && read.data !== updated.data) backend.pool.give(read);
   }
   if (recording.nothing) return undefined;
   return recording.single ? returned[0]! : returned;

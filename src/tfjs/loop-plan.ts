@@ -7,7 +7,7 @@ import {Graph, type Value} from '../onnx/graph.js';
 import type {OutputType} from '../onnx/ops.js';
 import {type Laid, Lowering, type StrategyChooser} from './lowering.js';
 import {type LoweredPlan, lowerCalls, loweredModel, type Plan} from './plan.js';
-import {type LazyValue, type Permutation, permOf, sameShape, type TypedShape} from './value.js';
+import {type LazyValue, type Permutation, permOf, physical, sameShape, type TypedShape} from './value.js';
 
 /** A variable that the step assigns: its type, the order in which it is kept, and where the plan has its new value. */
 export interface Carried {
@@ -28,8 +28,6 @@ export interface LoopPlan {
   /** How many of the wanted values, from the first, are returned. */
   returned: number;
 }
-
-const physical = (shape: readonly number[], perm: Permutation) => perm.map((d) => shape[d]!);
 
 /** The inputs of the model are the leaves that are no state, then the states; its outputs the states, then what is returned, stacked. */
 export function lowerLoop({plan, roles, carried, steps, returned}: LoopPlan, chooser?: StrategyChooser): LoweredPlan {

@@ -14,7 +14,7 @@ import {type KernelTime, type ProfiledGraph, sumByKernel} from './kernel-times.j
 import {type LoweredPlan, lowerPlan, makePlan, type Plan} from './plan.js';
 import {scanBlocks} from './scan-blocks.js';
 import {Chooser} from './strategies.js';
-import {isIdentity, type LazyData, type LazyValue, type Permutation, sizeOf} from './value.js';
+import {isIdentity, type LazyData, type LazyValue, type Permutation, permOf, physical, sizeOf} from './value.js';
 
 export interface Compiled extends Omit<LoweredPlan, 'model'> {
   session: SyncSession;
@@ -72,11 +72,11 @@ export class Runtime {
   }
 
   /** Computes the values. Afterwards each has its numbers and has forgotten the call that made it. A failed run changes nothing. */
-  realize(wanted: readonly LazyValue[], state: readonly number[] = []): void {
+  realize(wanted: readonly LazyValue[]): void {
     const pending = wanted.filter((v) => v.producer);
     if (pending.length === 0) return;
     const plan = makePlan(pending);
-    const results = this.run(this.compile(plan, state), plan.leaves);
+    const results = this.run(this.compile(plan), plan.leaves);
     this.statistics.calls += plan.calls.length;
     for (const [i, v] of pending.entries()) v.take(results[i]!);
   }
@@ -250,7 +250,8 @@ function shapesInBlocks(graph: Graph): Map<string, readonly number[]> {
 const reshaped = (t: Tensor, shape: readonly number[] = t.shape): Tensor =>
   tensor(t.dtype, shape, t.data as Float32Array<ArrayBuffer>);
 
-function asTensor(v: LazyValue, shape: readonly number[] = v.layout ? v.layout.map((p) => v.shape[p]!) : v.shape): Tensor {
+/** The numbers of a value as they lie, or in another shape. */
+export function asTensor(v: LazyValue, shape: readonly number[] = physical(v.shape, permOf(v))): Tensor {
   if (v.resident) return v.resident;
   return tensor(v.dtype, shape, v.data as Float32Array<ArrayBuffer>);
 }

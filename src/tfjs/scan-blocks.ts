@@ -5,7 +5,7 @@
  */
 import {Graph, type Node, type Value} from '../onnx/graph.js';
 import {ints} from '../onnx/tensor-ops.js';
-import {ELEMENTWISE} from './in-place.js';
+import {ELEMENTWISE, sameDims} from './in-place.js';
 import {sizeOf} from './value.js';
 
 export interface BlockSizes {
@@ -69,7 +69,6 @@ interface Chain {
   readonly rows: number;
 }
 
-const sameDims = (a: Value, b: Value): boolean => a.shape?.join() === b.shape?.join();
 const isStatic = ({shape}: Value): boolean => shape?.every((d) => typeof d === 'number') ?? false;
 
 function isFusible(node: Node, {small}: BlockSizes): boolean {

@@ -4,7 +4,7 @@
  * gives back; with a second array for each variable, a large network's parameters, slots and averages would all be there twice.
  */
 import {type Tensor, tensor} from '../core/tensor.js';
-import {type LazyData, type LazyDType, type LazyValue, type Permutation, sizeOf, type TypedShape} from './value.js';
+import {type LazyData, type LazyDType, type LazyValue, type Permutation, physical, sizeOf, type TypedShape} from './value.js';
 
 const arrays = {float32: Float32Array, int32: Int32Array, bool: Uint8Array};
 
@@ -16,13 +16,12 @@ export class MemoryPool {
   take({dtype, shape}: TypedShape, layout: Permutation): Tensor {
     const size = sizeOf(shape);
     const data = this.freeOf(dtype, size).pop() ?? new arrays[dtype](size);
-    const physical = layout.map((d) => shape[d]!);
-    return tensor(dtype, physical, data as Float32Array<ArrayBuffer>);
+    return tensor(dtype, physical(shape, layout), data as Float32Array<ArrayBuffer>);
   }
 
-  /** The caller knows that nothing computes with these numbers any more. */
-  give(dtype: LazyDType, data: LazyData): void {
-    this.freeOf(dtype, data.length).push(data);
+  /** A value that nothing computes with any more: its array is free if it is its own and nobody else holds it. */
+  give(value: LazyValue): void {
+    if (value.ownsNumbers && value.handles === 0) this.freeOf(value.dtype, value.data!.length).push(value.data!);
   }
 
   private freeOf(dtype: LazyDType, size: number): LazyData[] {
@@ -30,30 +29,5 @@ export class MemoryPool {
     const known = this.free.get(key) ?? [];
     this.free.set(key, known);
     return known;
-  }
-}
-
-/** Where the new numbers of one variable of a captured step are written. */
-export class VariableMemory {
-  constructor(
-    private readonly pool: MemoryPool,
-    private readonly type: TypedShape,
-    private readonly layout: Permutation,
-  ) {}
-
-  next(): Tensor {
-    return this.pool.take(this.type, this.layout);
-  }
-
-  /** The array of the old value. The caller knows that nobody else reads it. */
-  over(old: LazyValue): Tensor | undefined {
-    if (!old.ownsNumbers) return undefined;
-    const physical = this.layout.map((d) => this.type.shape[d]!);
-    return tensor(this.type.dtype, physical, old.data as Float32Array<ArrayBuffer>);
-  }
-
-  /** A value that a step has read and the variable no longer has: free if nobody else holds it. */
-  leave(read: LazyValue): void {
-    if (read.ownsNumbers && read.handles === 0) this.pool.give(read.dtype, read.data!);
   }
 }

@@ -77,6 +77,8 @@ export class LazyCall {
 
 /** In which order its numbers are. */
 export const permOf = (v: LazyValue): Permutation => v.layout ?? identity(v.shape.length);
+/** The shape of the array. */
+export const physical = (shape: readonly number[], perm: Permutation): number[] => perm.map((d) => shape[d]!);
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((d, i) => d === b[i]);
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1);

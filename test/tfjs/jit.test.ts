@@ -164,6 +164,29 @@ test('a function that makes no variables is recorded at its first call', () => {
   tf.dispose(slots);
 });
 
+test('a step may return what is not its own: an argument, a variable, a tensor from outside', () => {
+  const [v, outside] = [tf.variable(tf.tensor1d([1, 2])), tf.tensor1d([3, 4])];
+  const step = jit((x: tf.Tensor) => [x, v, outside, tf.add(x, v)]);
+  const x = tf.tensor1d([5, 6]);
+  for (let i = 0; i < 4; i++) {
+    const results = step(x) as tf.Tensor[];
+    expect(results.map((t) => [...t.dataSync()])).toEqual([
+      [5, 6],
+      [1, 2],
+      [3, 4],
+      [6, 8],
+    ]);
+    if (step.recordings > 0) tf.dispose(results); // the first call gives the tensors themselves
+  }
+  expect([x, v, outside].map((t) => t.isDisposed)).toEqual([false, false, false]);
+  expect([x, v, outside].map((t) => [...t.dataSync()])).toEqual([
+    [5, 6],
+    [1, 2],
+    [3, 4],
+  ]);
+  tf.dispose([x, v, outside]);
+});
+
 test('1,000 steps leave nothing behind', () => {
   const w = tf.variable(tf.ones([64, 64]));
   const optimizer = tf.train.adam(0.001);
