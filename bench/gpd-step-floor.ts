@@ -3,7 +3,7 @@ import type {Architecture, ConvOptions, Layers} from '../src/models/layers.js';
 import {SEPARABLE_EXPANSION} from '../src/reparam/algebra.js';
 
 interface Work {
-  /** Two a multiplication: both passes three times (forward, gradients of maps and of filters), branch products likewise. */
+  /** Two a multiplication: both passes three times (forward, gradients of maps and of filters), branch products likewise, the sequential branch's where that is less. */
   readonly flops: number;
   /** Of the update: it reads parameter, gradient, momentum and average, and writes all but the gradient. */
   readonly bytes: number;
@@ -23,8 +23,11 @@ export function workOf(arch: Architecture, imageSize: number, batch: number, rat
     const positions = shape[1]! * shape[2]!;
     for (const w of widths(name)) product(w * batch * positions * out * channels * kernel ** 2);
     if (kernel === 3 && stride === 1 && name !== arch.first) {
-      for (const r of [1, ratio])
-        product(r ** 3 * TAPS * channels ** 2 * out + r ** 2 * TAPS * SEPARABLE_EXPANSION * channels * out);
+      for (const r of [1, ratio]) {
+        const [input, output] = [r * channels, r * out];
+        const onMaps = batch * positions * (TAPS * input * output + input ** 2);
+        product(Math.min(TAPS * input ** 2 * output, onMaps) + TAPS * SEPARABLE_EXPANSION * input * output);
+      }
     }
     return shape;
   };
