@@ -166,6 +166,10 @@ export class Lowering {
   indices(values: readonly number[]): Value {
     return this.graph.initializer(this.nameOf('indices'), int64([values.length], values));
   }
+  /** Fixed numbers; equal names are one. */
+  matrix(name: string, shape: readonly number[], numbers: Float32Array<ArrayBuffer>): Value {
+    return this.graph.value(name) ?? this.graph.initializer(name, tensor('float32', [...shape], numbers));
+  }
   /** A scalar that is part of the structure (a bound, a zero); numbers that may change are inputs. */
   scalar(value: number, dtype: LazyDType = 'float32'): Value {
     const name = `${dtype}_${value}`;

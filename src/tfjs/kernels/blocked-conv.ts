@@ -39,9 +39,21 @@ export function internalConvolution(
   shape: readonly number[],
 ): Value {
   const image = hasBlocks(x.dims[1] as number) ? inBlocksOf(g, x) : x;
-  const y = g.internal(DOMAIN, 'Conv', [image, filters], {group: 1, ...attributes}, shape);
-  return g.internal(DOMAIN, 'ReorderOutput', [y], {channels: shape[1]!}, shape);
+  return outOfBlocks(g, blockedConv(g, image, filters, attributes, shape));
 }
+
+/** Of an image in blocks, which stays in blocks. */
+export const blockedConv = (
+  g: Lowering,
+  x: Value,
+  filters: Value,
+  attributes: AttributeValues,
+  shape: readonly number[],
+): Value => g.internal(DOMAIN, 'Conv', [x, filters], {group: 1, ...attributes}, shape);
+
+/** What is said to be [N, C, H, W] and is in blocks, as that. */
+export const outOfBlocks = (g: Lowering, y: Value): Value =>
+  g.internal(DOMAIN, 'ReorderOutput', [y], {channels: y.dims[1] as number}, y.dims);
 
 /** Dimensions of a filter as TensorFlow.js names them, [H, W, I, O]. */
 const [HEIGHT, WIDTH, INPUT, OUTPUT] = [0, 1, 2, 3];
@@ -53,8 +65,10 @@ export const BACKWARD = OUTPUT;
  * Filters as [to/B, from/B, H, W, B of from, B of to], said to be [to, from, H, W]: the operators know better. The convolution sums over `from`:
  * the inputs forwards, the outputs for the gradient of x, where the filter is also turned by half a circle. onnxruntime's Transpose runs on
  * one thread, and is slow where single numbers or short rows move; its reordering of images is not, and a Gather moves whole blocks.
+ *
+ * With `groups`, each row of the filter is a filter of its own, of a group of channels: [groups·to, from, 1, W].
  */
-function blockFilters(g: Lowering, {value, perm}: Laid, from: number, block: number): Value {
+export function blockFilters(g: Lowering, {value, perm}: Laid, from: number, block: number, groups = 1): Value {
   const to = from === INPUT ? OUTPUT : INPUT;
   const [height, width, sources, results] = [HEIGHT, WIDTH, from, to].map((d) => value.dims[perm.indexOf(d)]) as Size;
   const taps = height * width;
@@ -65,16 +79,19 @@ function blockFilters(g: Lowering, {value, perm}: Laid, from: number, block: num
   const fromBlocks = sources / block;
   const {value: blocks, tapsFirst} = interleaved(g, {value, perm}, to, taps);
   const order: number[] = [];
-  for (let t = 0; t < results / block; t++) {
-    for (let f = 0; f < fromBlocks; f++) {
-      for (let i = 0; i < taps; i++) {
-        const tap = from === BACKWARD ? taps - 1 - i : i;
-        order.push((tapsFirst ? tap * (results / block) + t : t * taps + tap) * fromBlocks + f);
+  const own = taps / groups;
+  for (let group = 0; group < groups; group++) {
+    for (let t = 0; t < results / block; t++) {
+      for (let f = 0; f < fromBlocks; f++) {
+        for (let i = 0; i < own; i++) {
+          const tap = group * own + (from === BACKWARD ? own - 1 - i : i);
+          order.push((tapsFirst ? tap * (results / block) + t : t * taps + tap) * fromBlocks + f);
+        }
       }
     }
   }
   const rows = g.reshape(blocks, [order.length, block * block]);
-  return g.reshape(inOrder(g, rows, order), [results, sources, height, width]);
+  return g.reshape(inOrder(g, rows, order), [groups * results, sources, height / groups, width]);
 }
 type Size = [number, number, number, number];
 
@@ -110,19 +127,19 @@ export interface BlockedOptions {
   padding?: number[];
 }
 
+/** Height and width of x [N, C, H, W] convolved. */
+export const resultSize = (x: Value, {windows, padding = pads(windows.spans)}: BlockedOptions): [number, number] =>
+  windows.spans.map((s, i) => {
+    const image = x.dims[2 + i] as number;
+    return Math.floor((image + padding[i]! + padding[i + 2]! - (s.kernel - 1) * s.dilation - 1) / s.stride) + 1;
+  }) as [number, number];
+
 /** x [N, C, H, W] convolved with a filter in any order, through blocks. */
 export function convolveBlocked(g: Lowering, x: Value, filter: Laid, options: BlockedOptions): Value {
   const {block, windows, from, padding = pads(windows.spans)} = options;
   const filters = blockFilters(g, filter, from, block);
-  const size = windows.spans.map((s, i) => {
-    const image = x.dims[2 + i] as number;
-    return Math.floor((image + padding[i]! + padding[i + 2]! - (s.kernel - 1) * s.dilation - 1) / s.stride) + 1;
-  });
   const {spans} = windows;
   const attributes = {kernel_shape: each(spans, 'kernel'), strides: each(spans, 'stride'), dilations: each(spans, 'dilation')};
-  return internalConvolution(g, x, filters, {...attributes, pads: padding}, [
-    x.dims[0] as number,
-    filters.dims[0] as number,
-    ...size,
-  ]);
+  const shape = [x.dims[0] as number, filters.dims[0] as number, ...resultSize(x, options)];
+  return internalConvolution(g, x, filters, {...attributes, pads: padding}, shape);
 }

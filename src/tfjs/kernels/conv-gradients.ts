@@ -7,6 +7,7 @@ import {BACKWARD, blockSizes, canBlock, convolveBlocked} from './blocked-conv.js
 import {convolveColumnsBack, isForColumns} from './columns.js';
 import {filterGradientStrategies} from './filter-gradient.js';
 import {canTurn, each, overhang, pads, turnedPads, type Windows} from './window.js';
+import {convolveWinograd, isForWinograd} from './winograd.js';
 
 export const OIHW_OF_HWIO = [3, 2, 0, 1];
 const IOHW_OF_HWIO = [2, 3, 0, 1];
@@ -57,10 +58,13 @@ export function convolveInputGradient(g: Lowering, dy: LazyValue, filter: LazyVa
   if (isForColumns(windows, outputs)) strategies['columns'] = convolveColumnsBack(windows);
   for (const block of blockSizes) {
     if (!canBlock([outputs, inputs], block)) continue;
-    strategies[`blocked${block}`] = (h, [d, f]) => {
-      const options = {block, windows, from: BACKWARD, padding: turnedPads(windows)};
-      return {value: convolveBlocked(h, h.in(d!, perm), h.any(f!), options), perm};
-    };
+    const options = {block, windows, from: BACKWARD, padding: turnedPads(windows)};
+    const through =
+      (convolve: typeof convolveBlocked): Strategy =>
+      (h, [d, f]) => ({value: convolve(h, h.in(d!, perm), h.any(f!), options), perm});
+    strategies[`blocked${block}`] = through(convolveBlocked);
+    const [height] = windows.spans;
+    if (isForWinograd(windows, height, height.size)) strategies[`winograd${block}`] = through(convolveWinograd);
   }
   return g.fastest(`conv dx ${JSON.stringify(windows)}`, [dy, filter], strategies);
 }

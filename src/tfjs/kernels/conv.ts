@@ -5,11 +5,12 @@ import type {Laid, Lowering} from '../lowering.js';
 import type {Strategies, Strategy} from '../strategies.js';
 import {type LazyValue, sameShape} from '../value.js';
 import {activate, alongChannels, fusedInputs, refusesActivation} from './activation.js';
-import {blockSizes, canBlockForward, convolveBlocked, FORWARD} from './blocked-conv.js';
+import {blockSizes, canBlock, canBlockForward, convolveBlocked, FORWARD} from './blocked-conv.js';
 import {convolveColumns, isForColumns} from './columns.js';
 import {convolveFilterGradient, convolveInputGradient, OIHW_OF_HWIO} from './conv-gradients.js';
 import {depthwiseFilterGradient, depthwiseFilters, depthwiseForward, depthwiseInputGradient} from './depthwise.js';
 import {convWindows, each, pads, refusesWindows, type Windows} from './window.js';
+import {convolveWinograd, isForWinograd} from './winograd.js';
 
 function convolve(g: Lowering, x: Value, weight: Value, bias: Value | undefined, {spans}: Windows, group = 1): Value {
   const attributes = {kernel_shape: each(spans, 'kernel'), strides: each(spans, 'stride'), dilations: each(spans, 'dilation')};
@@ -57,10 +58,16 @@ function denseForward(windows: Windows, [, , inputs, outputs]: readonly number[]
   if (isForColumns(windows, inputs!)) strategies['columns'] = convolveColumns(windows);
   for (const block of blockSizes) {
     if (!canBlockForward(inputs!, outputs!, block)) continue;
-    strategies[`blocked${block}`] = (g, [x, filter]) => ({
-      value: convolveBlocked(g, g.in(x!, windows.perm), g.any(filter!), {block, windows, from: FORWARD}),
-      perm: windows.perm,
-    });
+    const through =
+      (convolve: typeof convolveBlocked): Strategy =>
+      (g, [x, filter]) => ({
+        value: convolve(g, g.in(x!, windows.perm), g.any(filter!), {block, windows, from: FORWARD}),
+        perm: windows.perm,
+      });
+    strategies[`blocked${block}`] = through(convolveBlocked);
+    const [h] = windows.spans;
+    if (canBlock([inputs!], block) && isForWinograd(windows, h, h.out))
+      strategies[`winograd${block}`] = through(convolveWinograd);
   }
   return strategies;
 }

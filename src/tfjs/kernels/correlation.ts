@@ -20,19 +20,19 @@ const zerosBehind = (span: Span) => Math.max(0, behind(span));
 /** A filter that is dilated along the width would be found with gaps of I numbers. */
 export const canCorrelate = ({spans: [, w]}: Windows): boolean => w.dilation === 1;
 
-/** `channelsLast` gives x as [N, H, W, I]. */
+/** `last` gives x as [N, H, W, I]. */
 export function correlate(
   g: Lowering,
   x: LazyValue,
   dy: LazyValue,
   {spans, perm}: Windows,
   filter: readonly number[],
-  channelsLast = (v: LazyValue): Value => g.in(v, perm.toSpliced(1, 1).concat(perm[1]!)),
+  last: (v: LazyValue) => Value,
 ): Laid {
   const [h, w] = spans;
   const [kH, kW, channels, out] = filter as [number, number, number, number];
   const [n, c, y, z] = perm as [number, number, number, number];
-  const images = g.reshape(channelsLast(x), [1, x.shape[n]!, h.size, w.size * channels]);
+  const images = g.reshape(last(x), [1, x.shape[n]!, h.size, w.size * channels]);
   const product = g.op('Conv', [images, g.in(dy, [c, n, y, z])], {
     kernel_shape: [h.out, w.out],
     strides: [h.dilation, 1],

@@ -4,12 +4,13 @@
  */
 import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
-import type {Strategies} from '../strategies.js';
-import {identity} from '../value.js';
+import type {Strategies, Strategy} from '../strategies.js';
+import {identity, type LazyValue} from '../value.js';
 import {blockSizes, canBlock, channelsLast} from './blocked-conv.js';
 import {taps} from './columns.js';
 import {canCorrelate, correlate} from './correlation.js';
 import type {Windows} from './window.js';
+import {correlateWinograd, isForWinograd} from './winograd.js';
 
 export function filterGradientStrategies(windows: Windows, filter: readonly number[]): Strategies {
   const [kH, kW, channels, out] = filter as [number, number, number, number];
@@ -38,11 +39,15 @@ export function filterGradientStrategies(windows: Windows, filter: readonly numb
     },
   };
   if (!canCorrelate(windows)) return strategies;
-  const correlations: Strategies = {
-    correlate: (g, [x, dy]) => correlate(g, x!, dy!, windows, filter),
-    ...(canBlock([channels], blockSizes[0]) && {
-      correlateBlocks: (g, [x, dy]) => correlate(g, x!, dy!, windows, filter, (v) => channelsLast(g, g.in(v, windows.perm))),
-    }),
-  };
+  const ways: Record<string, typeof correlate> = {correlate};
+  const [, across] = windows.spans;
+  if (isForWinograd(windows, across, across.out)) ways['winograd'] = correlateWinograd;
+  const correlations: Record<string, Strategy> = {};
+  for (const [name, way] of Object.entries(ways)) {
+    correlations[name] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, (v) => g.in(v, [n, h, w, c]));
+    if (!canBlock([channels], blockSizes[0])) continue;
+    const last = (g: Lowering) => (v: LazyValue) => channelsLast(g, g.in(v, windows.perm));
+    correlations[`${name}Blocks`] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, last(g));
+  }
   return {...correlations, ...strategies};
 }

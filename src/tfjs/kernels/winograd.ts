@@ -1,0 +1,151 @@
+/**
+ * Convolution with three taps in half the multiplications. Along one axis, four results take six products F(4, 3) instead of twelve: what the
+ * six points of a tile of x and of the filter are, are sums with fixed weights, and so are the results of their products. Winograd, "Arithmetic
+ * complexity of computations", 1980; Lavin and Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308, whose points
+ * 0, ±1, ±2, ∞ these are. Along one axis alone the rounding is 2.5 times that of the direct sum (along both it would be that squared), and the
+ * sums over a whole axis are products with small matrices, most of whose numbers are zeros.
+ */
+import type {Value} from '../../onnx/graph.js';
+import type {Laid, Lowering} from '../lowering.js';
+import type {LazyValue} from '../value.js';
+import {BACKWARD, type BlockedOptions, blockedConv, blockFilters, inBlocksOf, outOfBlocks, resultSize} from './blocked-conv.js';
+import {pads, type Span, type Windows} from './window.js';
+
+const TAPS = 3;
+/** Results of a tile. */
+const TILE = 4;
+/** [points, numbers of x under a tile] */
+const data = [
+  [4, 0, -5, 0, 1, 0],
+  [0, -4, -4, 1, 1, 0],
+  [0, 4, -4, -1, 1, 0],
+  [0, -2, -1, 2, 1, 0],
+  [0, 2, -1, -2, 1, 0],
+  [0, 4, 0, -5, 0, 1],
+] as const;
+/** [points, taps] */
+const filter = [
+  [1 / 4, 0, 0],
+  [-1 / 6, -1 / 6, -1 / 6],
+  [-1 / 6, 1 / 6, -1 / 6],
+  [1 / 24, 1 / 12, 1 / 6],
+  [1 / 24, -1 / 12, 1 / 6],
+  [0, 0, 1],
+] as const;
+/** [results of a tile, points] */
+const result = [
+  [1, 1, 1, 1, 1, 0],
+  [0, 1, -1, 2, -2, 0],
+  [0, 1, 1, 4, 4, 0],
+  [0, 1, -1, 8, -8, 1],
+] as const;
+const POINTS = data.length;
+
+const tilesOf = (results: number): number => Math.ceil(results / TILE);
+
+/** Tiles that reach far beyond the map cost what they save; on large maps the matrices' zeros do. */
+const WORTH = 0.6;
+const LARGEST = 64;
+/** Where it saves anything along an axis with so many results. */
+export const isForWinograd = ({spans}: Windows, {kernel}: Span, results: number): boolean =>
+  kernel === TAPS &&
+  spans.every(({stride, dilation}) => stride === 1 && dilation === 1) &&
+  results <= LARGEST &&
+  tilesOf(results) * POINTS <= WORTH * results * TAPS;
+
+/** Numbers by three indices, in that order. */
+function table(
+  sizes: readonly [number, number, number],
+  at: (i: number, j: number, k: number) => number,
+): Float32Array<ArrayBuffer> {
+  const [a, b, c] = sizes;
+  return Float32Array.from({length: a * b * c}, (_, n) => at(Math.floor(n / (b * c)), Math.floor(n / c) % b, n % c));
+}
+
+/** From the `size` numbers of x along the axis, `before` zeros in front of them, to the points of all tiles: [points, tiles, size]. */
+function dataMatrix(g: Lowering, size: number, before: number, tiles: number, shape: readonly number[]): Value {
+  const numbers = table([POINTS, tiles, size], (point, tile, at) => data[point]![at + before - tile * TILE] ?? 0);
+  return g.matrix(`winograd data ${size} ${before} ${shape}`, shape, numbers);
+}
+
+const resultAt = (at: number, point: number, tile: number): number =>
+  Math.floor(at / TILE) === tile ? result[at % TILE]![point]! : 0;
+
+/** A filter in any order with its points in place of its height; `turned` by half a circle along it. */
+function filterPoints(g: Lowering, {value, perm}: Laid, turned: boolean): Laid {
+  const place = perm.indexOf(0);
+  const dims = value.dims as number[];
+  const rows = filter.flatMap((row) => (turned ? [...row].reverse() : row));
+  const matrix = g.matrix(`winograd filter ${turned}`, [POINTS, TAPS], Float32Array.from(rows));
+  const behind = dims.slice(place + 1).reduce((a, b) => a * b, 1);
+  const points = g.op('MatMul', [matrix, g.reshape(value, [...dims.slice(0, place), TAPS, behind])]);
+  return {value: g.reshape(points, dims.with(place, POINTS)), perm};
+}
+
+/**
+ * x [N, C, H, W] convolved with a filter in any order, through blocks. The points lie along the height, each is a group of channels:
+ *
+ *   [points·tiles, H]·[N, C/B, H, W·B] → [N, points·C, tiles, W] ∗ [points·O, C, 1, kW] → [N, points·O, tiles, W′] → [N, O, H′, W′]
+ */
+export function convolveWinograd(g: Lowering, x: Value, laid: Laid, options: BlockedOptions): Value {
+  const {block, windows, from, padding = pads(windows.spans)} = options;
+  const [batch, channels, height, width] = x.dims as [number, number, number, number];
+  const [results, across] = resultSize(x, options);
+  const tiles = tilesOf(results);
+  const points = filterPoints(g, laid, from === BACKWARD);
+  const filters = blockFilters(g, points, from, block, POINTS);
+  const outputs = (filters.dims[0] as number) / POINTS;
+  const matrix = dataMatrix(g, height, padding[0]!, tiles, [1, POINTS, 1, tiles, height]);
+  const image = g.reshape(inBlocksOf(g, x), [batch, 1, channels / block, height, width * block]);
+  const groups = g.reshape(g.op('MatMul', [matrix, image]), [batch, POINTS * channels, tiles, width]);
+  const [, kernel] = windows.spans.map((s) => s.kernel) as [number, number];
+  const attributes = {group: POINTS, kernel_shape: [1, kernel], pads: [0, padding[1]!, 0, padding[3]!]};
+  const products = blockedConv(g, groups, filters, attributes, [batch, POINTS * outputs, tiles, across]);
+  const row = across * block;
+  const byPoint = g.reshape(products, [batch, POINTS, outputs / block, tiles * row]);
+  const byBlock = g.reshape(g.op('Transpose', [byPoint], {perm: [0, 2, 1, 3]}), [batch, outputs / block, POINTS * tiles, row]);
+  const back = g.matrix(`winograd result ${results}`, [results, POINTS * tiles], table([results, POINTS, tiles], resultAt));
+  return outOfBlocks(g, g.reshape(g.op('MatMul', [back, byBlock]), [batch, outputs, results, across]));
+}
+
+/**
+ * The gradient of the filter, the adjoint of all that. The points lie along the width, where both operands have them for little: of x with channels
+ * last, and of dy, the fixed sums are products of matrices, and each point is a correlation (`correlation.ts`) over tiles:
+ *
+ *   [1, points·N, H, tiles·I] ∗ [points·O, N, H′, tiles] → [points·O, kH, I] → [kW, O, kH, I]
+ */
+export function correlateWinograd(
+  g: Lowering,
+  x: LazyValue,
+  dy: LazyValue,
+  {spans, perm}: Windows,
+  shape: readonly number[],
+  last: (v: LazyValue) => Value,
+): Laid {
+  const [h, w] = spans;
+  const [kH, , channels, out] = shape as [number, number, number, number];
+  const [n, c, y, z] = perm as [number, number, number, number];
+  const batch = x.shape[n]!;
+  const tiles = tilesOf(w.out);
+  const matrix = dataMatrix(g, w.size, w.before, tiles, [POINTS, 1, tiles, w.size]);
+  const images = g.op('MatMul', [matrix, g.reshape(last(x), [1, batch * h.size, w.size, channels])]);
+  const adjoint = g.matrix(
+    `winograd adjoint ${w.out}`,
+    [POINTS, w.out, tiles],
+    table([POINTS, w.out, tiles], (point, at, tile) => resultAt(at, point, tile)),
+  );
+  const rows = g.reshape(g.in(dy, [c, n, y, z]), [1, out * batch * h.out, w.out]);
+  const filters = g.reshape(g.op('MatMul', [rows, adjoint]), [POINTS * out, batch, h.out, tiles]);
+  const products = g.op('Conv', [g.reshape(images, [1, POINTS * batch, h.size, tiles * channels]), filters], {
+    kernel_shape: [h.out, tiles],
+    dilations: [1, channels],
+    group: POINTS,
+    pads: [h.before, 0, kH - 1 + h.out - h.size - h.before, 0],
+  });
+  const taps = table([1, TAPS, POINTS], (_, tap, point) => filter[point]![tap]!);
+  const ofTaps = g.op('MatMul', [
+    g.matrix('winograd taps', [TAPS, POINTS], taps),
+    g.reshape(products, [POINTS, out * kH * channels]),
+  ]);
+  return {value: g.reshape(ofTaps, [TAPS, out, kH, channels]), perm: [1, 3, 0, 2]};
+}
