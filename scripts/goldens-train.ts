@@ -1,5 +1,6 @@
 /**
- * Every reference run of the original against ours, on both backends: `npm run test:goldens-train [FOLDER] [--backend NAME] [--case TEXT]`.
+ * Every reference run of the original against ours, on both backends: `npm run test:goldens-train [FOLDER] [--backend NAME] [--precision float64]
+ * [--case TEXT]`.
  * FOLDER holds folders in the layout that `gpd train --replay` reads, with the float64 numbers beside them. Fails where one exceeds its bound.
  *
  * A ReLU or a maximum whose operands are equal to the last bits may decide otherwise in float32, and then the gradient jumps: no
@@ -173,7 +174,7 @@ async function compareCase(folder: string, seed?: string): Promise<Record<string
 
 const {values, positionals} = parseArgs({
   allowPositionals: true,
-  options: {backend: {type: 'string'}, case: {type: 'string', default: ''}},
+  options: {backend: {type: 'string'}, case: {type: 'string', default: ''}, precision: {type: 'string', default: 'float32'}},
 });
 const root = positionals[0] ?? join(process.env['GPD_SHARED'] ?? '../shared', 'goldens/train');
 const folders = existsSync(root) ? readdirSync(root).filter((name) => existsSync(join(root, name, 'digest64.json'))) : [];
@@ -191,7 +192,7 @@ async function neighbourThatHolds(folder: string): Promise<string | undefined> {
 }
 
 for (const backend of backends) {
-  await selectBackend(backend);
+  await selectBackend(backend, {precision: values.precision as 'float32' | 'float64'});
   const names = ['scalars', 'gradients', 'weights', 'averages', 'teacher', 'evaluation'];
   const rows = [['run', 'backend', 's', ...names]];
   for (const name of folders.filter((folder) => folder.includes(values.case))) {

@@ -2,6 +2,7 @@
 import * as Flags from '@oclif/core/flags';
 import type {InferredFlags} from '@oclif/core/interfaces';
 import type {BackendName} from '../tfjs/select-backend.js';
+import type {Precision} from '../tfjs/value.js';
 import type {Compat} from '../train/compat.js';
 import type {ReplayRequest} from './replay-folder.js';
 
@@ -26,6 +27,12 @@ export const replayFlags = {
     dependsOn: ['replay'],
     helpGroup,
   }),
+  precision: Flags.string({
+    description: 'compute in float64, which tells rounding from mistakes, or in float32 as training does',
+    options: ['float64', 'float32'],
+    dependsOn: ['replay'],
+    helpGroup,
+  }),
   final: Flags.file({
     description: 'write the weights after the last replayed step here, and their moving average, as safetensors',
     helpValue: 'FILE',
@@ -41,11 +48,21 @@ type Flagged = InferredFlags<typeof replayFlags> & {
 };
 
 /** What `--replay` asks for; undefined without it. The flags of training have checked the names. */
-export function replayRequest({replay, trace, grads, final, compat, backend, force}: Flagged): ReplayRequest | undefined {
+export function replayRequest({
+  replay,
+  trace,
+  grads,
+  final,
+  precision,
+  compat,
+  backend,
+  force,
+}: Flagged): ReplayRequest | undefined {
   if (replay === undefined || trace === undefined) return undefined;
   return {
     ...{folder: replay, trace, grads, final, force},
     compat: (compat ?? 'default') as Compat,
     backend: (backend ?? 'auto') as BackendName | 'auto',
+    precision: precision as Precision | undefined,
   };
 }

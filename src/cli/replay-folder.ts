@@ -8,6 +8,7 @@ import {GpdError} from '../core/error.js';
 import {checkOutput, writeAtomically} from '../core/output.js';
 import {type StateDict, sourceOf} from '../core/tensor.js';
 import type {BackendName} from '../tfjs/select-backend.js';
+import type {Precision} from '../tfjs/value.js';
 import type {Compat} from '../train/compat.js';
 import type {ReplayFiles, TracedStep} from '../train/replay.js';
 import type {Json} from '../train/replay-settings.js';
@@ -17,6 +18,8 @@ export interface ReplayRequest {
   readonly folder: string;
   readonly compat: Compat;
   readonly backend: BackendName | 'auto';
+  /** Default: float64 where the backend has it, which onnxruntime alone does. */
+  readonly precision?: Precision | undefined;
   /** Where the numbers of every step go, as JSON. */
   readonly trace: string;
   /** Where the gradients of the first step go, before clipping, as safetensors. */
@@ -28,6 +31,7 @@ export interface ReplayRequest {
 
 export interface ReplayReport {
   readonly backend: string;
+  readonly precision: Precision;
   readonly steps: readonly TracedStep[];
 }
 
@@ -72,15 +76,22 @@ export function finalTensors({model, ema, staticTeacher}: TrainerState): NamedTe
   return new Map([...under('model.', model), ...under('ema.', ema), ...under('teacher.', statistics)]);
 }
 
+const noFloat64 = (backend: string) =>
+  new GpdError('PROVIDER_UNAVAILABLE', `the backend ${backend} computes in float32 alone`, {
+    hint: 'take --backend onnxruntime',
+  });
+
 export async function replayFolder(request: ReplayRequest): Promise<ReplayReport> {
   const {folder, compat, trace, grads, final, force} = request;
   for (const path of [trace, grads, final]) if (path) checkOutput(path, {force, inputs: [folder]});
   const files = readReplayFolder(folder);
   const {selectBackend} = await import('../tfjs/select-backend.js');
-  const {name: backend} = await selectBackend(request.backend);
+  const {name: backend} = await selectBackend(request.backend, {precision: request.precision ?? 'float64'});
+  const precision = backend === 'onnxruntime' ? (request.precision ?? 'float64') : 'float32';
+  if (request.precision && request.precision !== precision) throw noFloat64(backend);
   const {replay} = await import('../train/replay.js');
   const result = await replay(files, {compat, ...(grads && {onGradients: (tensors) => writeTensors(grads, tensors)})});
-  const report = {backend, steps: result.steps};
+  const report = {backend, precision, steps: result.steps};
   writeAtomically(trace, (write) => write(new TextEncoder().encode(`${JSON.stringify(report, null, 2)}\n`)));
   if (final) writeTensors(final, finalTensors(result.final));
   return report;

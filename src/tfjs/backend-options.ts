@@ -1,9 +1,11 @@
 /** What a user may choose of the backend, and onnxruntime in these terms. */
 import {debugging, debugPath} from '../core/debug.js';
+import {GpdError} from '../core/error.js';
 import {missingFor, type ProviderName, providerUnavailable} from '../onnx/providers.js';
 import {loadSyncRuntime} from '../onnx/sync-session.js';
 import {kernelTimesText} from './kernel-times.js';
 import {Runtime} from './runtime.js';
+import type {Precision} from './value.js';
 
 export interface BackendOptions {
   /** Where graphs run. Default cpu. */
@@ -12,19 +14,31 @@ export interface BackendOptions {
   threads?: number;
   /** Stop at the first number that is not finite, and say which kernel made it; every graph keeps its inputs for that. */
   checkNumbers?: boolean;
+  /**
+   * What float32 tensors are computed in and kept in between steps; default float32. float64, on the cpu alone and many times slower, tells rounding
+   * from mistakes; what is read is float32 again.
+   */
+  precision?: Precision;
   /** Write onnxruntime's profile of every graph to files that begin so; `runtime.kernelTimes()` sums them by kernel. */
   profilePrefix?: string;
 }
 
 /** Sessions with these options. Throws PROVIDER_UNAVAILABLE before the runtime would say less. */
 export async function createRuntime(options: BackendOptions): Promise<Runtime> {
-  const {provider = 'cpu', threads, checkNumbers = debugging('nan')} = options;
+  const {provider = 'cpu', threads, checkNumbers = debugging('nan'), precision = 'float32'} = options;
   const missing = missingFor(provider);
   if (missing) throw providerUnavailable(provider, missing);
+  if (precision === 'float64' && provider !== 'cpu') {
+    throw new GpdError('PROVIDER_UNAVAILABLE', `the provider ${provider} does not compute in float64`, {
+      hint: 'take the provider cpu',
+    });
+  }
   const sessionOptions = {
     executionProviders: [provider],
     logSeverityLevel: 4, // a run that fails throws
     enableMemPattern: false, // each graph's own plan of its memory costs more than it saves: 720 → 555 MB for ResNet-18
+    // the runs are few, and to optimise such a graph takes longer than they do: MobileNet's step 67 s with, 28 without
+    ...(precision === 'float64' && {graphOptimizationLevel: 'disabled'}),
     ...(threads !== undefined && {intraOpNumThreads: threads}),
     // threads that spin while they wait take from the one that works, where both share a core (ResNet-18's step 654 ms without, 786 with);
     // half a millisecond bridges the gaps in between small kernels (ResNet-20's step 3 % faster)
@@ -32,7 +46,7 @@ export async function createRuntime(options: BackendOptions): Promise<Runtime> {
   };
   const profilePrefix = options.profilePrefix ?? (debugging('kernels') ? debugPath('kernels') : undefined);
   const switches = {
-    ...{checkNumbers, keepsState: provider === 'webgpu', scansBlocks: provider === 'cpu'},
+    ...{checkNumbers, precision, keepsState: provider === 'webgpu', scansBlocks: provider === 'cpu'},
     ...(profilePrefix !== undefined && {profilePrefix}),
   };
   const runtime = new Runtime(await loadSyncRuntime(), sessionOptions, switches);

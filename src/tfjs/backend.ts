@@ -44,7 +44,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
   private readonly fallbacks = new Set<string>();
   observer: HandleObserver | undefined;
   /** Of captured steps. */
-  readonly pool = new MemoryPool();
+  readonly pool: MemoryPool;
   /** While a step is recorded: its arguments and variables, whose numbers are those of this one call. */
   private captured: ReadonlySet<LazyValue> | undefined;
   /** The call that TensorFlow.js's cpu code is computing, for messages. */
@@ -52,6 +52,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
 
   constructor(readonly runtime: Runtime) {
     super();
+    this.pool = new MemoryPool(runtime.precision);
     (this as unknown as {firstUse: boolean}).firstUse = false; // its advice to install another backend
   }
 
@@ -233,4 +234,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
 const arrays = {float32: Float32Array, int32: Int32Array, bool: Uint8Array};
 
 /** The numbers in TensorFlow.js's order. The value keeps its own: a step that finds it otherwise would be compiled again. */
-const plainData = (v: LazyValue): LazyData => (v.layout ? toPlain(v.data!, v.shape, v.layout) : v.data!);
+const plainData = (v: LazyValue): LazyData => {
+  const data = v.layout ? toPlain(v.data!, v.shape, v.layout) : v.data!;
+  return data instanceof Float64Array ? Float32Array.from(data) : data;
+};

@@ -14,8 +14,8 @@ export interface ValueStatistics {
   infinite: number;
 }
 
-export const isFinite32 = (data: LazyData): boolean => {
-  if (!(data instanceof Float32Array)) return true;
+export const allFinite = (data: LazyData): boolean => {
+  if (!(data instanceof Float32Array || data instanceof Float64Array)) return true;
   let sum = 0;
   for (const v of data) sum += v - v; // 0 for a finite number, NaN for the others
   return sum === 0;
@@ -60,13 +60,13 @@ export function findNonFinite(
   given: readonly LazyData[],
   compute: (wanted: readonly LazyValue[]) => LazyData[],
 ): NonFinite | undefined {
-  const bad = leaves.findIndex((_, i) => !isFinite32(given[i]!));
+  const bad = leaves.findIndex((_, i) => !allFinite(given[i]!));
   if (bad >= 0) return {call: undefined, inputs: [], outputs: [statisticsOf(leaves[bad]!, given[bad]!)]};
   for (let start = 0; start < calls.length; start += AT_ONCE) {
     const part = calls.slice(start, start + AT_ONCE);
     const outputs = part.flatMap((call) => call.outputs);
     const numbers = compute(outputs);
-    const at = outputs.findIndex((_, i) => !isFinite32(numbers[i]!));
+    const at = outputs.findIndex((_, i) => !allFinite(numbers[i]!));
     if (at < 0) continue;
     const call = outputs[at]!.producer ?? part.find((c) => c.outputs.includes(outputs[at]!))!;
     const inputs = compute(call.inputs);

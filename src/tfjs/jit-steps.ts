@@ -50,7 +50,7 @@ export function jitSteps<A extends Tensor[], R extends JitResult>(
     const steps = stepsOf(stacked);
     const signature = signatureOf(stacked);
     const known = loops.get(signature);
-    if (!known) {
+    if (!known || backend.runtime.precision === 'float64') {
       loops.set(signature, 'seen');
       return oneByOne(backend, body, stacked, steps) as SteppedResult<R>;
     }

@@ -23,7 +23,7 @@ import {traceStepLeaks} from './leak-check.js';
 import {makePlan, type Plan} from './plan.js';
 import {record} from './record.js';
 import {asTensor, type Compiled} from './runtime.js';
-import {type LazyDType, LazyValue, permOf, type TypedShape} from './value.js';
+import {type LazyDType, LazyValue, permOf, physicalType, type TypedShape} from './value.js';
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a step that returns nothing is a function of type void
 export type JitResult = Tensor | Tensor[] | null | undefined | void;
@@ -54,7 +54,9 @@ interface Recording {
   nothing: boolean;
 }
 
-export const layoutOf = (v: LazyValue) => String(v.layout ?? '');
+/** How its numbers lie: their order, and their type where that is not its own. */
+export const layoutOf = (v: LazyValue) =>
+  `${v.layout ?? ''}${v.resident || physicalType(v) === v.dtype ? '' : physicalType(v)}`;
 export const signatureOf = (args: readonly Tensor[]) => args.map(typeText).join(', ');
 
 export function currentBackend(): OnnxruntimeBackend {

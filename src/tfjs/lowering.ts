@@ -4,8 +4,25 @@
  */
 import {float32, int64, type Tensor, tensor} from '../core/tensor.js';
 import {type AttributeValues, type Dims, Graph, type Value} from '../onnx/graph.js';
+import {dataTypeOf} from '../onnx/ops.js';
 import {ints} from '../onnx/tensor-ops.js';
-import {identity, isIdentity, type LazyCall, type LazyDType, type LazyValue, type Permutation} from './value.js';
+import {
+  identity,
+  isIdentity,
+  type LazyCall,
+  type LazyDType,
+  type LazyValue,
+  type Permutation,
+  type Precision,
+  physicalType,
+} from './value.js';
+
+/** Operators that onnxruntime's cpu provider has for float32 alone. Dense and depthwise convolutions have a way of their own: `tap-products.ts`. */
+const FLOAT32_ONLY: ReadonlySet<string> = new Set(
+  'Acos Acosh Asin Asinh Atan Atanh AveragePool Conv ConvTranspose Cosh Elu Erf HardSigmoid LeakyRelu PRelu Selu Sinh Softplus'.split(
+    ' ',
+  ),
+);
 
 /** An ONNX value with the order of its dimensions. */
 export interface Laid {
@@ -32,7 +49,11 @@ export class Lowering {
 
   private readonly uses = new Map<LazyValue, number>();
 
-  constructor(private readonly chooser?: StrategyChooser) {}
+  constructor(
+    private readonly chooser?: StrategyChooser,
+    /** What float32 tensors are computed in. */
+    readonly precision: Precision = 'float32',
+  ) {}
 
   /** Before they are lowered: who uses what. */
   announce(calls: readonly LazyCall[]): void {
@@ -60,10 +81,10 @@ export class Lowering {
     const perm = v.layout ?? identity(v.shape.length);
     const value = this.graph.input(
       name,
-      v.dtype,
+      v.resident ? v.dtype : physicalType(v),
       perm.map((p) => v.shape[p]!),
     );
-    this.laid.set(v, [{value, perm}]);
+    this.laid.set(v, [{value: this.wide(value), perm}]);
   }
 
   /** Says what computes v. Where `value` has ones for larger dimensions of v, its numbers repeat. */
@@ -138,7 +159,19 @@ export class Lowering {
   }
 
   op(opType: string, inputs: readonly (Value | undefined)[], attributes: AttributeValues = {}): Value {
+    if (this.precision === 'float64' && FLOAT32_ONLY.has(opType)) return this.narrowed(opType, inputs, attributes);
     return this.graph.op(opType, inputs, attributes, {name: this.nameOf(opType)});
+  }
+  private narrowed(opType: string, inputs: readonly (Value | undefined)[], attributes: AttributeValues): Value {
+    const operands = inputs.map((v) => (v?.dtype === 'float64' ? this.cast(v, 'float32') : v));
+    return this.wide(this.graph.op(opType, operands, attributes, {name: this.nameOf(opType)}));
+  }
+  /** Numbers of a float32 tensor as they are computed with. */
+  private wide(v: Value): Value {
+    return v.dtype === 'float32' && this.precision === 'float64' ? this.cast(v, 'float64') : v;
+  }
+  private cast(v: Value, to: Precision): Value {
+    return this.graph.op('Cast', [v], {to: dataTypeOf(to)}, {name: this.nameOf('Cast')});
   }
   /** For an operator of another domain, whose result has the given shape. */
   internal(domain: string, opType: string, inputs: readonly Value[], attributes: AttributeValues, shape: Dims): Value {
@@ -166,18 +199,22 @@ export class Lowering {
   indices(values: readonly number[]): Value {
     return this.graph.initializer(this.nameOf('indices'), int64([values.length], values));
   }
-  /** Fixed numbers; equal names are one. */
-  matrix(name: string, shape: readonly number[], numbers: Float32Array<ArrayBuffer>): Value {
-    return this.graph.value(name) ?? this.graph.initializer(name, tensor('float32', [...shape], numbers));
+  /** Numbers that are part of the structure; where there is a name, equal names are one. */
+  matrix(shape: readonly number[], numbers: readonly number[], name = this.nameOf('matrix')): Value {
+    const array = this.precision === 'float64' ? Float64Array : Float32Array;
+    return this.graph.value(name) ?? this.graph.initializer(name, tensor(this.precision, shape, array.from(numbers)));
   }
   /** A scalar that is part of the structure (a bound, a zero); numbers that may change are inputs. */
   scalar(value: number, dtype: LazyDType = 'float32'): Value {
     const name = `${dtype}_${value}`;
-    return this.graph.value(name) ?? this.graph.initializer(name, scalarTensor(value, dtype));
+    return (
+      this.graph.value(name) ?? this.graph.initializer(name, scalarTensor(value, dtype === 'float32' ? this.precision : dtype))
+    );
   }
 }
 
-function scalarTensor(value: number, dtype: LazyDType): Tensor {
+function scalarTensor(value: number, dtype: LazyDType | Precision): Tensor {
+  if (dtype === 'float64') return tensor('float64', [], Float64Array.of(value));
   if (dtype === 'float32') return float32([], [value]);
   return dtype === 'int32' ? tensor('int32', [], Int32Array.of(value)) : tensor('bool', [], Uint8Array.of(value ? 1 : 0));
 }

@@ -2,7 +2,7 @@
 import type {Graph, Model, Value} from '../onnx/graph.js';
 import {callText} from './describe.js';
 import {Lowering, type StrategyChooser} from './lowering.js';
-import {identity, type LazyCall, type LazyValue, type Permutation} from './value.js';
+import {identity, type LazyCall, type LazyValue, type Permutation, type Precision, physicalType} from './value.js';
 
 /** Everything that has to be computed, in order. */
 export interface Plan {
@@ -24,7 +24,7 @@ export function makePlan(wanted: readonly LazyValue[]): Plan {
     leaf(v) {
       name(v);
       leaves.push(v);
-      lines.push(`${v.dtype}[${v.shape}]${v.layout ?? ''}`);
+      lines.push(`${v.resident ? v.dtype : physicalType(v)}[${v.shape}]${v.layout ?? ''}`);
     },
     call(c) {
       for (const output of c.outputs) name(output);
@@ -100,8 +100,12 @@ export function lowerCalls(g: Lowering, calls: readonly LazyCall[]): Map<string,
   return origins;
 }
 
-export function lowerPlan({calls, leaves, wanted}: Plan, chooser?: StrategyChooser): LoweredPlan {
-  const g = new Lowering(chooser);
+export function lowerPlan(
+  {calls, leaves, wanted}: Plan,
+  chooser?: StrategyChooser,
+  precision: Precision = 'float32',
+): LoweredPlan {
+  const g = new Lowering(chooser, precision);
   const inputNames = leaves.map((_, i) => `in${i}`);
   for (const [i, leaf] of leaves.entries()) g.feed(leaf, inputNames[i]!);
   const origins = lowerCalls(g, calls);

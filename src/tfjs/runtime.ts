@@ -8,13 +8,23 @@ import {type SyncRuntime, type SyncSession, withoutCopies} from '../onnx/sync-se
 import {printModel} from '../onnx/text.js';
 import {planText} from './describe.js';
 import {inKernelTerms} from './engine-error.js';
-import {findNonFinite, isFinite32, nonFiniteError} from './find-non-finite.js';
+import {allFinite, findNonFinite, nonFiniteError} from './find-non-finite.js';
 import {mayOverwrite} from './in-place.js';
 import {type KernelTime, type ProfiledGraph, sumByKernel} from './kernel-times.js';
 import {type LoweredPlan, lowerPlan, makePlan, type Plan} from './plan.js';
 import {scanBlocks} from './scan-blocks.js';
 import {Chooser} from './strategies.js';
-import {isIdentity, type LazyData, type LazyValue, type Permutation, permOf, physical, sizeOf} from './value.js';
+import {
+  isIdentity,
+  type LazyData,
+  type LazyValue,
+  type Permutation,
+  type Precision,
+  permOf,
+  physical,
+  physicalType,
+  sizeOf,
+} from './value.js';
 
 export interface Compiled extends Omit<LoweredPlan, 'model'> {
   session: SyncSession;
@@ -40,6 +50,8 @@ export interface RuntimeSwitches {
   scansBlocks?: boolean;
   /** Profile every graph, into files that begin so. */
   profilePrefix?: string;
+  /** What float32 tensors are computed in, and kept in. */
+  precision?: Precision;
 }
 
 export interface RuntimeStatistics {
@@ -59,6 +71,7 @@ export class Runtime {
   readonly statistics: RuntimeStatistics = {compiled: 0, runs: 0, calls: 0};
 
   readonly chooser: Chooser;
+  readonly precision: Precision;
 
   /** Graphs under profile: where the files of each are, and what its nodes were made for. */
   private readonly profiled: {prefix: string; origins: ReadonlyMap<string, string>; session: SyncSession}[] = [];
@@ -69,6 +82,7 @@ export class Runtime {
     private readonly switches: RuntimeSwitches = {},
   ) {
     this.chooser = new Chooser(native, options);
+    this.precision = switches.precision ?? 'float32';
   }
 
   /** Computes the values. Afterwards each has its numbers and has forgotten the call that made it. A failed run changes nothing. */
@@ -104,7 +118,7 @@ export class Runtime {
       const layout = compiled.layouts[i]!;
       return {tensor: results.get(name)!, layout: isIdentity(layout) ? undefined : layout};
     });
-    if (compiled.plan && !outputs.every(({tensor}) => isFinite32(tensor.data as LazyData)))
+    if (compiled.plan && !outputs.every(({tensor}) => allFinite(tensor.data as LazyData)))
       this.refuseNonFinite(compiled.plan, leaves);
     return outputs;
   }
@@ -126,8 +140,12 @@ export class Runtime {
   }
 
   private open(plan: Plan, state: readonly number[]): Compiled {
-    const compiled = this.openLowered(plan, lowerPlan(plan, this.chooser), state);
+    const compiled = this.openLowered(plan, this.lower(plan), state);
     return {...compiled, ...(this.switches.checkNumbers && {plan})};
+  }
+
+  private lower(plan: Plan): LoweredPlan {
+    return lowerPlan(plan, this.precision === 'float32' ? this.chooser : undefined, this.precision);
   }
 
   /** A session of its own for a graph that computes a plan, once or several times. It is the caller's to close. */
@@ -167,7 +185,7 @@ export class Runtime {
   /** The graph that gave a number that is not finite, once more, with what is in between. */
   private refuseNonFinite(plan: Plan, leaves: readonly LazyValue[]): void {
     const compute = (wanted: readonly LazyValue[]) => {
-      const {model, inputNames, outputNames} = lowerPlan({...plan, wanted}, this.chooser);
+      const {model, inputNames, outputNames} = this.lower({...plan, wanted});
       const session = this.native.open(modelBytes(model), this.options);
       const used = new Set(model.graph.inputs.map((input) => input.name));
       const feeds = inputNames.flatMap((name, i) => (used.has(name) ? [[name, asTensor(leaves[i]!)] as const] : []));
@@ -253,5 +271,5 @@ const reshaped = (t: Tensor, shape: readonly number[] = t.shape): Tensor =>
 /** The numbers of a value as they lie, or in another shape. */
 export function asTensor(v: LazyValue, shape: readonly number[] = physical(v.shape, permOf(v))): Tensor {
   if (v.resident) return v.resident;
-  return tensor(v.dtype, shape, v.data as Float32Array<ArrayBuffer>);
+  return tensor(physicalType(v), shape, v.data as Float32Array<ArrayBuffer>);
 }

@@ -4,27 +4,41 @@
  * gives back; with a second array for each variable, a large network's parameters, slots and averages would all be there twice.
  */
 import {type Tensor, tensor} from '../core/tensor.js';
-import {type LazyData, type LazyDType, type LazyValue, type Permutation, physical, sizeOf, type TypedShape} from './value.js';
+import {
+  type LazyData,
+  type LazyDType,
+  type LazyValue,
+  type Permutation,
+  type Precision,
+  physical,
+  physicalType,
+  sizeOf,
+  type TypedShape,
+} from './value.js';
 
-const arrays = {float32: Float32Array, int32: Int32Array, bool: Uint8Array};
+const arrays = {float32: Float32Array, float64: Float64Array, int32: Int32Array, bool: Uint8Array};
 
 /** Arrays that nobody reads any more. All captured steps of a backend share one. */
 export class MemoryPool {
   private readonly free = new Map<string, LazyData[]>();
 
+  /** What float32 tensors are computed in. */
+  constructor(private readonly precision: Precision) {}
+
   /** For a result in physical order. What it holds is left over. */
-  take({dtype, shape}: TypedShape, layout: Permutation): Tensor {
+  take({dtype: named, shape}: TypedShape, layout: Permutation): Tensor {
     const size = sizeOf(shape);
+    const dtype = named === 'float32' ? this.precision : named;
     const data = this.freeOf(dtype, size).pop() ?? new arrays[dtype](size);
     return tensor(dtype, physical(shape, layout), data as Float32Array<ArrayBuffer>);
   }
 
   /** A value that nothing computes with any more: its array is free if it is its own and nobody else holds it. */
   give(value: LazyValue): void {
-    if (value.ownsNumbers && value.handles === 0) this.freeOf(value.dtype, value.data!.length).push(value.data!);
+    if (value.ownsNumbers && value.handles === 0) this.freeOf(physicalType(value), value.data!.length).push(value.data!);
   }
 
-  private freeOf(dtype: LazyDType, size: number): LazyData[] {
+  private freeOf(dtype: LazyDType | Precision, size: number): LazyData[] {
     const key = `${dtype} ${size}`;
     const known = this.free.get(key) ?? [];
     this.free.set(key, known);

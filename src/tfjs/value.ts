@@ -8,7 +8,10 @@ import {isResident, type ResidentTensor} from '../onnx/resident.js';
 import type {KernelEntry} from './kernel-entry.js';
 
 export type LazyDType = 'float32' | 'int32' | 'bool';
-export type LazyData = Float32Array | Int32Array | Uint8Array;
+/** float32 tensors have Float64Array where the backend computes in float64. */
+export type LazyData = Float32Array | Float64Array | Int32Array | Uint8Array;
+/** What float32 tensors are computed in. */
+export type Precision = 'float32' | 'float64';
 
 /** Dimension i of the physical array is dimension perm[i] of the tensor. */
 export type Permutation = readonly number[];
@@ -74,6 +77,10 @@ export class LazyCall {
     this.signature = JSON.stringify(attrs, (_, value) => (typeof value === 'number' ? String(value) : value)); // JSON has no NaN
   }
 }
+
+/** The type of its numbers as they lie in memory. */
+export const physicalType = ({dtype, data}: LazyValue): LazyDType | 'float64' =>
+  data instanceof Float64Array ? 'float64' : dtype;
 
 /** In which order its numbers are. */
 export const permOf = (v: LazyValue): Permutation => v.layout ?? identity(v.shape.length);

@@ -9,13 +9,19 @@ import {expectClose} from '../close.js';
 
 export const rounding: Tolerance = {rtol: 1e-5, because: 'float32, added in another order'};
 
+let precision: 'float32' | 'float64' = 'float32';
+/** What float32 tensors are computed in, in the rest of the file. */
+export const computeIn = (wanted: typeof precision): void => {
+  precision = wanted;
+};
+
 let started: Promise<OnnxruntimeBackend> | undefined;
 /** For `beforeAll`. */
 export const startBackend = () => (started ??= start());
 
 async function start(): Promise<OnnxruntimeBackend> {
   (tf.findBackend('cpu') as unknown as {firstUse: boolean}).firstUse = false; // its advice to install another backend
-  return registerOnnxruntimeBackend();
+  return registerOnnxruntimeBackend({precision});
 }
 
 export type Operand = {shape: number[]; dtype?: 'float32' | 'int32' | 'bool'; values?: ArrayLike<number>};

@@ -9,6 +9,7 @@ import {blockSizes, canBlock, canBlockForward, convolveBlocked, FORWARD} from '.
 import {convolveColumns, isForColumns} from './columns.js';
 import {convolveFilterGradient, convolveInputGradient, OIHW_OF_HWIO} from './conv-gradients.js';
 import {depthwiseFilterGradient, depthwiseFilters, depthwiseForward, depthwiseInputGradient} from './depthwise.js';
+import {tapsFilterGradient, tapsForward, tapsInputGradient} from './tap-products.js';
 import {convWindows, each, pads, refusesWindows, type Windows} from './window.js';
 import {convolveWinograd, isForWinograd} from './winograd.js';
 
@@ -82,7 +83,10 @@ const convolution = (kind: Kind): KernelEntry => ({
   lower(g, [x, filter], attrs, [out]) {
     const windows = convWindows(x!.shape, filter!.shape, attrs, kind.depthwise);
     const what = `${kind.depthwise ? 'depthwise' : 'conv'} ${JSON.stringify(windows)}`;
-    const {value, perm} = g.fastest(what, [x!, filter!], kind.forward(windows, filter!.shape));
+    const {value, perm} =
+      g.precision === 'float64'
+        ? tapsForward(g, x!, filter!, windows, kind.depthwise)
+        : g.fastest(what, [x!, filter!], kind.forward(windows, filter!.shape));
     g.define(out!, value, perm);
   },
 });
@@ -119,7 +123,10 @@ const inputGradient = (kind: Kind): KernelEntry => ({
     refusesGradient(inputs, inputs[0]!, convWindows(attrs.inputShape, inputs[1]!.shape, attrs, kind.depthwise)),
   lower(g, [dy, filter], attrs, [out]) {
     const windows = convWindows(attrs.inputShape, filter!.shape, attrs, kind.depthwise);
-    const {value, perm} = kind.inputGradient(g, dy!, filter!, windows);
+    const {value, perm} =
+      g.precision === 'float64'
+        ? tapsInputGradient(g, dy!, filter!, windows, kind.depthwise)
+        : kind.inputGradient(g, dy!, filter!, windows);
     g.define(out!, value, perm);
   },
 });
@@ -131,7 +138,10 @@ const filterGradient = (kind: Kind): KernelEntry => ({
     refusesGradient(inputs, inputs[1]!, convWindows(inputs[0]!.shape, attrs.filterShape, attrs, kind.depthwise)),
   lower(g, [x, dy], attrs, [out]) {
     const windows = convWindows(x!.shape, attrs.filterShape, attrs, kind.depthwise);
-    const {value, perm} = kind.filterGradient(g, x!, dy!, windows, attrs.filterShape);
+    const {value, perm} =
+      g.precision === 'float64'
+        ? tapsFilterGradient(g, x!, dy!, windows, attrs.filterShape, kind.depthwise)
+        : kind.filterGradient(g, x!, dy!, windows, attrs.filterShape);
     g.define(out!, value, perm);
   },
 });

@@ -8,7 +8,8 @@ import type {LazyDType} from '../value.js';
 type AnyDType = LazyDType | 'float64' | 'int64';
 
 /** x as numbers of another type. Fractions are cut off; what no integer can hold becomes 0, as in an Int32Array. */
-export function convert(g: Lowering, x: Value, dtype: AnyDType): Value {
+export function convert(g: Lowering, x: Value, asked: AnyDType): Value {
+  const dtype = asked === 'float32' ? g.precision : asked;
   if (x.dtype === dtype) return x;
   const fromFloat = x.dtype === 'float32' || x.dtype === 'float64';
   const source = fromFloat && dtype === 'int32' ? finiteOrZero(g, x) : x;
@@ -17,7 +18,7 @@ export function convert(g: Lowering, x: Value, dtype: AnyDType): Value {
 
 /** x − x is 0 exactly for finite numbers. onnxruntime's Cast gives −2³¹ for NaN and infinities. */
 function finiteOrZero(g: Lowering, x: Value): Value {
-  const zero = x.dtype === 'float64' ? g.op('Cast', [g.scalar(0)], {to: dataTypeOf('float64')}) : g.scalar(0);
+  const zero = convert(g, g.scalar(0), x.dtype === 'float64' ? 'float64' : 'float32');
   return g.op('Where', [g.op('Equal', [g.op('Sub', [x, x]), zero]), x, zero]);
 }
 

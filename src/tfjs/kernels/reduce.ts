@@ -78,7 +78,7 @@ const orNaN =
   (opType: string): Fold =>
   (g, x, axes, keep) => {
     const value = g.op(opType, [x, axes], keep);
-    if (x.dtype !== 'float32') return value;
+    if (x.dtype !== g.precision) return value;
     const hasNaN = g.op('ReduceMax', [g.op('IsNaN', [x]), axes], keep); // of bools: any; since opset 20
     return g.op('Where', [hasNaN, g.scalar(Number.NaN), value]);
   };
@@ -89,7 +89,7 @@ const orNaN =
  */
 function indexOf(g: Lowering, opType: string, x: Value, axis: number, worst: number): Value {
   const found = (v: Value) => convert(g, g.op(opType, [v], {axis, keepdims: 0}), 'int32');
-  if (x.dtype !== 'float32') return found(x);
+  if (x.dtype !== g.precision) return found(x);
   const missing = g.op('IsNaN', [x]);
   const first = g.op('Squeeze', [g.op('Slice', [missing, g.ints([0]), g.ints([1]), g.ints([axis])]), g.ints([axis])]);
   return g.op('Where', [first, g.scalar(0, 'int32'), found(g.op('Where', [missing, g.scalar(worst), x]))]);

@@ -2,7 +2,6 @@
  * Images made larger or smaller. Along each dimension that is a matrix [new, old] with one or two numbers in a row; its gradient is
  * the matrix transposed. ONNX's Resize has no gradient and rounds differently.
  */
-import {float32} from '../../core/tensor.js';
 import type {Value} from '../../onnx/graph.js';
 import {float32Only, type KernelEntry} from '../kernel-entry.js';
 import type {Lowering} from '../lowering.js';
@@ -39,10 +38,10 @@ function mixtures(mix: Interpolation, old: number, size: number, attrs: ResizeAt
 
 /** [size, old], or its transpose. */
 function matrix(g: Lowering, rows: readonly Mixture[], old: number, transposed: boolean): Value {
-  const numbers = new Float32Array(rows.length * old);
+  const numbers = new Array<number>(rows.length * old).fill(0);
   for (const [at, row] of rows.entries())
     for (const [index, share] of row) numbers[transposed ? index * rows.length + at : at * old + index]! += share;
-  return g.graph.initializer('resize', float32(transposed ? [old, rows.length] : [rows.length, old], numbers));
+  return g.matrix(transposed ? [old, rows.length] : [rows.length, old], numbers);
 }
 
 /** x [N, H, W, C] times one matrix along H and one along W. */

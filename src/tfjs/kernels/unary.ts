@@ -1,5 +1,6 @@
 /** Kernels on one tensor, number by number. They keep whatever order of dimensions their operand has. */
 import type {AttributeValues, Value} from '../../onnx/graph.js';
+import {dataTypeOf} from '../../onnx/ops.js';
 import type {Attributes, KernelEntry} from '../kernel-entry.js';
 import type {Lowering} from '../lowering.js';
 import type {LazyDType} from '../value.js';
@@ -34,12 +35,12 @@ const op =
     g.op(opType, [x], attributes);
 
 /** Integers are whole already. */
-const rounding = (opType: string): KernelEntry => onNumbers((g, x) => (x.dtype === 'float32' ? g.op(opType, [x]) : x));
+const rounding = (opType: string): KernelEntry => onNumbers((g, x) => (x.dtype === g.precision ? g.op(opType, [x]) : x));
 
 /** -1, 0 or 1; 0 for NaN, which ONNX's Sign keeps. */
 const sign: Formula = (g, x) => {
   const zero = g.scalar(0, x.dtype as LazyDType);
-  const is = (comparison: string) => g.op('Cast', [g.op(comparison, [x, zero])], {to: x.dtype === 'int32' ? 6 : 1});
+  const is = (comparison: string) => g.op('Cast', [g.op(comparison, [x, zero])], {to: dataTypeOf(x.dtype)});
   return g.op('Sub', [is('Greater'), is('Less')]);
 };
 
@@ -77,7 +78,7 @@ const tan: Formula = (g, x) => {
 const finite: Formula = (g, x) => g.op('Not', [g.op('Or', [g.op('IsNaN', [x]), g.op('IsInf', [x])])]);
 
 const clip: Formula = (g, x, {clipValueMin, clipValueMax}) => {
-  const isFloat = x.dtype === 'float32';
+  const isFloat = x.dtype === g.precision;
   const [least, most] = [clipValueMin, clipValueMax].map((v) => g.scalar(v, isFloat ? 'float32' : 'int32'));
   return g.op('Clip', [x, least, most]);
 };
@@ -102,7 +103,7 @@ const exp: KernelEntry = {
   infer: ([x]) => [{dtype: 'float32', shape: x!.shape}],
   lower(g, [x], _, [out]) {
     const {value, perm} = g.compact(x!);
-    const number = value.dtype === 'float32' ? value : convert(g, value, 'float64');
+    const number = value.dtype === g.precision ? value : convert(g, value, 'float64');
     g.define(out!, convert(g, g.op('Exp', [number]), 'float32'), perm);
   },
 };

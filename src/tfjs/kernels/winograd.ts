@@ -54,18 +54,15 @@ export const isForWinograd = ({spans}: Windows, {kernel}: Span, results: number)
   tilesOf(results) * POINTS <= WORTH * results * TAPS;
 
 /** Numbers by three indices, in that order. */
-function table(
-  sizes: readonly [number, number, number],
-  at: (i: number, j: number, k: number) => number,
-): Float32Array<ArrayBuffer> {
+function table(sizes: readonly [number, number, number], at: (i: number, j: number, k: number) => number): number[] {
   const [a, b, c] = sizes;
-  return Float32Array.from({length: a * b * c}, (_, n) => at(Math.floor(n / (b * c)), Math.floor(n / c) % b, n % c));
+  return Array.from({length: a * b * c}, (_, n) => at(Math.floor(n / (b * c)), Math.floor(n / c) % b, n % c));
 }
 
 /** From the `size` numbers of x along the axis, `before` zeros in front of them, to the points of all tiles: [points, tiles, size]. */
 function dataMatrix(g: Lowering, size: number, before: number, tiles: number, shape: readonly number[]): Value {
   const numbers = table([POINTS, tiles, size], (point, tile, at) => data[point]![at + before - tile * TILE] ?? 0);
-  return g.matrix(`winograd data ${size} ${before} ${shape}`, shape, numbers);
+  return g.matrix(shape, numbers, `winograd data ${size} ${before} ${shape}`);
 }
 
 const resultAt = (at: number, point: number, tile: number): number =>
@@ -76,7 +73,7 @@ function filterPoints(g: Lowering, {value, perm}: Laid, turned: boolean): Laid {
   const place = perm.indexOf(0);
   const dims = value.dims as number[];
   const rows = filter.flatMap((row) => (turned ? [...row].reverse() : row));
-  const matrix = g.matrix(`winograd filter ${turned}`, [POINTS, TAPS], Float32Array.from(rows));
+  const matrix = g.matrix([POINTS, TAPS], rows, `winograd filter ${turned}`);
   const behind = dims.slice(place + 1).reduce((a, b) => a * b, 1);
   const points = g.op('MatMul', [matrix, g.reshape(value, [...dims.slice(0, place), TAPS, behind])]);
   return {value: g.reshape(points, dims.with(place, POINTS)), perm};
@@ -104,7 +101,7 @@ export function convolveWinograd(g: Lowering, x: Value, laid: Laid, options: Blo
   const row = across * block;
   const byPoint = g.reshape(products, [batch, POINTS, outputs / block, tiles * row]);
   const byBlock = g.reshape(g.op('Transpose', [byPoint], {perm: [0, 2, 1, 3]}), [batch, outputs / block, POINTS * tiles, row]);
-  const back = g.matrix(`winograd result ${results}`, [results, POINTS * tiles], table([results, POINTS, tiles], resultAt));
+  const back = g.matrix([results, POINTS * tiles], table([results, POINTS, tiles], resultAt), `winograd result ${results}`);
   return outOfBlocks(g, g.reshape(g.op('MatMul', [back, byBlock]), [batch, outputs, results, across]));
 }
 
@@ -130,9 +127,9 @@ export function correlateWinograd(
   const matrix = dataMatrix(g, w.size, w.before, tiles, [POINTS, 1, tiles, w.size]);
   const images = g.op('MatMul', [matrix, g.reshape(last(x), [1, batch * h.size, w.size, channels])]);
   const adjoint = g.matrix(
-    `winograd adjoint ${w.out}`,
     [POINTS, w.out, tiles],
     table([POINTS, w.out, tiles], (point, at, tile) => resultAt(at, point, tile)),
+    `winograd adjoint ${w.out}`,
   );
   const rows = g.reshape(g.in(dy, [c, n, y, z]), [1, out * batch * h.out, w.out]);
   const filters = g.reshape(g.op('MatMul', [rows, adjoint]), [POINTS * out, batch, h.out, tiles]);
@@ -144,7 +141,7 @@ export function correlateWinograd(
   });
   const taps = table([1, TAPS, POINTS], (_, tap, point) => filter[point]![tap]!);
   const ofTaps = g.op('MatMul', [
-    g.matrix('winograd taps', [TAPS, POINTS], taps),
+    g.matrix([TAPS, POINTS], taps, 'winograd taps'),
     g.reshape(products, [POINTS, out * kH * channels]),
   ]);
   return {value: g.reshape(ofTaps, [TAPS, out, kH, channels]), perm: [1, 3, 0, 2]};
