@@ -13,8 +13,9 @@ import {callText, typeText} from './describe.js';
 import type {KernelEntry} from './kernel-entry.js';
 import {record} from './record.js';
 import type {Runtime} from './runtime.js';
+import {shortestDecimal} from './shortest-decimal.js';
 import {MemoryPool} from './step-memory.js';
-import {type LazyData, type LazyDType, LazyValue, toPlain} from './value.js';
+import {type LazyData, type LazyDType, LazyValue, type TypedShape, toPlain} from './value.js';
 
 /** Names with an underscore find no kernels: TensorFlow.js splits registry keys at the first one. */
 export const BACKEND_NAME = 'onnxruntime';
@@ -184,11 +185,17 @@ export class OnnxruntimeBackend extends MathBackendCPU {
    */
   private adopt(entry: Entry, shape: readonly number[]): void {
     const value = new LazyValue(entry.dtype as LazyDType, [...shape]);
-    value.data = new arrays[value.dtype](entry.values as ArrayLike<number>);
+    value.data = this.numbersOf(value, entry.values as ArrayLike<number>);
     value.ownsNumbers = true;
     value.handles = 1;
     entry.lazy = value;
     this.withLazyValues(entry);
+  }
+
+  /** A copy. TensorFlow.js has made float32 of a program's constants: in float64 each is again the decimal that it was. */
+  private numbersOf({dtype, shape}: TypedShape, values: ArrayLike<number>): LazyData {
+    if (dtype !== 'float32' || this.runtime.precision === 'float32') return new arrays[dtype](values);
+    return shape.length === 0 ? Float64Array.of(shortestDecimal(values[0]!)) : Float64Array.from(values);
   }
 
   /** `values` becomes a getter that computes first. */

@@ -7,3 +7,4 @@ export {type KernelTime, kernelTimesText} from './kernel-times.js';
 export {type Leak, LeakCheck, type LeakReport, leakText} from './leak-check.js';
 export {registerOnnxruntimeBackend} from './register.js';
 export {type BackendChoice, type BackendName, backendNames, selectBackend} from './select-backend.js';
+export {tensor64} from './tensor64.js';

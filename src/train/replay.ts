@@ -1,6 +1,6 @@
 /** The steps of a stored run again: from its initial state, teacher and batches, without data or random numbers of our own. */
 import {GpdError} from '../core/error.js';
-import {float32, type StateDict, type Tensor} from '../core/tensor.js';
+import {float64, type StateDict, type Tensor} from '../core/tensor.js';
 import {recipes} from '../data/recipe.js';
 import {recognise} from '../models/recognise.js';
 import {asReference, type Compat} from './compat.js';
@@ -77,12 +77,12 @@ export function replayConfig(files: ReplayFiles, settings: ReplaySettings, compa
   };
 }
 
-/** Bytes [N, 3, H, W] to normalised floats, every pixel repeated `upsample` times along both sides. */
-function normalised(images: Tensor, upsample: number): Tensor<'float32'> {
+/** Bytes [N, 3, H, W] to normalised numbers, every pixel repeated `upsample` times along both sides. */
+function normalised(images: Tensor, upsample: number): Tensor<'float64'> {
   const [batch, channels, height, width] = images.shape as [number, number, number, number];
   const {mean, std} = recipes.cifar(height);
   const shape = [batch, channels, height * upsample, width * upsample];
-  const out = new Float32Array(batch * channels * height * width * upsample ** 2);
+  const out = new Float64Array(batch * channels * height * width * upsample ** 2);
   const row = width * upsample;
   for (let at = 0; at < out.length; at++) {
     const line = Math.floor(at / row); // of all planes
@@ -92,7 +92,7 @@ function normalised(images: Tensor, upsample: number): Tensor<'float32'> {
     const c = plane % channels;
     out[at] = (Number(images.data[(plane * height + y) * width + x]) / 255 - mean[c]!) / std[c]!;
   }
-  return float32(shape, out);
+  return float64(shape, out);
 }
 
 function stored(batches: StateDict, name: string): {images: Tensor; labels: number[]} {

@@ -75,7 +75,7 @@ export type Mix =
 
 export interface Batch {
   /** Normalised, [N, 3, S, S]. */
-  readonly images: Tensor<'float32'>;
+  readonly images: Tensor<'float32' | 'float64'>;
   /** The class of each image. */
   readonly labels: ArrayLike<number>;
   readonly mix?: Mix;
@@ -150,7 +150,7 @@ export interface Trainer {
   /** One optimisation step. Parameters stay as they are where a number is not finite: see `StepMetrics.applied`. */
   step(batch: Batch, input: StepInput): Promise<StepMetrics>;
   /** Logits in evaluation mode of the weights or of their moving average. */
-  evaluate(images: Tensor<'float32'>, weights?: 'model' | 'ema'): Promise<Logits>;
+  evaluate(images: Tensor<'float32' | 'float64'>, weights?: 'model' | 'ema'): Promise<Logits>;
   /** A copy of everything: it stays as it is when training goes on. */
   state(): Promise<TrainerState>;
   /** Continues from a state of the same configuration. */

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {GpdError} from '../core/error.js';
 import {float32, formatShape, int64, sameShape, type Tensor, toFloat32} from '../core/tensor.js';
+import {tensor64} from '../tfjs/tensor64.js';
 import {setLayout} from '../tfjs/variable-layouts.js';
 import type {NamedTensors} from './step-config.js';
 
@@ -103,6 +104,9 @@ function settle(variable: tf.Variable): void {
 }
 
 /** The backend may keep the array: it gets its own. */
-export const upload = (t: Tensor): tf.Tensor => tf.tensor(toFloat32(t).data.slice(), [...t.shape], 'float32');
+export const upload = (t: Tensor): tf.Tensor =>
+  t.dtype === 'float64'
+    ? tensor64(t.data as Float64Array, t.shape)
+    : tf.tensor(toFloat32(t).data.slice(), [...t.shape], 'float32');
 export const download = async (t: tf.Tensor): Promise<Tensor<'float32'>> =>
   float32(t.shape, Float32Array.from((await t.data()) as Float32Array));

@@ -97,7 +97,7 @@ class TensorflowTrainer implements Trainer {
     return this.report(named, gradNorm!, clip, applied);
   }
 
-  async evaluate(images: Tensor<'float32'>, weights: 'model' | 'ema' = 'model'): Promise<Logits> {
+  async evaluate(images: Tensor<'float32' | 'float64'>, weights: 'model' | 'ema' = 'model'): Promise<Logits> {
     const input = upload(images);
     const results = this.captured.evaluate[weights](input);
     const [student, teacher] = await Promise.all(results.map(download));

@@ -65,10 +65,8 @@ export const BACKWARD = OUTPUT;
  * Filters as [to/B, from/B, H, W, B of from, B of to], said to be [to, from, H, W]: the operators know better. The convolution sums over `from`:
  * the inputs forwards, the outputs for the gradient of x, where the filter is also turned by half a circle. onnxruntime's Transpose runs on
  * one thread, and is slow where single numbers or short rows move; its reordering of images is not, and a Gather moves whole blocks.
- *
- * With `groups`, each row of the filter is a filter of its own, of a group of channels: [groups·to, from, 1, W].
  */
-export function blockFilters(g: Lowering, {value, perm}: Laid, from: number, block: number, groups = 1): Value {
+export function blockFilters(g: Lowering, {value, perm}: Laid, from: number, block: number): Value {
   const to = from === INPUT ? OUTPUT : INPUT;
   const [height, width, sources, results] = [HEIGHT, WIDTH, from, to].map((d) => value.dims[perm.indexOf(d)]) as Size;
   const taps = height * width;
@@ -79,19 +77,16 @@ export function blockFilters(g: Lowering, {value, perm}: Laid, from: number, blo
   const fromBlocks = sources / block;
   const {value: blocks, tapsFirst} = interleaved(g, {value, perm}, to, taps);
   const order: number[] = [];
-  const own = taps / groups;
-  for (let group = 0; group < groups; group++) {
-    for (let t = 0; t < results / block; t++) {
-      for (let f = 0; f < fromBlocks; f++) {
-        for (let i = 0; i < own; i++) {
-          const tap = group * own + (from === BACKWARD ? own - 1 - i : i);
-          order.push((tapsFirst ? tap * (results / block) + t : t * taps + tap) * fromBlocks + f);
-        }
+  for (let t = 0; t < results / block; t++) {
+    for (let f = 0; f < fromBlocks; f++) {
+      for (let i = 0; i < taps; i++) {
+        const tap = from === BACKWARD ? taps - 1 - i : i;
+        order.push((tapsFirst ? tap * (results / block) + t : t * taps + tap) * fromBlocks + f);
       }
     }
   }
   const rows = g.reshape(blocks, [order.length, block * block]);
-  return g.reshape(inOrder(g, rows, order), [groups * results, sources, height / groups, width]);
+  return g.reshape(inOrder(g, rows, order), [results, sources, height, width]);
 }
 type Size = [number, number, number, number];
 

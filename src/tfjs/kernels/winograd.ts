@@ -8,7 +8,7 @@
 import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
 import type {LazyValue} from '../value.js';
-import {BACKWARD, type BlockedOptions, blockedConv, blockFilters, inBlocksOf, outOfBlocks, resultSize} from './blocked-conv.js';
+import {type BlockedOptions, blockedConv, blockFilters, inBlocksOf, outOfBlocks, resultSize} from './blocked-conv.js';
 import {pads, type Span, type Windows} from './window.js';
 
 const TAPS = 3;
@@ -68,15 +68,12 @@ function dataMatrix(g: Lowering, size: number, before: number, tiles: number, sh
 const resultAt = (at: number, point: number, tile: number): number =>
   Math.floor(at / TILE) === tile ? result[at % TILE]![point]! : 0;
 
-/** A filter in any order with its points in place of its height; `turned` by half a circle along it. */
-function filterPoints(g: Lowering, {value, perm}: Laid, turned: boolean): Laid {
-  const place = perm.indexOf(0);
-  const dims = value.dims as number[];
-  const rows = filter.flatMap((row) => (turned ? [...row].reverse() : row));
-  const matrix = g.matrix([POINTS, TAPS], rows, `winograd filter ${turned}`);
-  const behind = dims.slice(place + 1).reduce((a, b) => a * b, 1);
-  const points = g.op('MatMul', [matrix, g.reshape(value, [...dims.slice(0, place), TAPS, behind])]);
-  return {value: g.reshape(points, dims.with(place, POINTS)), perm};
+/** Filters in blocks, [O/B, I/B, 3, kW, B, B], to their points, [points, O/B, I/B, kW, B, B]: said to be [points·O, I, 1, kW]. */
+function filterPoints(g: Lowering, filters: Value, block: number): Value {
+  const [outputs, inputs, , kernel] = filters.dims as [number, number, number, number];
+  const rows = g.reshape(filters, [1, (outputs * inputs) / block ** 2, TAPS, kernel * block ** 2]);
+  const points = g.op('MatMul', [g.matrix([POINTS, 1, 1, TAPS], filter.flat(), 'winograd filter'), rows]);
+  return g.reshape(points, [POINTS * outputs, inputs, 1, kernel]);
 }
 
 /**
@@ -89,8 +86,7 @@ export function convolveWinograd(g: Lowering, x: Value, laid: Laid, options: Blo
   const [batch, channels, height, width] = x.dims as [number, number, number, number];
   const [results, across] = resultSize(x, options);
   const tiles = tilesOf(results);
-  const points = filterPoints(g, laid, from === BACKWARD);
-  const filters = blockFilters(g, points, from, block, POINTS);
+  const filters = filterPoints(g, blockFilters(g, laid, from, block), block);
   const outputs = (filters.dims[0] as number) / POINTS;
   const matrix = dataMatrix(g, height, padding[0]!, tiles, [1, POINTS, 1, tiles, height]);
   const image = g.reshape(inBlocksOf(g, x), [batch, 1, channels / block, height, width * block]);
