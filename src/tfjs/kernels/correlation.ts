@@ -20,14 +20,21 @@ const zerosBehind = (span: Span) => Math.max(0, behind(span));
 /** A filter that is dilated along the width would be found with gaps of I numbers. */
 export const canCorrelate = ({spans: [, w]}: Windows): boolean => w.dilation === 1;
 
-/** `last` gives x as [N, H, W, I]. */
+/** How channels that come second come last. */
+export interface ChannelsLast {
+  /** Images as [N, H, W, C]. */
+  last(v: LazyValue): Value;
+  /** [N, C, H, W] as that. */
+  toLast(x: Value): Value;
+}
+
 export function correlate(
   g: Lowering,
   x: LazyValue,
   dy: LazyValue,
   {spans, perm}: Windows,
   filter: readonly number[],
-  last: (v: LazyValue) => Value,
+  {last}: ChannelsLast,
 ): Laid {
   const [h, w] = spans;
   const [kH, kW, channels, out] = filter as [number, number, number, number];

@@ -5,10 +5,10 @@
 import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
 import type {Strategies, Strategy} from '../strategies.js';
-import {identity, type LazyValue} from '../value.js';
+import {identity} from '../value.js';
 import {blockSizes, canBlock, channelsLast} from './blocked-conv.js';
 import {taps} from './columns.js';
-import {canCorrelate, correlate} from './correlation.js';
+import {type ChannelsLast, canCorrelate, correlate} from './correlation.js';
 import type {Windows} from './window.js';
 import {correlateWinograd, isForWinograd} from './winograd.js';
 
@@ -44,10 +44,17 @@ export function filterGradientStrategies(windows: Windows, filter: readonly numb
   if (isForWinograd(windows, across, across.out)) ways['winograd'] = correlateWinograd;
   const correlations: Record<string, Strategy> = {};
   for (const [name, way] of Object.entries(ways)) {
-    correlations[name] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, (v) => g.in(v, [n, h, w, c]));
-    if (!canBlock([channels], blockSizes[0])) continue;
-    const last = (g: Lowering) => (v: LazyValue) => channelsLast(g, g.in(v, windows.perm));
-    correlations[`${name}Blocks`] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, last(g));
+    const transposed = (g: Lowering): ChannelsLast => ({
+      last: (v) => g.in(v, [n, h, w, c]),
+      toLast: (x) => g.op('Transpose', [x], {perm: [0, 2, 3, 1]}),
+    });
+    correlations[name] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, transposed(g));
+    if (!canBlock([channels, out], blockSizes[0])) continue;
+    const throughBlocks = (g: Lowering): ChannelsLast => ({
+      last: (v) => channelsLast(g, g.in(v, windows.perm)),
+      toLast: (x) => channelsLast(g, x),
+    });
+    correlations[`${name}Blocks`] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, throughBlocks(g));
   }
   return {...correlations, ...strategies};
 }

@@ -7,8 +7,9 @@
  */
 import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
-import type {LazyValue} from '../value.js';
+import {identity, type LazyValue} from '../value.js';
 import {type BlockedOptions, blockedConv, blockFilters, inBlocksOf, outOfBlocks, resultSize} from './blocked-conv.js';
+import type {ChannelsLast} from './correlation.js';
 import {pads, type Span, type Windows} from './window.js';
 
 const TAPS = 3;
@@ -105,7 +106,7 @@ export function convolveWinograd(g: Lowering, x: Value, laid: Laid, options: Blo
  * The gradient of the filter, the adjoint of all that. The points lie along the width, where both operands have them for little: of x with channels
  * last, and of dy, the fixed sums are products of matrices, and each point is a correlation (`correlation.ts`) over tiles:
  *
- *   [1, points·N, H, tiles·I] ∗ [points·O, N, H′, tiles] → [points·O, kH, I] → [kW, O, kH, I]
+ *   [1, points·N, H, tiles·I] ∗ [points·O, N, H′, tiles] → [points·O, kH, I] → [kW, O, kH, I] → [kH, kW, I, O]
  */
 export function correlateWinograd(
   g: Lowering,
@@ -113,7 +114,7 @@ export function correlateWinograd(
   dy: LazyValue,
   {spans, perm}: Windows,
   shape: readonly number[],
-  last: (v: LazyValue) => Value,
+  {last, toLast}: ChannelsLast,
 ): Laid {
   const [h, w] = spans;
   const [kH, , channels, out] = shape as [number, number, number, number];
@@ -140,5 +141,6 @@ export function correlateWinograd(
     g.matrix([TAPS, POINTS], taps, 'winograd taps'),
     g.reshape(products, [POINTS, out * kH * channels]),
   ]);
-  return {value: g.reshape(ofTaps, [TAPS, out, kH, channels]), perm: [1, 3, 0, 2]};
+  const value = toLast(g.reshape(ofTaps, [TAPS, out, kH, channels]));
+  return {value: g.ordered({value, perm: [1, 0, 2, 3]}, identity(4)), perm: identity(4)};
 }
