@@ -86,9 +86,10 @@ export async function replayFolder(request: ReplayRequest): Promise<ReplayReport
   for (const path of [trace, grads, final]) if (path) checkOutput(path, {force, inputs: [folder]});
   const files = readReplayFolder(folder);
   const {selectBackend} = await import('../tfjs/select-backend.js');
-  const {name: backend} = await selectBackend(request.backend, {precision: request.precision ?? 'float64'});
-  const precision = backend === 'onnxruntime' ? (request.precision ?? 'float64') : 'float32';
-  if (request.precision && request.precision !== precision) throw noFloat64(backend);
+  const wanted = request.precision ?? 'float64';
+  const {name: backend} = await selectBackend(request.backend, {precision: wanted});
+  const precision = backend === 'onnxruntime' ? wanted : 'float32';
+  if (request.precision === 'float64' && precision === 'float32') throw noFloat64(backend);
   const {replay} = await import('../train/replay.js');
   const result = await replay(files, {compat, ...(grads && {onGradients: (tensors) => writeTensors(grads, tensors)})});
   const report = {backend, precision, steps: result.steps};

@@ -9,6 +9,7 @@ import {MathBackendCPU} from '@tensorflow/tfjs-backend-cpu';
 import type {BackendValues, DataId, DataType, Tensor, TensorInfo} from '@tensorflow/tfjs-core';
 import {trace} from '../core/debug.js';
 import {GpdError} from '../core/error.js';
+import {dtypes} from '../core/tensor.js';
 import {callText, typeText} from './describe.js';
 import type {KernelEntry} from './kernel-entry.js';
 import {record} from './record.js';
@@ -194,7 +195,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
 
   /** A copy. TensorFlow.js has made float32 of a program's constants: in float64 each is again the decimal that it was. */
   private numbersOf({dtype, shape}: TypedShape, values: ArrayLike<number>): LazyData {
-    if (dtype !== 'float32' || this.runtime.precision === 'float32') return new arrays[dtype](values);
+    if (dtype !== 'float32' || this.runtime.precision === 'float32') return new dtypes[dtype].array(values);
     return shape.length === 0 ? Float64Array.of(shortestDecimal(values[0]!)) : Float64Array.from(values);
   }
 
@@ -237,8 +238,6 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     this.runtime.realize([value]);
   }
 }
-
-const arrays = {float32: Float32Array, int32: Int32Array, bool: Uint8Array};
 
 /** The numbers in TensorFlow.js's order. The value keeps its own: a step that finds it otherwise would be compiled again. */
 const plainData = (v: LazyValue): LazyData => {

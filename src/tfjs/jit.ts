@@ -54,9 +54,8 @@ interface Recording {
   nothing: boolean;
 }
 
-/** How its numbers lie: their order, and their type where that is not its own. */
-export const layoutOf = (v: LazyValue) =>
-  `${v.layout ?? ''}${v.resident || physicalType(v) === v.dtype ? '' : physicalType(v)}`;
+/** How its numbers lie: their order and their type. */
+export const layoutOf = (v: LazyValue) => `${v.layout ?? ''} ${physicalType(v)}`;
 export const signatureOf = (args: readonly Tensor[]) => args.map(typeText).join(', ');
 
 export function currentBackend(): OnnxruntimeBackend {

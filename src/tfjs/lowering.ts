@@ -2,7 +2,7 @@
  * From recorded calls to an ONNX graph. Each value carries the permutation in which it exists: TensorFlow.js speaks NHWC,
  * onnxruntime's convolutions NCHW, and a transpose is made only where two neighbours disagree.
  */
-import {float32, int64, type Tensor, tensor} from '../core/tensor.js';
+import {dtypes, float32, float64, int64, type Tensor, tensor} from '../core/tensor.js';
 import {type AttributeValues, type Dims, Graph, type Value} from '../onnx/graph.js';
 import {dataTypeOf} from '../onnx/ops.js';
 import {ints} from '../onnx/tensor-ops.js';
@@ -81,7 +81,7 @@ export class Lowering {
     const perm = v.layout ?? identity(v.shape.length);
     const value = this.graph.input(
       name,
-      v.resident ? v.dtype : physicalType(v),
+      physicalType(v),
       perm.map((p) => v.shape[p]!),
     );
     this.laid.set(v, [{value: this.wide(value), perm}]);
@@ -201,20 +201,19 @@ export class Lowering {
   }
   /** Numbers that are part of the structure; where there is a name, equal names are one. */
   matrix(shape: readonly number[], numbers: readonly number[], name = this.nameOf('matrix')): Value {
-    const array = this.precision === 'float64' ? Float64Array : Float32Array;
+    const {array} = dtypes[this.precision];
     return this.graph.value(name) ?? this.graph.initializer(name, tensor(this.precision, shape, array.from(numbers)));
   }
   /** A scalar that is part of the structure (a bound, a zero); numbers that may change are inputs. */
   scalar(value: number, dtype: LazyDType = 'float32'): Value {
     const name = `${dtype}_${value}`;
-    return (
-      this.graph.value(name) ?? this.graph.initializer(name, scalarTensor(value, dtype === 'float32' ? this.precision : dtype))
-    );
+    const type = dtype === 'float32' ? this.precision : dtype;
+    return this.graph.value(name) ?? this.graph.initializer(name, scalarTensor(value, type));
   }
 }
 
 function scalarTensor(value: number, dtype: LazyDType | Precision): Tensor {
-  if (dtype === 'float64') return tensor('float64', [], Float64Array.of(value));
+  if (dtype === 'float64') return float64([], [value]);
   if (dtype === 'float32') return float32([], [value]);
   return dtype === 'int32' ? tensor('int32', [], Int32Array.of(value)) : tensor('bool', [], Uint8Array.of(value ? 1 : 0));
 }

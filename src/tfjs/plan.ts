@@ -24,7 +24,7 @@ export function makePlan(wanted: readonly LazyValue[]): Plan {
     leaf(v) {
       name(v);
       leaves.push(v);
-      lines.push(`${v.resident ? v.dtype : physicalType(v)}[${v.shape}]${v.layout ?? ''}`);
+      lines.push(`${physicalType(v)}[${v.shape}]${v.layout ?? ''}`);
     },
     call(c) {
       for (const output of c.outputs) name(output);

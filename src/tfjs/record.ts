@@ -1,4 +1,5 @@
 /** Recording: calls on lazy values, with the reshapes that TensorFlow.js makes without a kernel. */
+import {dtypes} from '../core/tensor.js';
 import type {KernelEntry} from './kernel-entry.js';
 import {castEntry} from './kernels/convert.js';
 import {reshapeEntry} from './kernels/shape.js';
@@ -51,7 +52,6 @@ export const record = {
 /** A number that is an input of the graph and not part of it: another number next time is the same graph. */
 function scalar(number: number, dtype: LazyDType): LazyValue {
   const value = new LazyValue(dtype, []);
-  value.data =
-    dtype === 'float32' ? Float32Array.of(number) : dtype === 'int32' ? Int32Array.of(number) : Uint8Array.of(number);
+  value.data = dtypes[dtype].array.of(number);
   return value;
 }

@@ -3,7 +3,7 @@
  * afterwards, for the next step or the next variable of that size. Without this every step makes arrays that only a garbage collection
  * gives back; with a second array for each variable, a large network's parameters, slots and averages would all be there twice.
  */
-import {type Tensor, tensor} from '../core/tensor.js';
+import {dtypes, type Tensor, tensor} from '../core/tensor.js';
 import {
   type LazyData,
   type LazyDType,
@@ -16,8 +16,6 @@ import {
   type TypedShape,
 } from './value.js';
 
-const arrays = {float32: Float32Array, float64: Float64Array, int32: Int32Array, bool: Uint8Array};
-
 /** Arrays that nobody reads any more. All captured steps of a backend share one. */
 export class MemoryPool {
   private readonly free = new Map<string, LazyData[]>();
@@ -29,7 +27,7 @@ export class MemoryPool {
   take({dtype: named, shape}: TypedShape, layout: Permutation): Tensor {
     const size = sizeOf(shape);
     const dtype = named === 'float32' ? this.precision : named;
-    const data = this.freeOf(dtype, size).pop() ?? new arrays[dtype](size);
+    const data = this.freeOf(dtype, size).pop() ?? new dtypes[dtype].array(size);
     return tensor(dtype, physical(shape, layout), data as Float32Array<ArrayBuffer>);
   }
 

@@ -130,9 +130,9 @@ function fastestOf(candidates: readonly Candidate[]): {name: string; times: {nam
   const times = candidates.map(({name}) => ({name, ms: Number.POSITIVE_INFINITY}));
   const best = () => times.reduce((a, b) => (b.ms < a.ms ? b : a));
   try {
-    for (let round = 0; candidates.length > 1 && round < ROUNDS + MORE_ROUNDS; round++) {
+    for (let round = 0; round < ROUNDS + MORE_ROUNDS; round++) {
       const limit = best().ms * (round < ROUNDS ? FAR_BEHIND : CLOSE);
-      const inReach = times.flatMap(({ms}, i) => (round === 0 || ms <= limit ? [i] : []));
+      const inReach = times.flatMap(({ms}, i) => (ms <= limit ? [i] : [])); // all, before anything is known
       if (inReach.length < 2) break;
       for (const i of inReach) times[i]!.ms = Math.min(times[i]!.ms, candidates[i]!.time());
     }

@@ -78,9 +78,9 @@ export class LazyCall {
   }
 }
 
-/** The type of its numbers as they lie in memory. */
-export const physicalType = ({dtype, data}: LazyValue): LazyDType | 'float64' =>
-  data instanceof Float64Array ? 'float64' : dtype;
+/** The type of its numbers as they lie in memory. Those of a device are not read for it. */
+export const physicalType = (v: LazyValue): LazyDType | 'float64' =>
+  !v.resident && v.data instanceof Float64Array ? 'float64' : v.dtype;
 
 /** In which order its numbers are. */
 export const permOf = (v: LazyValue): Permutation => v.layout ?? identity(v.shape.length);

@@ -3,11 +3,11 @@ import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
 import type {Strategy} from '../strategies.js';
 import type {LazyValue} from '../value.js';
-import {BACKWARD, blockSizes, canBlock, convolveBlocked} from './blocked-conv.js';
+import {blockStrategies} from './block-strategies.js';
+import {BACKWARD} from './blocked-conv.js';
 import {convolveColumnsBack, isForColumns} from './columns.js';
 import {filterGradientStrategies} from './filter-gradient.js';
 import {canTurn, each, overhang, pads, turnedPads, type Windows} from './window.js';
-import {convolveWinograd, isForWinograd} from './winograd.js';
 
 export const OIHW_OF_HWIO = [3, 2, 0, 1];
 const IOHW_OF_HWIO = [2, 3, 0, 1];
@@ -54,18 +54,8 @@ export function convolveInputGradient(g: Lowering, dy: LazyValue, filter: LazyVa
   if (!canTurn(windows)) return spreading(g, [dy, filter]);
   const turning: Strategy = (h, [d, f]) => ({value: convolveTurned(h, h.in(d!, perm), h.any(f!), windows), perm});
   const strategies: Record<string, Strategy> = {turning, spreading};
-  const [, , inputs, outputs] = filter.shape as [number, number, number, number];
-  if (isForColumns(windows, outputs)) strategies['columns'] = convolveColumnsBack(windows);
-  for (const block of blockSizes) {
-    if (!canBlock([outputs, inputs], block)) continue;
-    const options = {block, windows, from: BACKWARD, padding: turnedPads(windows)};
-    const through =
-      (convolve: typeof convolveBlocked): Strategy =>
-      (h, [d, f]) => ({value: convolve(h, h.in(d!, perm), h.any(f!), options), perm});
-    strategies[`blocked${block}`] = through(convolveBlocked);
-    const [height] = windows.spans;
-    if (isForWinograd(windows, height, height.size)) strategies[`winograd${block}`] = through(convolveWinograd);
-  }
+  if (isForColumns(windows, filter.shape[3]!)) strategies['columns'] = convolveColumnsBack(windows);
+  Object.assign(strategies, blockStrategies(windows, filter.shape, BACKWARD));
   return g.fastest(`conv dx ${JSON.stringify(windows)}`, [dy, filter], strategies);
 }
 

@@ -1,38 +1,36 @@
 /** Convolutions: images in NCHW, filters in OIHW, whatever the order in which TensorFlow.js names their dimensions. */
 import type {Value} from '../../onnx/graph.js';
 import {float32Only, type KernelEntry} from '../kernel-entry.js';
-import type {Laid, Lowering} from '../lowering.js';
+import type {Lowering} from '../lowering.js';
 import type {Strategies, Strategy} from '../strategies.js';
 import {type LazyValue, sameShape} from '../value.js';
 import {activate, alongChannels, fusedInputs, refusesActivation} from './activation.js';
-import {blockSizes, canBlock, canBlockForward, convolveBlocked, FORWARD} from './blocked-conv.js';
+import {blockStrategies} from './block-strategies.js';
+import {FORWARD} from './blocked-conv.js';
 import {convolveColumns, isForColumns} from './columns.js';
 import {convolveFilterGradient, convolveInputGradient, OIHW_OF_HWIO} from './conv-gradients.js';
 import {depthwiseFilterGradient, depthwiseFilters, depthwiseForward, depthwiseInputGradient} from './depthwise.js';
-import {tapsFilterGradient, tapsForward, tapsInputGradient} from './tap-products.js';
+import {byTaps, type Ways} from './tap-products.js';
 import {convWindows, each, pads, refusesWindows, type Windows} from './window.js';
-import {convolveWinograd, isForWinograd} from './winograd.js';
 
 function convolve(g: Lowering, x: Value, weight: Value, bias: Value | undefined, {spans}: Windows, group = 1): Value {
   const attributes = {kernel_shape: each(spans, 'kernel'), strides: each(spans, 'stride'), dilations: each(spans, 'dilation')};
   return g.op('Conv', [x, weight, ...(bias ? [bias] : [])], {...attributes, pads: pads(spans), group});
 }
 
-interface Kind {
+interface Kind extends Ways {
   depthwise: boolean;
   /** As onnxruntime's Conv wants it. */
   weight(g: Lowering, filter: LazyValue): Value;
   groups(filter: LazyValue): number;
-  forward(windows: Windows, filter: readonly number[]): Strategies;
-  inputGradient(g: Lowering, dy: LazyValue, filter: LazyValue, windows: Windows): Laid;
-  filterGradient(g: Lowering, x: LazyValue, dy: LazyValue, windows: Windows, filter: readonly number[]): Laid;
 }
 
 const plain: Kind = {
   depthwise: false,
   weight: (g, filter) => g.in(filter, OIHW_OF_HWIO),
   groups: () => 1,
-  forward: denseForward,
+  forward: (g, x, filter, windows) =>
+    g.fastest(`conv ${JSON.stringify(windows)}`, [x, filter], denseForward(windows, filter.shape)),
   inputGradient: convolveInputGradient,
   filterGradient: convolveFilterGradient,
 };
@@ -41,7 +39,8 @@ const depthwise: Kind = {
   depthwise: true,
   weight: depthwiseFilters,
   groups: (filter) => filter.shape[2]!,
-  forward: depthwiseForward,
+  forward: (g, x, filter, windows) =>
+    g.fastest(`depthwise ${JSON.stringify(windows)}`, [x, filter], depthwiseForward(windows, filter.shape)),
   inputGradient: (g, dy, filter, windows) =>
     g.fastest(`depthwise dx ${JSON.stringify(windows)}`, [dy, filter], depthwiseInputGradient(windows, filter.shape)),
   filterGradient: (g, x, dy, windows, filter) =>
@@ -49,29 +48,17 @@ const depthwise: Kind = {
 };
 
 /** A dense convolution: directly, as a product of matrices, or through blocks of channels. */
-function denseForward(windows: Windows, [, , inputs, outputs]: readonly number[]): Strategies {
-  const strategies: Record<string, Strategy> = {
-    direct: (g, [x, filter]) => ({
-      value: convolve(g, g.in(x!, windows.perm), plain.weight(g, filter!), undefined, windows),
-      perm: windows.perm,
-    }),
-  };
-  if (isForColumns(windows, inputs!)) strategies['columns'] = convolveColumns(windows);
-  for (const block of blockSizes) {
-    if (!canBlockForward(inputs!, outputs!, block)) continue;
-    const through =
-      (convolve: typeof convolveBlocked): Strategy =>
-      (g, [x, filter]) => ({
-        value: convolve(g, g.in(x!, windows.perm), g.any(filter!), {block, windows, from: FORWARD}),
-        perm: windows.perm,
-      });
-    strategies[`blocked${block}`] = through(convolveBlocked);
-    const [h] = windows.spans;
-    if (canBlock([inputs!], block) && isForWinograd(windows, h, h.out))
-      strategies[`winograd${block}`] = through(convolveWinograd);
-  }
-  return strategies;
+function denseForward(windows: Windows, filter: readonly number[]): Strategies {
+  const direct: Strategy = (g, [x, weights]) => ({
+    value: convolve(g, g.in(x!, windows.perm), plain.weight(g, weights!), undefined, windows),
+    perm: windows.perm,
+  });
+  const columns = isForColumns(windows, filter[2]!) && {columns: convolveColumns(windows)};
+  return {direct, ...columns, ...blockStrategies(windows, filter, FORWARD)};
 }
+
+/** In float64 onnxruntime has no convolution of its own. */
+const waysOf = (g: Lowering, kind: Kind): Ways => (g.precision === 'float64' ? byTaps(kind.depthwise) : kind);
 
 const convolution = (kind: Kind): KernelEntry => ({
   inputs: ['x', 'filter'],
@@ -82,11 +69,7 @@ const convolution = (kind: Kind): KernelEntry => ({
     float32Only(inputs) ?? refusesWindows(convWindows(inputs[0]!.shape, inputs[1]!.shape, attrs, kind.depthwise)),
   lower(g, [x, filter], attrs, [out]) {
     const windows = convWindows(x!.shape, filter!.shape, attrs, kind.depthwise);
-    const what = `${kind.depthwise ? 'depthwise' : 'conv'} ${JSON.stringify(windows)}`;
-    const {value, perm} =
-      g.precision === 'float64'
-        ? tapsForward(g, x!, filter!, windows, kind.depthwise)
-        : g.fastest(what, [x!, filter!], kind.forward(windows, filter!.shape));
+    const {value, perm} = waysOf(g, kind).forward(g, x!, filter!, windows);
     g.define(out!, value, perm);
   },
 });
@@ -123,10 +106,7 @@ const inputGradient = (kind: Kind): KernelEntry => ({
     refusesGradient(inputs, inputs[0]!, convWindows(attrs.inputShape, inputs[1]!.shape, attrs, kind.depthwise)),
   lower(g, [dy, filter], attrs, [out]) {
     const windows = convWindows(attrs.inputShape, filter!.shape, attrs, kind.depthwise);
-    const {value, perm} =
-      g.precision === 'float64'
-        ? tapsInputGradient(g, dy!, filter!, windows, kind.depthwise)
-        : kind.inputGradient(g, dy!, filter!, windows);
+    const {value, perm} = waysOf(g, kind).inputGradient(g, dy!, filter!, windows);
     g.define(out!, value, perm);
   },
 });
@@ -138,10 +118,7 @@ const filterGradient = (kind: Kind): KernelEntry => ({
     refusesGradient(inputs, inputs[1]!, convWindows(inputs[0]!.shape, attrs.filterShape, attrs, kind.depthwise)),
   lower(g, [x, dy], attrs, [out]) {
     const windows = convWindows(x!.shape, attrs.filterShape, attrs, kind.depthwise);
-    const {value, perm} =
-      g.precision === 'float64'
-        ? tapsFilterGradient(g, x!, dy!, windows, attrs.filterShape, kind.depthwise)
-        : kind.filterGradient(g, x!, dy!, windows, attrs.filterShape);
+    const {value, perm} = waysOf(g, kind).filterGradient(g, x!, dy!, windows, attrs.filterShape);
     g.define(out!, value, perm);
   },
 });

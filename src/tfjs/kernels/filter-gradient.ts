@@ -2,32 +2,34 @@
  * The gradient of a dense convolution's filter, dw[r, s, i, o] = Σ x[n, y·stride + r·dilation, …, i]·dy[n, y, …, o]: a sum over images
  * and positions. Several ways; which is fastest depends on the shape.
  */
-import type {Value} from '../../onnx/graph.js';
-import type {Laid, Lowering} from '../lowering.js';
+import type {Lowering} from '../lowering.js';
 import type {Strategies, Strategy} from '../strategies.js';
-import {identity} from '../value.js';
+import {identity, sizeOf} from '../value.js';
 import {blockSizes, canBlock, channelsLast} from './blocked-conv.js';
 import {taps} from './columns.js';
 import {type ChannelsLast, canCorrelate, correlate} from './correlation.js';
 import type {Windows} from './window.js';
 import {correlateWinograd, isForWinograd} from './winograd.js';
 
+/** One product a tap of two tall matrices [N·H·W, C] and [N·H·W, O]. */
+export const filterGradientByTaps =
+  (windows: Windows, filter: readonly number[]): Strategy =>
+  (g, [x, dy]) => {
+    const [, , channels, out] = filter as [number, number, number, number];
+    const [n, c, h, w] = windows.perm as [number, number, number, number];
+    const count = sizeOf(dy!.shape) / out;
+    const right = g.reshape(g.in(dy!, [n, h, w, c]), [count, out]);
+    const parts = taps(g, g.in(x!, [n, h, w, c]), windows, [1, 2]).map((tap) => g.reshape(tap, [count, channels]));
+    const products = parts.map((tap) => g.op('Gemm', [tap, right], {transA: 1}));
+    const all = products.length === 1 ? products[0]! : g.op('Concat', products, {axis: 0});
+    return {value: g.reshape(all, filter), perm: identity(4)};
+  };
+
 export function filterGradientStrategies(windows: Windows, filter: readonly number[]): Strategies {
-  const [kH, kW, channels, out] = filter as [number, number, number, number];
+  const [, , channels, out] = filter as [number, number, number, number];
   const [n, c, h, w] = windows.perm as [number, number, number, number];
-  const asFilter = (g: Lowering, product: Value): Laid => ({
-    value: g.reshape(product, [kH, kW, channels, out]),
-    perm: identity(4),
-  });
   const strategies: Strategies = {
-    // One product a tap of two tall matrices [N·H·W, C] and [N·H·W, O].
-    taps(g, [x, dy]) {
-      const count = dy!.shape[n]! * dy!.shape[h]! * dy!.shape[w]!;
-      const right = g.reshape(g.in(dy!, [n, h, w, c]), [count, out]);
-      const parts = taps(g, g.in(x!, [n, h, w, c]), windows, [1, 2]).map((tap) => g.reshape(tap, [count, channels]));
-      const products = parts.map((tap) => g.op('Gemm', [tap, right], {transA: 1}));
-      return asFilter(g, products.length === 1 ? products[0]! : g.op('Concat', products, {axis: 0}));
-    },
+    taps: filterGradientByTaps(windows, filter),
     // Image by image, [taps·C, H·W] each, added up: the operands fit into the cache.
     images(g, [x, dy]) {
       const area = dy!.shape[h]! * dy!.shape[w]!;
@@ -35,25 +37,26 @@ export function filterGradientStrategies(windows: Windows, filter: readonly numb
       const parts = taps(g, g.in(x!, [n, c, h, w]), windows, [2, 3]).map((tap) => g.reshape(tap, [batch, channels, area]));
       const columns = parts.length === 1 ? parts[0]! : g.op('Concat', parts, {axis: 1});
       const products = g.op('MatMul', [columns, g.reshape(g.in(dy!, [n, h, w, c]), [batch, area, out])]);
-      return asFilter(g, g.op('ReduceSum', [products, g.ints([0])], {keepdims: 0}));
+      const sum = g.op('ReduceSum', [products, g.ints([0])], {keepdims: 0});
+      return {value: g.reshape(sum, filter), perm: identity(4)};
     },
   };
   if (!canCorrelate(windows)) return strategies;
   const ways: Record<string, typeof correlate> = {correlate};
   const [, across] = windows.spans;
   if (isForWinograd(windows, across, across.out)) ways['winograd'] = correlateWinograd;
+  const transposed = (g: Lowering): ChannelsLast => ({
+    last: (v) => g.in(v, [n, h, w, c]),
+    toLast: (x) => g.op('Transpose', [x], {perm: [0, 2, 3, 1]}),
+  });
+  const throughBlocks = (g: Lowering): ChannelsLast => ({
+    last: (v) => channelsLast(g, g.in(v, windows.perm)),
+    toLast: (x) => channelsLast(g, x),
+  });
   const correlations: Record<string, Strategy> = {};
   for (const [name, way] of Object.entries(ways)) {
-    const transposed = (g: Lowering): ChannelsLast => ({
-      last: (v) => g.in(v, [n, h, w, c]),
-      toLast: (x) => g.op('Transpose', [x], {perm: [0, 2, 3, 1]}),
-    });
     correlations[name] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, transposed(g));
     if (!canBlock([channels, out], blockSizes[0])) continue;
-    const throughBlocks = (g: Lowering): ChannelsLast => ({
-      last: (v) => channelsLast(g, g.in(v, windows.perm)),
-      toLast: (x) => channelsLast(g, x),
-    });
     correlations[`${name}Blocks`] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, throughBlocks(g));
   }
   return {...correlations, ...strategies};

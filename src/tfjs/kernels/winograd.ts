@@ -92,7 +92,7 @@ export function convolveWinograd(g: Lowering, x: Value, laid: Laid, options: Blo
   const matrix = dataMatrix(g, height, padding[0]!, tiles, [1, POINTS, 1, tiles, height]);
   const image = g.reshape(inBlocksOf(g, x), [batch, 1, channels / block, height, width * block]);
   const groups = g.reshape(g.op('MatMul', [matrix, image]), [batch, POINTS * channels, tiles, width]);
-  const [, kernel] = windows.spans.map((s) => s.kernel) as [number, number];
+  const [, {kernel}] = windows.spans;
   const attributes = {group: POINTS, kernel_shape: [1, kernel], pads: [0, padding[1]!, 0, padding[3]!]};
   const products = blockedConv(g, groups, filters, attributes, [batch, POINTS * outputs, tiles, across]);
   const row = across * block;
@@ -136,7 +136,7 @@ export function correlateWinograd(
     group: POINTS,
     pads: [h.before, 0, kH - 1 + h.out - h.size - h.before, 0],
   });
-  const taps = table([1, TAPS, POINTS], (_, tap, point) => filter[point]![tap]!);
+  const taps = [0, 1, 2].flatMap((tap) => filter.map((row) => row[tap]!));
   const ofTaps = g.op('MatMul', [
     g.matrix([TAPS, POINTS], taps, 'winograd taps'),
     g.reshape(products, [POINTS, out * kH * channels]),
