@@ -14,6 +14,7 @@ import {
   registerGradient,
   reshape,
   rsqrt,
+  step,
   sub,
   sum,
   type Tensor,
@@ -81,9 +82,18 @@ const squareGradient: GradConfig = {
   },
 };
 
+/** y is needed anyway by what comes after it; x then by nobody. */
+const reluGradient: GradConfig = {
+  kernelName: 'Relu',
+  outputsToSave: [true],
+  gradFunc(dy, [y]) {
+    return {x: () => mul(dy as Tensor, step(y!))};
+  },
+};
+
 /** In place of TensorFlow.js's own, which must be loaded. */
 export function registerGradients(): void {
-  for (const config of [sumGradient, meanGradient, squareGradient, batchNormGradient]) {
+  for (const config of [sumGradient, meanGradient, squareGradient, reluGradient, batchNormGradient]) {
     unregisterGradient(config.kernelName);
     registerGradient(config);
   }

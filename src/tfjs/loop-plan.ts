@@ -42,7 +42,7 @@ export function lowerLoop({plan, roles, carried, steps, returned}: LoopPlan, cho
     if (role.kind === 'state') defineState(g, leaf, states.get(role.name)!);
     else inputNames.push(defineGiven(g, outer, leaf, {name: `in${i}`, iteration, ...(role.kind === 'batch' && {steps})}));
   }
-  const origins = lowerCalls(g, plan.calls);
+  const origins = lowerCalls(g, plan);
   const own = ownValues(g, [iteration, go, ...[...states.values()].map(({value}) => value)]);
   const next = carried.map((c) => own(g.in(plan.wanted[c.wantedAt]!, c.perm)));
   const results = plan.wanted.slice(0, returned).map((v) => g.any(v));

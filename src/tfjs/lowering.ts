@@ -24,18 +24,31 @@ const FLOAT32_ONLY: ReadonlySet<string> = new Set(
   ),
 );
 
+/** onnxruntime's own operators on images in blocks of channels (contrib_ops/cpu/nchwc_ops.cc). */
+export const NCHWC = 'com.microsoft.nchwc';
+
+const samePerm = (a: Permutation, b: Permutation): boolean => a.length === b.length && a.every((p, i) => p === b[i]);
+/** [N, C, H, W] as [N, H, W, C]. */
+const channelsLast = <T>([n, c, h, w]: readonly T[]): T[] => [n!, h!, w!, c!];
+
 /** An ONNX value with the order of its dimensions. */
 export interface Laid {
   value: Value;
   perm: Permutation;
+  /** Images, said to be [N, C, H, W], that lie in onnxruntime's blocks of channels, [N, C/B, H, W, B]: `kernels/blocks.ts`. */
+  inBlocks?: boolean;
 }
+/** What decides how a value can be used. */
+export type Form = Omit<Laid, 'value'>;
 
 /** Finds the fastest of several ways: `strategies.ts`. */
 export interface StrategyChooser {
+  /** Channels of a block; undefined where the provider has no operators for them. */
+  readonly block: number | undefined;
   choose(
     what: string,
     inputs: readonly LazyValue[],
-    perms: readonly Permutation[],
+    forms: readonly Form[],
     strategies: Readonly<Record<string, (g: Lowering, inputs: readonly LazyValue[]) => Laid>>,
   ): string;
 }
@@ -55,14 +68,19 @@ export class Lowering {
     readonly precision: Precision = 'float32',
   ) {}
 
-  /** Before they are lowered: who uses what. */
-  announce(calls: readonly LazyCall[]): void {
-    for (const v of calls.flatMap(({inputs}) => inputs)) this.uses.set(v, (this.uses.get(v) ?? 0) + 1);
+  /** Before they are lowered: who uses what. What is wanted has a user outside. */
+  announce(calls: readonly LazyCall[], wanted: readonly LazyValue[]): void {
+    for (const v of [...calls.flatMap(({inputs}) => inputs), ...wanted]) this.uses.set(v, (this.uses.get(v) ?? 0) + 1);
   }
 
   /** Whether v can be left out where its one user computes it on its own. */
   isUsedOnce(v: LazyValue): boolean {
     return this.uses.get(v) === 1;
+  }
+
+  /** Channels of a block, where images may lie in blocks. */
+  get block(): number | undefined {
+    return this.precision === 'float32' ? this.chooser?.block : undefined;
   }
 
   /** One of several ways to compute a value: the fastest where a chooser measures, else the first. */
@@ -71,8 +89,8 @@ export class Lowering {
     inputs: readonly LazyValue[],
     strategies: Readonly<Record<string, (g: Lowering, inputs: readonly LazyValue[]) => Laid>>,
   ): Laid {
-    const perms = inputs.map((v) => this.any(v).perm);
-    const name = this.chooser?.choose(what, inputs, perms, strategies) ?? Object.keys(strategies)[0]!;
+    const forms = inputs.map((v) => this.form(v));
+    const name = this.chooser?.choose(what, inputs, forms, strategies) ?? Object.keys(strategies)[0]!;
     return strategies[name]!(this, inputs);
   }
 
@@ -88,38 +106,70 @@ export class Lowering {
   }
 
   /** Says what computes v. Where `value` has ones for larger dimensions of v, its numbers repeat. */
-  define(v: LazyValue, value: Value, perm: Permutation = identity(v.shape.length)): void {
+  define(v: LazyValue, value: Value, perm: Permutation = identity(v.shape.length), inBlocks = false): void {
     const repeats = perm.some((d, i) => value.dims[i] === 1 && v.shape[d] !== 1);
     if (repeats) this.thin.set(v, {value, perm});
-    else this.laid.set(v, [{value, perm}]);
+    else this.laid.set(v, [{value, perm, inBlocks}]);
   }
 
-  /** v as it exists. */
-  any(v: LazyValue): Laid {
-    const forms = this.laid.get(v);
-    if (forms) return forms[0]!;
-    const {value, perm} = this.compact(v);
-    const full = this.op('Expand', [value, this.ints(perm.map((d) => v.shape[d]!))]);
-    this.laid.set(v, [{value: full, perm}]);
-    return {value: full, perm};
-  }
-
-  /** v as it exists, with ones along dimensions where it repeats: for operators that broadcast. */
-  compact(v: LazyValue): Laid {
+  /** v as it was computed: in blocks, too, and with ones along dimensions where it repeats. */
+  form(v: LazyValue): Laid {
     const form = this.laid.get(v)?.[0] ?? this.thin.get(v);
     if (!form) throw new Error(`a ${v.dtype} value of shape [${v.shape}] is used before it is computed`);
     return form;
   }
 
+  /** Whether v exists with ones along dimensions where it repeats, and not otherwise. */
+  isThin(v: LazyValue): boolean {
+    return !this.laid.has(v);
+  }
+
+  /** v with its dimensions in some order. */
+  any(v: LazyValue): Laid {
+    const forms = this.laid.get(v);
+    const known = forms?.find((f) => !f.inBlocks);
+    if (known) return known;
+    const {value, perm} = this.form(v);
+    const full = forms ? this.outOfBlocks(value) : this.op('Expand', [value, this.ints(perm.map((d) => v.shape[d]!))]);
+    this.laid.set(v, [...(forms ?? []), {value: full, perm}]);
+    return {value: full, perm};
+  }
+
+  /** The same with ones along dimensions where it repeats: for operators that broadcast. */
+  compact(v: LazyValue): Laid {
+    const form = this.form(v);
+    return form.inBlocks ? this.any(v) : form;
+  }
+
   /** v in the order asked for; transposed once, however often it is asked for. */
   in(v: LazyValue, perm: Permutation): Value {
-    const first = this.any(v);
-    const forms = this.laid.get(v)!;
-    const known = forms.find((f) => f.perm.every((p, i) => p === perm[i]));
+    const known = this.laid.get(v)?.find((f) => !f.inBlocks && samePerm(f.perm, perm));
     if (known) return known.value;
-    const value = this.ordered(first, perm);
-    forms.push({value, perm});
+    const blocks = this.laid.get(v)?.find((f) => f.inBlocks);
+    const isLast = blocks && samePerm(channelsLast(blocks.perm), perm);
+    const value = isLast ? this.outOfBlocks(blocks.value, true) : this.ordered(this.any(v), perm);
+    const forms = this.laid.get(v)!;
+    if (!forms.some((f) => f.value === value)) forms.push({value, perm});
     return value;
+  }
+
+  /** v, images of which `perm` is the order [N, C, H, W], in blocks of channels. */
+  blocks(v: LazyValue, perm: Permutation): Value {
+    const known = this.laid.get(v)?.find((f) => f.inBlocks && samePerm(f.perm, perm));
+    if (known) return known.value;
+    const value = this.intoBlocks(this.in(v, perm));
+    this.laid.get(v)!.push({value, perm, inBlocks: true});
+    return value;
+  }
+  /** x [N, C, H, W] in blocks of channels. It is said to keep its shape: the operators know better. */
+  intoBlocks(x: Value): Value {
+    return this.internal(NCHWC, 'ReorderInput', [x], {}, x.dims);
+  }
+  /** What is said to be [N, C, H, W] and is in blocks, as that, or as [N, H, W, C]. */
+  outOfBlocks(x: Value, isLast = false): Value {
+    const channels = x.dims[1] as number;
+    if (!isLast) return this.internal(NCHWC, 'ReorderOutput', [x], {channels}, x.dims);
+    return this.internal(NCHWC, 'ReorderOutput', [x], {channels, channels_last: 1}, channelsLast(x.dims));
   }
 
   /** A value in another order of its dimensions. */
@@ -174,7 +224,13 @@ export class Lowering {
     return this.graph.op('Cast', [v], {to: dataTypeOf(to)}, {name: this.nameOf('Cast')});
   }
   /** For an operator of another domain, whose result has the given shape. */
-  internal(domain: string, opType: string, inputs: readonly Value[], attributes: AttributeValues, shape: Dims): Value {
+  internal(
+    domain: string,
+    opType: string,
+    inputs: readonly (Value | undefined)[],
+    attributes: AttributeValues,
+    shape: Dims,
+  ): Value {
     const types = [{dtype: inputs[0]!.dtype, shape}];
     return this.graph.op(opType, inputs, attributes, {name: this.nameOf(opType), domain, types});
   }

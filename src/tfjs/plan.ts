@@ -88,9 +88,9 @@ export const loweredModel = (graph: Graph, body: Graph = graph): Model => ({
 });
 
 /** Lowers calls into a graph; gives the names of the nodes, with the call that each was made for. */
-export function lowerCalls(g: Lowering, calls: readonly LazyCall[]): Map<string, string> {
+export function lowerCalls(g: Lowering, {calls, wanted}: Pick<Plan, 'calls' | 'wanted'>): Map<string, string> {
   const origins = new Map<string, string>();
-  g.announce(calls);
+  g.announce(calls, wanted);
   for (const call of calls) {
     const before = g.graph.nodes.length;
     call.entry.lower(g, call.inputs, call.attrs, call.outputs);
@@ -108,7 +108,7 @@ export function lowerPlan(
   const g = new Lowering(chooser, precision);
   const inputNames = leaves.map((_, i) => `in${i}`);
   for (const [i, leaf] of leaves.entries()) g.feed(leaf, inputNames[i]!);
-  const origins = lowerCalls(g, calls);
+  const origins = lowerCalls(g, {calls, wanted});
   const results = wanted.map((v) => g.any(v));
   const taken = new Set<Value>(g.graph.inputs);
   g.graph.outputs = results.map(({value}, i) => {

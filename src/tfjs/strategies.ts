@@ -8,9 +8,9 @@ import {fillUniform} from '../core/random.js';
 import {type Tensor, tensor} from '../core/tensor.js';
 import {modelBytes} from '../onnx/encode.js';
 import type {SyncRuntime} from '../onnx/sync-session.js';
-import {type Laid, Lowering} from './lowering.js';
+import {type Form, type Laid, Lowering} from './lowering.js';
 import {loweredModel} from './plan.js';
-import {identity, type LazyData, LazyValue, type Permutation, sizeOf, toPlain} from './value.js';
+import {type LazyData, LazyValue, physical, sizeOf, toPlain} from './value.js';
 
 /** One way to compute a value from float32 inputs. */
 export type Strategy = (g: Lowering, inputs: readonly LazyValue[]) => Laid;
@@ -41,14 +41,21 @@ export class Chooser {
     private readonly options: object,
   ) {}
 
+  /** Channels of the processor's block, 16 with AVX-512, 8 with AVX2; undefined where the runtime refuses its operators. */
+  get block(): number | undefined {
+    if (this.found === undefined) this.found = {block: blockOf(this.native, this.options)};
+    return this.found.block;
+  }
+  private found: {block: number | undefined} | undefined;
+
   /** The name of the fastest. `what` names the operation with everything but the inputs that its speed may depend on. */
-  choose(what: string, inputs: readonly LazyValue[], perms: readonly Permutation[], strategies: Strategies): string {
+  choose(what: string, inputs: readonly LazyValue[], forms: readonly Form[], strategies: Strategies): string {
     const [first] = Object.keys(strategies) as [string];
     if (inputs.every((v) => sizeOf(v.shape) < WORTH_MEASURING)) return first;
-    const key = `${what} ${inputs.map((v, i) => `[${v.shape}]${perms[i]}`)}`;
+    const key = `${what} ${inputs.map((v, i) => `[${v.shape}]${forms[i]!.perm}${forms[i]!.inBlocks ? ' in blocks' : ''}`)}`;
     const known = this.chosen.get(key);
-    if (known) return known;
-    const best = fastestOf(this.candidates(inputs, perms, strategies));
+    if (known && known in strategies) return known;
+    const best = fastestOf(this.candidates(inputs, forms, strategies));
     trace('lazy', () => `${key}: ${best.times.map(({name, ms}) => `${name} ${ms.toFixed(2)} ms`).join(', ')} → ${best.name}`);
     this.chosen.set(key, best.name);
     return best.name;
@@ -58,12 +65,12 @@ export class Chooser {
    * Those that compute what the first does, each run once. The runtime refuses the graph of some, and others are right for other processors:
    * they are no candidates.
    */
-  private candidates(inputs: readonly LazyValue[], perms: readonly Permutation[], strategies: Strategies): Candidate[] {
+  private candidates(inputs: readonly LazyValue[], forms: readonly Form[], strategies: Strategies): Candidate[] {
     const found: Candidate[] = [];
     let expected: LazyData | undefined;
     for (const [name, strategy] of Object.entries(strategies)) {
       try {
-        const candidate = this.open(name, strategy, inputs, perms);
+        const candidate = this.open(name, strategy, inputs, forms);
         found.push(candidate);
         const data = candidate.run();
         expected ??= data;
@@ -77,29 +84,30 @@ export class Chooser {
     return found;
   }
 
-  private open(name: string, strategy: Strategy, inputs: readonly LazyValue[], perms: readonly Permutation[]): Candidate {
+  private open(name: string, strategy: Strategy, inputs: readonly LazyValue[], forms: readonly Form[]): Candidate {
     const g = new Lowering();
     const leaves = inputs.map(({dtype, shape}, i) => {
       const leaf = new LazyValue(dtype, shape);
-      leaf.layout = perms[i] ?? identity(shape.length);
-      g.feed(leaf, `in${i}`);
+      const {perm, inBlocks} = forms[i]!;
+      leaf.layout = perm;
+      g.define(leaf, g.graph.input(`in${i}`, dtype, physical(shape, perm)), perm, inBlocks);
       return leaf;
     });
-    const {value, perm} = strategy(g, leaves);
+    const {value, perm, inBlocks} = strategy(g, leaves);
     g.graph.outputs = [g.op('Identity', [value])];
     g.graph.prune();
     const session = this.native.open(modelBytes(loweredModel(g.graph)), this.options);
     const feeds = new Map(
       leaves.map((leaf, i) => {
-        const physical = leaf.layout!.map((p) => leaf.shape[p]!);
-        return [`in${i}`, randomNumbers(physical, i)];
+        return [`in${i}`, randomNumbers(physical(leaf.shape, leaf.layout!), i)];
       }),
     );
     const output = g.graph.outputs[0]!.name;
     const run = () => {
       const result = session.run(feeds, [output]).get(output)!;
+      const data = result.data as LazyData;
       const logical = perm.map((_, d) => result.shape[perm.indexOf(d)]!);
-      return toPlain(result.data as LazyData, logical, perm);
+      return toPlain(inBlocks ? fromBlocks(data, result.shape, this.block!) : data, logical, perm);
     };
     const time = () => {
       Atomics.wait(nothing, 0, 0, PAUSE);
@@ -140,6 +148,31 @@ function fastestOf(candidates: readonly Candidate[]): {name: string; times: {nam
     for (const candidate of candidates) candidate.close();
   }
   return {name: best().name, times};
+}
+
+/** Of an image of two pixels with 32 channels: the second pixel of a channel comes one block after the first. */
+function blockOf(native: SyncRuntime, options: object): number | undefined {
+  const g = new Lowering();
+  const shape = [1, 32, 1, 2];
+  g.graph.outputs = [g.intoBlocks(g.graph.input('x', 'float32', shape))];
+  try {
+    const session = native.open(modelBytes(loweredModel(g.graph)), options);
+    const x = tensor(
+      'float32',
+      shape,
+      Float32Array.from({length: sizeOf(shape)}, (_, i) => i),
+    );
+    const [result] = session.run(new Map([['x', x]]), [g.graph.outputs[0]!.name]).values();
+    session.close();
+    return (result!.data as Float32Array).indexOf(1);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Numbers [N, C/B, H, W, B] as [N, C, H, W]. */
+function fromBlocks(data: LazyData, [n, c, h, w]: readonly number[], block: number): LazyData {
+  return toPlain(data, [n!, c! / block, block, h!, w!], [0, 1, 3, 4, 2]);
 }
 
 function randomNumbers(shape: readonly number[], seed: number): Tensor {

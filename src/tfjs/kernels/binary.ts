@@ -4,6 +4,7 @@ import {broadcastDims} from '../../onnx/ops.js';
 import type {KernelEntry} from '../kernel-entry.js';
 import type {Lowering} from '../lowering.js';
 import {isIdentity, type LazyDType, type LazyValue, type Permutation, sameShape, sizeOf, type TypedShape} from '../value.js';
+import {combineInBlocks, filled, followed, type InBlocks} from './blocks.js';
 import {convert} from './convert.js';
 
 /** Both operands in one order. */
@@ -31,6 +32,7 @@ interface BinaryOptions {
   /** Type of the result. Default: that of a, as in TensorFlow.js's cpu kernels. */
   result?: LazyDType;
   refuses?: KernelEntry['refuses'];
+  inBlocks?: InBlocks;
 }
 
 const numberType = (a: LazyDType, b: LazyDType): LazyDType => (a === 'float32' || b === 'float32' ? 'float32' : 'int32');
@@ -40,15 +42,20 @@ const divisionType = (a: LazyDType, b: LazyDType) => (numberType(a, b) === 'int3
 /** 1 + 1 of bools is 2 there, and ONNX has no such bool. */
 const noBools: KernelEntry['refuses'] = ([a]) => (a!.dtype === 'bool' ? 'arithmetic on bool' : undefined);
 
-const binary = (formula: Formula | string, {computed = numberType, result, refuses}: BinaryOptions = {}): KernelEntry => ({
+const binary = (
+  formula: Formula | string,
+  {computed = numberType, result, refuses, inBlocks = {}}: BinaryOptions = {},
+): KernelEntry => ({
   inputs: ['a', 'b'],
   infer: ([a, b]) => [{dtype: result ?? a!.dtype, shape: broadcastShape(a!, b!)}],
   ...(refuses && {refuses}),
   lower(g, [a, b], _, [out]) {
+    const apply = (u: Value, v: Value) => (typeof formula === 'string' ? g.op(formula, [u, v]) : formula(g, u, v));
+    const blocks = out!.dtype === 'float32' && combineInBlocks(g, [a!, b!], out!.shape, apply, inBlocks);
+    if (blocks) return g.define(out!, blocks.value, blocks.perm, true);
     const {perm, left, right} = together(g, a!, b!);
     const type = computed(a!.dtype, b!.dtype);
     const [x, y] = [convert(g, left, type), convert(g, right, type)];
-    const apply = (u: Value, v: Value) => (typeof formula === 'string' ? g.op(formula, [u, v]) : formula(g, u, v));
     g.define(out!, convert(g, withScalar(g, x, y, apply), out!.dtype), perm);
   },
 });
@@ -97,6 +104,16 @@ function affine(g: Lowering, product: Value, w: Value): Value | undefined {
 }
 const sum: Formula = (g, a, b) => affine(g, a, b) ?? affine(g, b, a) ?? g.op('Add', [a, b]);
 
+/** An image is added where a convolution leaves its result. */
+const addInBlocks: InBlocks = {
+  channels: (_, plus) => ({plus}),
+  images: (g, a, b, perm) => followed(g, a, {sum: g.blocks(b, perm)}) ?? followed(g, b, {sum: g.blocks(a, perm)}),
+};
+const subtractInBlocks: InBlocks = {
+  channels: (g, v, isImageFirst) =>
+    isImageFirst ? {plus: g.op('Neg', [v])} : {times: filled(g, sizeOf(v.dims as number[]), -1), plus: v},
+};
+
 const prelu: Formula = (g, x, alpha) => g.op('PRelu', [x, alpha]);
 
 /** dy where y ≥ 0, else dy·(y + 1): y = eˣ − 1 there. */
@@ -107,7 +124,16 @@ const addN: KernelEntry = {
   infer: (inputs) => [inputs[0]!],
   refuses: noBools,
   lower(g, inputs, _, [out]) {
-    const {perm} = g.compact(inputs[0]!);
+    const {perm, inBlocks} = g.form(inputs[0]!);
+    if (inBlocks) {
+      const images = inputs.map((v) => g.blocks(v, perm));
+      return g.define(
+        out!,
+        images.reduce((a, b) => g.op('Add', [a, b])),
+        perm,
+        true,
+      );
+    }
     const values = inputs.map((v) => convert(g, g.broadcastable(v, perm), out!.dtype));
     // one after the other: onnxruntime's Sum of three takes three times as long as two Adds
     g.define(
@@ -119,7 +145,7 @@ const addN: KernelEntry = {
 };
 
 export const binaryKernels: Readonly<Record<string, KernelEntry>> = {
-  Add: arithmetic(sum),
+  Add: arithmetic(sum, {inBlocks: addInBlocks}),
   AddN: addN,
   BitwiseAnd: binary('BitwiseAnd', {computed: () => 'int32', result: 'int32'}),
   EluGrad: {...binary(eluGrad), inputs: ['dy', 'y'], infer: ([, y]) => [{dtype: 'float32', shape: y!.shape}]},
@@ -134,7 +160,7 @@ export const binaryKernels: Readonly<Record<string, KernelEntry>> = {
   Maximum: binary('Max'),
   Minimum: binary('Min'),
   Mod: arithmetic(mod, {computed: divisionType}),
-  Multiply: binary('Mul'), // of bools: 0 or 1
+  Multiply: binary('Mul', {inBlocks: {channels: (_, times) => ({times})}}), // of bools: 0 or 1
   NotEqual: comparison((g, a, b) => g.op('Not', [g.op('Equal', [a, b])])),
   Pow: arithmetic('Pow'),
   Prelu: {
@@ -151,5 +177,5 @@ export const binaryKernels: Readonly<Record<string, KernelEntry>> = {
     const difference = g.op('Sub', [a, b]);
     return g.op('Mul', [difference, difference]);
   }),
-  Sub: arithmetic('Sub'),
+  Sub: arithmetic('Sub', {inBlocks: subtractInBlocks}),
 };

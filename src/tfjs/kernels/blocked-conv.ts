@@ -1,59 +1,28 @@
 /**
  * onnxruntime's own fastest convolution on the cpu works on blocks of channels, [N, C/B, H, W, B]. Its optimiser uses it for filters
- * that are constants; while training they are not, so we ask for it by name. The operators are internal to onnxruntime
- * (contrib_ops/cpu/nchwc_ops.cc), and B is the processor's (16 with AVX-512, 8 with AVX2): both candidates are offered, and the one
- * that fails or computes something else is dropped where strategies are measured.
+ * that are constants; while training they are not, so we ask for it by name.
  */
 import type {AttributeValues, Value} from '../../onnx/graph.js';
-import type {Laid, Lowering} from '../lowering.js';
-import {isIdentity} from '../value.js';
+import {type Laid, type Lowering, NCHWC} from '../lowering.js';
+import {isIdentity, type LazyValue} from '../value.js';
 import {each, pads, type Windows} from './window.js';
-
-const DOMAIN = 'com.microsoft.nchwc';
-export const blockSizes = [16, 8] as const;
 
 /** Fewer channels than the processor's block in what is reordered make onnxruntime divide by zero, which ends the process. */
 export const canBlock = (channels: readonly number[], block: number): boolean =>
-  channels.every((n) => n % block === 0 && n >= blockSizes[0]);
+  channels.every((n) => n % block === 0 && n >= block);
 
 /** Images of fewer channels than a block are taken as they are; gradients of so few are not. */
-const hasBlocks = (channels: number): boolean => channels >= blockSizes[0];
 export const canBlockForward = (inputs: number, outputs: number, block: number): boolean =>
-  canBlock(hasBlocks(inputs) ? [inputs, outputs] : [outputs], block);
+  canBlock(inputs >= block ? [inputs, outputs] : [outputs], block);
 
-/** x [N, C, H, W] in blocks of channels. It is said to keep its shape: the operators know better. */
-export const inBlocksOf = (g: Lowering, x: Value): Value => g.internal(DOMAIN, 'ReorderInput', [x], {}, x.dims);
-
-/** x [N, C, H, W] as [N, H, W, C], through blocks: onnxruntime's Transpose runs on one thread, and the blocks are there already for the convolution of x. */
-export function channelsLast(g: Lowering, x: Value): Value {
-  const [n, c, h, w] = x.dims as [number, number, number, number];
-  return g.internal(DOMAIN, 'ReorderOutput', [inBlocksOf(g, x)], {channels: c, channels_last: 1}, [n, h, w, c]);
-}
-
-/** x [N, I, H, W] convolved with filters that are in blocks already; `shape` of the result [N, O, H′, W′]. */
-export function internalConvolution(
-  g: Lowering,
-  x: Value,
-  filters: Value,
-  attributes: AttributeValues,
-  shape: readonly number[],
-): Value {
-  const image = hasBlocks(x.dims[1] as number) ? inBlocksOf(g, x) : x;
-  return outOfBlocks(g, blockedConv(g, image, filters, attributes, shape));
-}
-
-/** Of an image in blocks, which stays in blocks. */
+/** Of an image in blocks, which stays in blocks. `shape` of the result [N, O, H′, W′]. */
 export const blockedConv = (
   g: Lowering,
   x: Value,
   filters: Value,
   attributes: AttributeValues,
   shape: readonly number[],
-): Value => g.internal(DOMAIN, 'Conv', [x, filters], {group: 1, ...attributes}, shape);
-
-/** What is said to be [N, C, H, W] and is in blocks, as that. */
-export const outOfBlocks = (g: Lowering, y: Value): Value =>
-  g.internal(DOMAIN, 'ReorderOutput', [y], {channels: y.dims[1] as number}, y.dims);
+): Value => g.internal(NCHWC, 'Conv', [x, filters], {group: 1, ...attributes}, shape);
 
 /** Dimensions of a filter as TensorFlow.js names them, [H, W, I, O]. */
 const [HEIGHT, WIDTH, INPUT, OUTPUT] = [0, 1, 2, 3];
@@ -70,9 +39,9 @@ export function blockFilters(g: Lowering, {value, perm}: Laid, from: number, blo
   const to = from === INPUT ? OUTPUT : INPUT;
   const [height, width, sources, results] = [HEIGHT, WIDTH, from, to].map((d) => value.dims[perm.indexOf(d)]) as Size;
   const taps = height * width;
-  if (!hasBlocks(sources)) {
+  if (sources < block) {
     const rows = g.reshape(g.ordered({value, perm}, [to, from, HEIGHT, WIDTH]), [1, results, sources * taps, 1]);
-    return g.reshape(inBlocksOf(g, rows), [results, sources, height, width]);
+    return g.reshape(g.intoBlocks(rows), [results, sources, height, width]);
   }
   const fromBlocks = sources / block;
   const {value: blocks, tapsFirst} = interleaved(g, {value, perm}, to, taps);
@@ -100,7 +69,7 @@ function interleaved(g: Lowering, {value, perm}: Laid, to: number, taps: number)
   const size = (d: number) => value.dims[perm.indexOf(d)] as number;
   if (rowsOfTaps && perm[0] === to) {
     const image = g.reshape(value, [1, size(to), taps, value.dims[3] as number]);
-    return {value: inBlocksOf(g, image), tapsFirst: false};
+    return {value: g.intoBlocks(image), tapsFirst: false};
   }
   const inner = perm[3] === INPUT ? INPUT : OUTPUT;
   const outer = inner === OUTPUT ? INPUT : OUTPUT;
@@ -110,8 +79,8 @@ function interleaved(g: Lowering, {value, perm}: Laid, to: number, taps: number)
     ? inOrder(g, g.reshape(value, [rows * taps, columns]), byTaps)
     : g.ordered({value, perm}, [HEIGHT, WIDTH, outer, inner]);
   const image = g.reshape(ordered, [taps, rows, 1, columns]);
-  if (to !== inner) return {value: inBlocksOf(g, image), tapsFirst: true};
-  return {value: g.internal(DOMAIN, 'ReorderInput', [image], {channels_last: 1}, [taps, columns, rows, 1]), tapsFirst: true};
+  if (to !== inner) return {value: g.intoBlocks(image), tapsFirst: true};
+  return {value: g.internal(NCHWC, 'ReorderInput', [image], {channels_last: 1}, [taps, columns, rows, 1]), tapsFirst: true};
 }
 
 export interface BlockedOptions {
@@ -129,12 +98,13 @@ export const resultSize = (x: Value, {windows, padding = pads(windows.spans)}: B
     return Math.floor((image + padding[i]! + padding[i + 2]! - (s.kernel - 1) * s.dilation - 1) / s.stride) + 1;
   }) as [number, number];
 
-/** x [N, C, H, W] convolved with a filter in any order, through blocks. */
-export function convolveBlocked(g: Lowering, x: Value, filter: Laid, options: BlockedOptions): Value {
+/** Images, whose order is `windows.perm`, convolved with a filter in any order; the result stays in blocks. */
+export function convolveBlocked(g: Lowering, x: LazyValue, filter: Laid, options: BlockedOptions): Value {
   const {block, windows, from, padding = pads(windows.spans)} = options;
+  const {spans, perm} = windows;
+  const image = x.shape[perm[1]!]! < block ? g.in(x, perm) : g.blocks(x, perm);
   const filters = blockFilters(g, filter, from, block);
-  const {spans} = windows;
   const attributes = {kernel_shape: each(spans, 'kernel'), strides: each(spans, 'stride'), dilations: each(spans, 'dilation')};
-  const shape = [x.dims[0] as number, filters.dims[0] as number, ...resultSize(x, options)];
-  return internalConvolution(g, x, filters, {...attributes, pads: padding}, shape);
+  const shape = [image.dims[0] as number, filters.dims[0] as number, ...resultSize(image, options)];
+  return blockedConv(g, image, filters, {...attributes, pads: padding}, shape);
 }

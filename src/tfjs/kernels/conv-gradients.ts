@@ -55,7 +55,7 @@ export function convolveInputGradient(g: Lowering, dy: LazyValue, filter: LazyVa
   const turning: Strategy = (h, [d, f]) => ({value: convolveTurned(h, h.in(d!, perm), h.any(f!), windows), perm});
   const strategies: Record<string, Strategy> = {turning, spreading};
   if (isForColumns(windows, filter.shape[3]!)) strategies['columns'] = convolveColumnsBack(windows);
-  Object.assign(strategies, blockStrategies(windows, filter.shape, BACKWARD));
+  Object.assign(strategies, blockStrategies(g, windows, filter.shape, BACKWARD));
   return g.fastest(`conv dx ${JSON.stringify(windows)}`, [dy, filter], strategies);
 }
 
@@ -66,5 +66,5 @@ export function convolveFilterGradient(
   windows: Windows,
   filter: readonly number[],
 ): Laid {
-  return g.fastest(`conv dw ${JSON.stringify(windows)}`, [x, dy], filterGradientStrategies(windows, filter));
+  return g.fastest(`conv dw ${JSON.stringify(windows)}`, [x, dy], filterGradientStrategies(g, windows, filter));
 }

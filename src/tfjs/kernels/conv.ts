@@ -30,7 +30,7 @@ const plain: Kind = {
   weight: (g, filter) => g.in(filter, OIHW_OF_HWIO),
   groups: () => 1,
   forward: (g, x, filter, windows) =>
-    g.fastest(`conv ${JSON.stringify(windows)}`, [x, filter], denseForward(windows, filter.shape)),
+    g.fastest(`conv ${JSON.stringify(windows)}`, [x, filter], denseForward(g, windows, filter.shape)),
   inputGradient: convolveInputGradient,
   filterGradient: convolveFilterGradient,
 };
@@ -40,21 +40,21 @@ const depthwise: Kind = {
   weight: depthwiseFilters,
   groups: (filter) => filter.shape[2]!,
   forward: (g, x, filter, windows) =>
-    g.fastest(`depthwise ${JSON.stringify(windows)}`, [x, filter], depthwiseForward(windows, filter.shape)),
+    g.fastest(`depthwise ${JSON.stringify(windows)}`, [x, filter], depthwiseForward(g, windows, filter.shape)),
   inputGradient: (g, dy, filter, windows) =>
-    g.fastest(`depthwise dx ${JSON.stringify(windows)}`, [dy, filter], depthwiseInputGradient(windows, filter.shape)),
+    g.fastest(`depthwise dx ${JSON.stringify(windows)}`, [dy, filter], depthwiseInputGradient(g, windows, filter.shape)),
   filterGradient: (g, x, dy, windows, filter) =>
-    g.fastest(`depthwise dw ${JSON.stringify(windows)}`, [x, dy], depthwiseFilterGradient(windows, filter, x.shape[0]!)),
+    g.fastest(`depthwise dw ${JSON.stringify(windows)}`, [x, dy], depthwiseFilterGradient(g, windows, filter)),
 };
 
 /** A dense convolution: directly, as a product of matrices, or through blocks of channels. */
-function denseForward(windows: Windows, filter: readonly number[]): Strategies {
-  const direct: Strategy = (g, [x, weights]) => ({
-    value: convolve(g, g.in(x!, windows.perm), plain.weight(g, weights!), undefined, windows),
+function denseForward(g: Lowering, windows: Windows, filter: readonly number[]): Strategies {
+  const direct: Strategy = (h, [x, weights]) => ({
+    value: convolve(h, h.in(x!, windows.perm), plain.weight(h, weights!), undefined, windows),
     perm: windows.perm,
   });
   const columns = isForColumns(windows, filter[2]!) && {columns: convolveColumns(windows)};
-  return {direct, ...columns, ...blockStrategies(windows, filter, FORWARD)};
+  return {direct, ...columns, ...blockStrategies(g, windows, filter, FORWARD)};
 }
 
 /** In float64 onnxruntime has no convolution of its own. */
@@ -69,8 +69,8 @@ const convolution = (kind: Kind): KernelEntry => ({
     float32Only(inputs) ?? refusesWindows(convWindows(inputs[0]!.shape, inputs[1]!.shape, attrs, kind.depthwise)),
   lower(g, [x, filter], attrs, [out]) {
     const windows = convWindows(x!.shape, filter!.shape, attrs, kind.depthwise);
-    const {value, perm} = waysOf(g, kind).forward(g, x!, filter!, windows);
-    g.define(out!, value, perm);
+    const {value, perm, inBlocks} = waysOf(g, kind).forward(g, x!, filter!, windows);
+    g.define(out!, value, perm, inBlocks);
   },
 });
 
@@ -106,8 +106,8 @@ const inputGradient = (kind: Kind): KernelEntry => ({
     refusesGradient(inputs, inputs[0]!, convWindows(attrs.inputShape, inputs[1]!.shape, attrs, kind.depthwise)),
   lower(g, [dy, filter], attrs, [out]) {
     const windows = convWindows(attrs.inputShape, filter!.shape, attrs, kind.depthwise);
-    const {value, perm} = waysOf(g, kind).inputGradient(g, dy!, filter!, windows);
-    g.define(out!, value, perm);
+    const {value, perm, inBlocks} = waysOf(g, kind).inputGradient(g, dy!, filter!, windows);
+    g.define(out!, value, perm, inBlocks);
   },
 });
 

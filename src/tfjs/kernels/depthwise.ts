@@ -3,7 +3,7 @@ import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
 import type {Strategies, Strategy} from '../strategies.js';
 import type {LazyValue} from '../value.js';
-import {blockSizes, canBlock, inBlocksOf, internalConvolution} from './blocked-conv.js';
+import {blockedConv, canBlock} from './blocked-conv.js';
 import {after, canTurn, each, overhang, pads, turnedPads, type Windows} from './window.js';
 
 /** Filters [H, W, C, M] as C groups of M filters on one channel: [C·M, 1, H, W]. */
@@ -51,53 +51,52 @@ function filtersInBlocks(g: Lowering, filters: Value, block: number): Value {
   return g.reshape(g.op('Transpose', [rows], {perm: [0, 2, 1]}), [c, 1, h, w]);
 }
 
-/** Through onnxruntime's blocks of channels: its kernel for them computes 16 or 8 at once. One filter a channel. */
-function blocked(windows: Windows, channels: number, geometry: Geometry, turn: boolean): Strategies {
-  const through =
-    (block: number): Strategy =>
-    (g, [x, filter]) => {
-      const filters = depthwiseFilters(g, filter!);
-      const inBlocks = filtersInBlocks(g, turn ? turned(g, filters) : filters, block);
-      const image = g.in(x!, windows.perm);
-      const shape = [image.dims[0] as number, channels, ...geometry.size];
-      const attributes = attributesOf(windows, geometry, channels);
-      return {value: internalConvolution(g, image, inBlocks, attributes, shape), perm: windows.perm};
-    };
-  return Object.fromEntries(
-    blockSizes.filter((block) => canBlock([channels], block)).map((block) => [`blocked${block}`, through(block)]),
-  );
+/** Through onnxruntime's blocks of channels: its kernel for them computes all channels of a block at once. One filter a channel. */
+function blocked({block}: Lowering, windows: Windows, channels: number, geometry: Geometry, turn: boolean): Strategies {
+  if (block === undefined || !canBlock([channels], block)) return {};
+  const through: Strategy = (g, [x, filter]) => {
+    const filters = depthwiseFilters(g, filter!);
+    const filtersOfBlocks = filtersInBlocks(g, turn ? turned(g, filters) : filters, block);
+    const image = g.blocks(x!, windows.perm);
+    const shape = [image.dims[0] as number, channels, ...geometry.size];
+    const value = blockedConv(g, image, filtersOfBlocks, attributesOf(windows, geometry, channels), shape);
+    return {value, perm: windows.perm, inBlocks: true};
+  };
+  return {blocked: through};
 }
 
-export function depthwiseForward(windows: Windows, [, , channels, multiplier]: readonly number[]): Strategies {
-  const direct: Strategy = (g, [x, filter]) => {
+export function depthwiseForward(g: Lowering, windows: Windows, [, , channels, multiplier]: readonly number[]): Strategies {
+  const direct: Strategy = (h, [x, filter]) => {
     const attributes = attributesOf(windows, forwards(windows), channels!);
-    return {value: g.op('Conv', [g.in(x!, windows.perm), depthwiseFilters(g, filter!)], attributes), perm: windows.perm};
+    return {value: h.op('Conv', [h.in(x!, windows.perm), depthwiseFilters(h, filter!)], attributes), perm: windows.perm};
   };
-  return {direct, ...(multiplier === 1 && blocked(windows, channels!, forwards(windows), false))};
+  return {direct, ...(multiplier === 1 && blocked(g, windows, channels!, forwards(windows), false))};
 }
 
 /** Rows that no window reached are `output_padding`. */
-export function depthwiseInputGradient(windows: Windows, [, , channels, multiplier]: readonly number[]): Strategies {
+export function depthwiseInputGradient(
+  g: Lowering,
+  windows: Windows,
+  [, , channels, multiplier]: readonly number[],
+): Strategies {
   const {spans, perm} = windows;
-  const spreading: Strategy = (g, [dy, filter]) => {
+  const spreading: Strategy = (h, [dy, filter]) => {
     const attributes = attributesOf(windows, forwards(windows), channels!);
     const output_padding = spans.map((s) => Math.max(0, -overhang(s)));
-    const value = g.op('ConvTranspose', [g.in(dy!, perm), depthwiseFilters(g, filter!)], {...attributes, output_padding});
+    const value = h.op('ConvTranspose', [h.in(dy!, perm), depthwiseFilters(h, filter!)], {...attributes, output_padding});
     return {value, perm};
   };
   if (multiplier !== 1 || !canTurn(windows)) return {spreading};
-  const turning: Strategy = (g, [dy, filter]) => {
+  const turning: Strategy = (h, [dy, filter]) => {
     const attributes = attributesOf(windows, backwards(windows), channels!);
-    return {value: g.op('Conv', [g.in(dy!, perm), turned(g, depthwiseFilters(g, filter!))], attributes), perm};
+    return {value: h.op('Conv', [h.in(dy!, perm), turned(h, depthwiseFilters(h, filter!))], attributes), perm};
   };
-  return {turning, spreading, ...blocked(windows, channels!, backwards(windows), true)};
+  return {turning, spreading, ...blocked(g, windows, channels!, backwards(windows), true)};
 }
 
-export function depthwiseFilterGradient(windows: Windows, filter: readonly number[], batch: number): Strategies {
+export function depthwiseFilterGradient({block}: Lowering, windows: Windows, filter: readonly number[]): Strategies {
   const correlating: Strategy = (g, [x, dy]) => correlate(g, x!, dy!, windows, filter);
-  if (filter[3] !== 1) return {correlating};
-  const all = filter[2]! * batch;
-  if (!canBlock([all], blockSizes[0])) return {correlating};
+  if (filter[3] !== 1 || block === undefined || !canBlock([filter[2]!], block)) return {correlating};
   return {correlating, blocked: (g, [x, dy]) => correlateBlocked(g, x!, dy!, windows, filter)};
 }
 
@@ -108,8 +107,8 @@ export function depthwiseFilterGradient(windows: Windows, filter: readonly numbe
 function correlateBlocked(g: Lowering, x: LazyValue, dy: LazyValue, {spans, perm}: Windows, filter: readonly number[]): Laid {
   const [kH, kW, channels] = filter as [number, number, number];
   const all = x.shape[perm[0]!]! * channels;
-  const image = g.reshape(g.in(x, perm), [1, all, ...each(spans, 'size')]);
-  const filters = g.reshape(g.in(dy, perm), [1, all, ...each(spans, 'out')]);
+  const image = g.reshape(g.blocks(x, perm), [1, all, ...each(spans, 'size')]);
+  const filters = g.reshape(g.blocks(dy, perm), [all, 1, ...each(spans, 'out')]);
   const size = spans.map((s) => Math.floor((s.size + s.before + after(s) - (s.out - 1) * s.stride - 1) / s.dilation) + 1);
   const attributes = {
     kernel_shape: each(spans, 'out'),
@@ -118,8 +117,7 @@ function correlateBlocked(g: Lowering, x: LazyValue, dy: LazyValue, {spans, perm
     pads: pads(spans),
     group: all,
   };
-  const inBlocks = g.reshape(inBlocksOf(g, filters), [all, 1, ...each(spans, 'out')]);
-  const product = internalConvolution(g, image, inBlocks, attributes, [1, all, ...size]);
+  const product = g.outOfBlocks(blockedConv(g, image, filters, attributes, [1, all, ...size]));
   const cut =
     size[0] === kH && size[1] === kW ? product : g.op('Slice', [product, g.ints([0, 0]), g.ints([kH, kW]), g.ints([2, 3])]);
   const sum = g.op('ReduceSum', [g.reshape(cut, [-1, channels, kH, kW]), g.ints([0])], {keepdims: 0});

@@ -5,7 +5,7 @@
 import type {Lowering} from '../lowering.js';
 import type {Strategies, Strategy} from '../strategies.js';
 import {identity, sizeOf} from '../value.js';
-import {blockSizes, canBlock, channelsLast} from './blocked-conv.js';
+import {canBlock} from './blocked-conv.js';
 import {taps} from './columns.js';
 import {type ChannelsLast, canCorrelate, correlate} from './correlation.js';
 import type {Windows} from './window.js';
@@ -25,7 +25,7 @@ export const filterGradientByTaps =
     return {value: g.reshape(all, filter), perm: identity(4)};
   };
 
-export function filterGradientStrategies(windows: Windows, filter: readonly number[]): Strategies {
+export function filterGradientStrategies({block}: Lowering, windows: Windows, filter: readonly number[]): Strategies {
   const [, , channels, out] = filter as [number, number, number, number];
   const [n, c, h, w] = windows.perm as [number, number, number, number];
   const strategies: Strategies = {
@@ -49,14 +49,15 @@ export function filterGradientStrategies(windows: Windows, filter: readonly numb
     last: (v) => g.in(v, [n, h, w, c]),
     toLast: (x) => g.op('Transpose', [x], {perm: [0, 2, 3, 1]}),
   });
+  /** onnxruntime's Transpose runs on one thread, its reordering on all. */
   const throughBlocks = (g: Lowering): ChannelsLast => ({
-    last: (v) => channelsLast(g, g.in(v, windows.perm)),
-    toLast: (x) => channelsLast(g, x),
+    last: (v) => g.outOfBlocks(g.blocks(v, windows.perm), true),
+    toLast: (x) => g.outOfBlocks(g.intoBlocks(x), true),
   });
   const correlations: Record<string, Strategy> = {};
   for (const [name, way] of Object.entries(ways)) {
     correlations[name] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, transposed(g));
-    if (!canBlock([channels, out], blockSizes[0])) continue;
+    if (block === undefined || !canBlock([channels, out], block)) continue;
     correlations[`${name}Blocks`] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, throughBlocks(g));
   }
   return {...correlations, ...strategies};

@@ -19,6 +19,8 @@ function factorsOf(g: Lowering, v: LazyValue): [LazyValue, LazyValue] | undefine
 export function sumOfProducts(g: Lowering, x: LazyValue, kept: number): Value | undefined {
   const factors = factorsOf(g, x);
   if (!factors) return undefined;
+  const forms = factors.map((v) => g.form(v));
+  if (forms.some(({inBlocks}) => inBlocks)) return undefined; // so is the product
   const {perm} = g.any(factors[0]);
   const place = perm.indexOf(kept);
   if (place === perm.length - 1 || String(g.any(factors[1]).perm) !== String(perm)) return undefined;

@@ -3,6 +3,7 @@ import type {Value} from '../../onnx/graph.js';
 import {float32Only, type KernelEntry} from '../kernel-entry.js';
 import type {Lowering} from '../lowering.js';
 import type {LazyValue} from '../value.js';
+import {type ChannelMap, mapChannels} from './blocks.js';
 
 const softmax: KernelEntry = {
   inputs: ['logits'],
@@ -27,8 +28,13 @@ const batchNorm: KernelEntry = {
     const [x, mean, variance] = inputs as [LazyValue, LazyValue, LazyValue];
     const named = (name: string) => (given.includes(name) ? inputs[given.indexOf(name)] : undefined);
     const [offset, scale] = [named('offset'), named('scale')];
-    const {value, perm} = g.any(x);
     const epsilon = varianceEpsilon ?? DEFAULT_EPSILON;
+    const form = g.form(x);
+    if (form.inBlocks && mean.shape.length === 1) {
+      const map = channelMap(g, [mean, variance, offset, scale], epsilon);
+      return g.define(out!, mapChannels(g, form.value, map), form.perm, true);
+    }
+    const {value, perm} = g.any(x);
     const channelsSecond = perm.length > 2 && perm[1] === perm.length - 1 && mean.shape.length === 1;
     const filled = (v: LazyValue | undefined, number: number) =>
       v ? g.plain(v) : g.op('Expand', [g.scalar(number), g.ints(mean.shape)]);
@@ -43,6 +49,18 @@ const batchNorm: KernelEntry = {
     g.define(out!, offset ? g.op('Add', [scaled, aligned(offset)]) : scaled, perm);
   },
 };
+
+/** x·γ/√(σ² + ε) + (β − μ·γ/√(σ² + ε)), as onnxruntime's own operator has it. */
+function channelMap(
+  g: Lowering,
+  [mean, variance, offset, scale]: readonly [LazyValue, LazyValue, LazyValue | undefined, LazyValue | undefined],
+  epsilon: number,
+): ChannelMap {
+  const inverse = inverseDeviation(g, g.plain(variance), epsilon);
+  const times = scale ? g.op('Mul', [inverse, g.plain(scale)]) : inverse;
+  const shift = g.op('Mul', [g.plain(mean), times]);
+  return {times, plus: offset ? g.op('Sub', [g.plain(offset), shift]) : g.op('Neg', [shift])};
+}
 
 const inverseDeviation = (g: Lowering, variance: Value, epsilon: number): Value =>
   g.op('Reciprocal', [g.op('Sqrt', [g.op('Add', [variance, g.scalar(epsilon)])])]);

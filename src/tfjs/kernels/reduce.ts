@@ -4,6 +4,7 @@ import type {Value} from '../../onnx/graph.js';
 import type {Attributes, KernelEntry} from '../kernel-entry.js';
 import type {Lowering} from '../lowering.js';
 import {type LazyDType, type LazyValue, type Permutation, sizeOf, type TypedShape} from '../value.js';
+import {sumInBlocks} from './blocks.js';
 import {convert} from './convert.js';
 import {sumOfProducts} from './inner-product.js';
 
@@ -42,9 +43,21 @@ function foldProducts(g: Lowering, x: LazyValue, gone: readonly number[], scale:
   if (x.dtype !== 'float32' || gone.length !== x.shape.length - 1) return undefined;
   const kept = x.shape.findIndex((_, d) => !gone.includes(d));
   const sum = sumOfProducts(g, x, kept);
-  const factor = scale(sizeOf(x.shape) / x.shape[kept]!);
-  return sum && factor !== 1 ? g.op('Mul', [sum, g.scalar(factor)]) : sum;
+  return sum && scaled(g, sum, scale(sizeOf(x.shape) / x.shape[kept]!));
 }
+
+/** Σ or mean over the pixels of images in blocks, and over all images or not. */
+function foldBlocks(g: Lowering, x: LazyValue, gone: readonly number[], scale: (count: number) => number): Value | undefined {
+  const {value, perm, inBlocks} = g.form(x);
+  const [n, c, ...pixels] = perm;
+  const isOverPixels = pixels.every((d) => gone.includes(d)) && !gone.includes(c!);
+  if (!inBlocks || !isOverPixels || g.block === undefined) return undefined;
+  const isOverBatch = gone.includes(n!);
+  const count = [...pixels, ...(isOverBatch ? [n!] : [])].reduce((size, d) => size * x.shape[d]!, 1);
+  return scaled(g, sumInBlocks(g, value, g.block, isOverBatch), scale(count));
+}
+
+const scaled = (g: Lowering, sum: Value, factor: number): Value => (factor === 1 ? sum : g.op('Mul', [sum, g.scalar(factor)]));
 
 /** `scale`: of a sum over so many numbers, for reductions that are one. */
 const summing = (opType: string, options: ReductionOptions, scale: (count: number) => number): KernelEntry => {
@@ -52,9 +65,10 @@ const summing = (opType: string, options: ReductionOptions, scale: (count: numbe
   return {
     ...entry,
     lower(g, [x], attrs, [out]) {
-      const products = foldProducts(g, x!, axesOf(attrs, x!.shape), scale);
-      if (!products) return entry.lower(g, [x!], attrs, [out!]);
-      g.define(out!, g.reshape(products, out!.shape));
+      const gone = axesOf(attrs, x!.shape);
+      const sum = foldBlocks(g, x!, gone, scale) ?? foldProducts(g, x!, gone, scale);
+      if (!sum) return entry.lower(g, [x!], attrs, [out!]);
+      g.define(out!, g.reshape(sum, out!.shape));
     },
   };
 };

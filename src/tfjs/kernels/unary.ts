@@ -2,19 +2,23 @@
 import type {AttributeValues, Value} from '../../onnx/graph.js';
 import {dataTypeOf} from '../../onnx/ops.js';
 import type {Attributes, KernelEntry} from '../kernel-entry.js';
-import type {Lowering} from '../lowering.js';
-import type {LazyDType} from '../value.js';
+import type {Laid, Lowering} from '../lowering.js';
+import type {LazyDType, LazyValue} from '../value.js';
+import {followed} from './blocks.js';
 import {convert} from './convert.js';
 
 type Formula = (g: Lowering, x: Value, attrs: Attributes) => Value;
+
+/** x as it was computed; in blocks only where they can be left again, which onnxruntime can with float32. */
+const formOf = (g: Lowering, x: LazyValue, {dtype}: LazyValue): Laid => (dtype === 'float32' ? g.form(x) : g.compact(x));
 
 /** A formula on floats. Other types are computed as float32 and keep their type, as TensorFlow.js's cpu kernels do. */
 const onFloats = (formula: Formula, result?: LazyDType): KernelEntry => ({
   inputs: ['x'],
   infer: ([x]) => [{dtype: result ?? x!.dtype, shape: x!.shape}],
   lower(g, [x], attrs, [out]) {
-    const {value, perm} = g.compact(x!);
-    g.define(out!, convert(g, formula(g, convert(g, value, 'float32'), attrs), out!.dtype), perm);
+    const {value, perm, inBlocks} = formOf(g, x!, out!);
+    g.define(out!, convert(g, formula(g, convert(g, value, 'float32'), attrs), out!.dtype), perm, inBlocks);
   },
 });
 
@@ -23,9 +27,9 @@ const onNumbers = (formula: Formula): KernelEntry => ({
   inputs: ['x'],
   infer: ([x]) => [{dtype: x!.dtype, shape: x!.shape}],
   lower(g, [x], attrs, [out]) {
-    const {value, perm} = g.compact(x!);
+    const {value, perm, inBlocks} = formOf(g, x!, out!);
     const number = value.dtype === 'bool' ? convert(g, value, 'int32') : value;
-    g.define(out!, convert(g, formula(g, number, attrs), out!.dtype), perm);
+    g.define(out!, convert(g, formula(g, number, attrs), out!.dtype), perm, inBlocks);
   },
 });
 
@@ -102,9 +106,20 @@ const exp: KernelEntry = {
   inputs: ['x'],
   infer: ([x]) => [{dtype: 'float32', shape: x!.shape}],
   lower(g, [x], _, [out]) {
-    const {value, perm} = g.compact(x!);
+    const {value, perm, inBlocks} = g.form(x!);
     const number = value.dtype === g.precision ? value : convert(g, value, 'float64');
-    g.define(out!, convert(g, g.op('Exp', [number]), 'float32'), perm);
+    g.define(out!, convert(g, g.op('Exp', [number]), 'float32'), perm, inBlocks);
+  },
+};
+
+/** Where a convolution leaves its result, on the way. */
+const relu: KernelEntry = {
+  ...onNumbers(op('Relu')),
+  lower(g, inputs, attrs, outputs) {
+    const [x, out] = [inputs[0]!, outputs[0]!];
+    const value = followed(g, x, {activation: 'Relu'});
+    if (value) g.define(out, value, g.form(x).perm, true);
+    else onNumbers(op('Relu')).lower(g, inputs, attrs, outputs);
   },
 };
 
@@ -138,7 +153,7 @@ export const unaryKernels: Readonly<Record<string, KernelEntry>> = {
     },
   },
   Neg: onNumbers(op('Neg')),
-  Relu: onNumbers(op('Relu')),
+  Relu: relu,
   Relu6: onFloats(relu6),
   Round: rounding('Round'), // half to even, both
   Rsqrt: onFloats((g, x) => g.op('Reciprocal', [g.op('Sqrt', [x])])),

@@ -8,7 +8,7 @@
 import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
 import {identity, type LazyValue} from '../value.js';
-import {type BlockedOptions, blockedConv, blockFilters, inBlocksOf, outOfBlocks, resultSize} from './blocked-conv.js';
+import {type BlockedOptions, blockedConv, blockFilters, resultSize} from './blocked-conv.js';
 import type {ChannelsLast} from './correlation.js';
 import {pads, type Span, type Windows} from './window.js';
 
@@ -78,19 +78,20 @@ function filterPoints(g: Lowering, filters: Value, block: number): Value {
 }
 
 /**
- * x [N, C, H, W] convolved with a filter in any order, through blocks. The points lie along the height, each is a group of channels:
+ * Images convolved with a filter in any order; the result stays in blocks. The points lie along the height, each is a group of channels:
  *
- *   [points·tiles, H]·[N, C/B, H, W·B] → [N, points·C, tiles, W] ∗ [points·O, C, 1, kW] → [N, points·O, tiles, W′] → [N, O, H′, W′]
+ *   [points·tiles, H]·[N, C/B, H, W·B] → [N, points·C, tiles, W] ∗ [points·O, C, 1, kW] → [N, points·O, tiles, W′] → [N, O/B, H′, W′·B]
  */
-export function convolveWinograd(g: Lowering, x: Value, laid: Laid, options: BlockedOptions): Value {
+export function convolveWinograd(g: Lowering, images: LazyValue, laid: Laid, options: BlockedOptions): Value {
   const {block, windows, from, padding = pads(windows.spans)} = options;
+  const x = g.blocks(images, windows.perm);
   const [batch, channels, height, width] = x.dims as [number, number, number, number];
   const [results, across] = resultSize(x, options);
   const tiles = tilesOf(results);
   const filters = filterPoints(g, blockFilters(g, laid, from, block), block);
   const outputs = (filters.dims[0] as number) / POINTS;
   const matrix = dataMatrix(g, height, padding[0]!, tiles, [1, POINTS, 1, tiles, height]);
-  const image = g.reshape(inBlocksOf(g, x), [batch, 1, channels / block, height, width * block]);
+  const image = g.reshape(x, [batch, 1, channels / block, height, width * block]);
   const groups = g.reshape(g.op('MatMul', [matrix, image]), [batch, POINTS * channels, tiles, width]);
   const [, {kernel}] = windows.spans;
   const attributes = {group: POINTS, kernel_shape: [1, kernel], pads: [0, padding[1]!, 0, padding[3]!]};
@@ -99,7 +100,7 @@ export function convolveWinograd(g: Lowering, x: Value, laid: Laid, options: Blo
   const byPoint = g.reshape(products, [batch, POINTS, outputs / block, tiles * row]);
   const byBlock = g.reshape(g.op('Transpose', [byPoint], {perm: [0, 2, 1, 3]}), [batch, outputs / block, POINTS * tiles, row]);
   const back = g.matrix([results, POINTS * tiles], table([results, POINTS, tiles], resultAt), `winograd result ${results}`);
-  return outOfBlocks(g, g.reshape(g.op('MatMul', [back, byBlock]), [batch, outputs, results, across]));
+  return g.reshape(g.op('MatMul', [back, byBlock]), [batch, outputs, results, across]);
 }
 
 /**
