@@ -18,13 +18,10 @@ export type Strategies = Readonly<Record<string, Strategy>>;
 
 /**
  * Candidates take turns, so that a slow moment of the machine meets them all; the fastest turn of each counts, because everything else on the
- * machine only ever slows one down. Who is far behind drops out, and those that are close together after that meet some rounds more. A turn
+ * machine only ever slows one down. Who is far behind drops out, the sooner the farther: `IN_REACH` has how many times the fastest's time is near enough for each turn. A turn
  * begins with a pause and a run that does not count: the threads of the candidate before still spin for a while, waiting for more.
  */
-const ROUNDS = 3;
-const FAR_BEHIND = 1.6;
-const MORE_ROUNDS = 4;
-const CLOSE = 1.3;
+const IN_REACH = [Number.POSITIVE_INFINITY, 2, 1.5, 1.3, 1.3, 1.2, 1.2];
 const RUNS = 2;
 const PAUSE = 3; // milliseconds
 /** Below so many numbers every way takes microseconds, and measuring takes longer than all the runs that follow. */
@@ -138,9 +135,9 @@ function fastestOf(candidates: readonly Candidate[]): {name: string; times: {nam
   const times = candidates.map(({name}) => ({name, ms: Number.POSITIVE_INFINITY}));
   const best = () => times.reduce((a, b) => (b.ms < a.ms ? b : a));
   try {
-    for (let round = 0; round < ROUNDS + MORE_ROUNDS; round++) {
-      const limit = best().ms * (round < ROUNDS ? FAR_BEHIND : CLOSE);
-      const inReach = times.flatMap(({ms}, i) => (ms <= limit ? [i] : [])); // all, before anything is known
+    for (const factor of IN_REACH) {
+      const limit = best().ms * factor;
+      const inReach = times.flatMap(({ms}, i) => (ms <= limit ? [i] : []));
       if (inReach.length < 2) break;
       for (const i of inReach) times[i]!.ms = Math.min(times[i]!.ms, candidates[i]!.time());
     }

@@ -110,6 +110,15 @@ test.each(uses)('%s', async (_, use) => {
   await expectSame((x, f) => use(conv(x!, f!)), [image, filter], tolerance);
 });
 
+test('sums over large images', async () => {
+  const operands: Operand[] = [{shape: [2, 40, 36, 16]}, {shape: [1, 1, 16, C]}, {shape: [1, 1, 16, C]}];
+  for (const axes of [[0, 1, 2], [1, 2]]) {
+    const program = (x: tf.Tensor, f: tf.Tensor, g: tf.Tensor) =>
+      tf.tidy(() => [tf.mean(conv(x, f), axes), tf.sum(tf.mul(conv(x, f), conv(x, g)), axes), tf.mean(tf.square(conv(x, g)), axes)]);
+    await expectSame(program as never, operands, tolerance);
+  }
+});
+
 test('maximum pools and their gradients between convolutions', async () => {
   for (const [size, stride, pad] of [
     [3, 2, 'same'],

@@ -87,13 +87,42 @@ const isImage = (g: Lowering, v: LazyValue, shape: readonly number[]): boolean =
 /** So many numbers one after the other lose few digits in a sum. */
 const LONG_SUM = 1024;
 
-/** Σ over the pixels of each image in blocks, [N, C]; or over all images, [C]. */
-export function sumInBlocks(g: Lowering, x: Value, block: number, isOverBatch: boolean): Value {
-  const [n, c, h, w] = x.dims as [number, number, number, number];
-  const blocks = (n * c) / block;
-  const sum = (v: Value, shape: readonly number[], axis: number) =>
-    g.op('ReduceSum', [g.reshape(v, shape), g.ints([axis])], {keepdims: 0});
-  const rows = h * w > LONG_SUM ? sum(x, [blocks * h, w, block], 1) : x;
-  const sums = g.reshape(sum(rows, [blocks, rows === x ? h * w : h, block], 1), [n, c]);
-  return isOverBatch ? sum(sums, [n, c], 0) : sums;
+interface SumOptions {
+  /** Channels of a block. */
+  block: number;
+  isOverBatch: boolean;
 }
+
+/** Σ x over the pixels of each image in blocks, [N, C]; or over all images, [C]. */
+export function sumInBlocks(g: Lowering, x: Value, options: SumOptions): Value {
+  const [n, c, h, w] = x.dims as Dims4;
+  if (h * w <= LONG_SUM) return sumOfRows(g, x, h * w, {...options, batch: n, channels: c});
+  return sumOfRows(g, sumOf(g, x, [(n * c * h) / options.block, w, options.block], 1), h, {...options, batch: n, channels: c});
+}
+type Dims4 = [number, number, number, number];
+
+/** Σ x·y likewise: each channel of each image is a channel of its own, the one is the filter for the other, and the products are never written. */
+export function dotInBlocks(g: Lowering, x: Value, y: Value, options: SumOptions): Value {
+  const [n, c, h, w] = x.dims as Dims4;
+  const isLong = h * w > LONG_SUM;
+  const [channels, height] = isLong ? [n * c * h, 1] : [n * c, h];
+  const images = g.reshape(x, [1, channels, height, w]);
+  const filters = g.reshape(y, [channels, 1, height, w]);
+  const attributes = {group: channels, kernel_shape: [height, w]};
+  const products = g.internal(NCHWC, 'Conv', [images, filters], attributes, [1, channels, 1, 1]);
+  return sumOfRows(g, products, isLong ? h : 1, {...options, batch: n, channels: c});
+}
+
+interface RowsOptions extends SumOptions {
+  batch: number;
+  channels: number;
+}
+
+/** Numbers [N, C/B, rows, B], added up. */
+function sumOfRows(g: Lowering, x: Value, rows: number, {block, batch, channels, isOverBatch}: RowsOptions): Value {
+  const sums = rows === 1 ? x : sumOf(g, x, [(batch * channels) / block, rows, block], 1);
+  return isOverBatch ? sumOf(g, sums, [batch, channels], 0) : g.reshape(sums, [batch, channels]);
+}
+
+const sumOf = (g: Lowering, x: Value, shape: readonly number[], axis: number): Value =>
+  g.op('ReduceSum', [g.reshape(x, shape), g.ints([axis])], {keepdims: 0});

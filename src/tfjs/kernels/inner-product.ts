@@ -8,7 +8,7 @@ import type {Strategy} from '../strategies.js';
 import {type LazyValue, sameShape, sizeOf} from '../value.js';
 
 /** What a value is the product of, number by number, if it is one that is needed for nothing else. */
-function factorsOf(g: Lowering, v: LazyValue): [LazyValue, LazyValue] | undefined {
+export function factorsOf(g: Lowering, v: LazyValue): [LazyValue, LazyValue] | undefined {
   const {producer} = v;
   const [a, b = a] = producer?.inputs ?? [];
   if (!a || !b || !g.isUsedOnce(v) || (producer!.kernel !== 'Multiply' && producer!.kernel !== 'Square')) return undefined;

@@ -3,8 +3,8 @@
  * so on. The numbers at one offset of every window are a run of one phase, moved by whole rows. Runs are cheap to cut and to put
  * back, and nothing is indexed: onnxruntime's MaxPool with Indices takes 15 to 30 times as long as without.
  */
-import type {Value} from '../../onnx/graph.js';
-import type {Lowering} from '../lowering.js';
+import type {AttributeValues, Value} from '../../onnx/graph.js';
+import {type Lowering, NCHWC} from '../lowering.js';
 import {after, type Span, type Windows} from './window.js';
 
 const dims = (v: Value) => v.dims as number[];
@@ -84,15 +84,46 @@ function toFirstMaximum(g: Lowering, dy: Value, numbers: readonly Value[], maxim
   });
 }
 
-/** Along the third or fourth dimension. */
-function maximaAlong(g: Lowering, x: Value, axis: 2 | 3, span: Span) {
-  const numbers = windowed(g, x, axis, span, Number.NEGATIVE_INFINITY);
-  const along = (here: number, elsewhere: number) => (axis === 2 ? [here, elsewhere] : [elsewhere, here]);
-  const maximum = g.op('MaxPool', [x], {
-    kernel_shape: along(span.kernel, 1),
-    strides: along(span.stride, 1),
-    pads: [...along(span.before, 0), ...along(after(span), 0)],
-  });
+/** How images lie in memory. */
+export interface Pixels {
+  /** The dimensions of height and width. */
+  readonly axes: readonly [number, number];
+  /** Maxima of windows, of an image that has `size` of them. */
+  maxPool(x: Value, attributes: AttributeValues, size: readonly [number, number]): Value;
+}
+
+/** [N, C, H, W] */
+export const channelsSecond = (g: Lowering): Pixels => ({
+  axes: [2, 3],
+  maxPool: (x, attributes) => g.op('MaxPool', [x], attributes),
+});
+
+/** [N·C/B, H, W, B], which is what images in blocks are: rows and columns are moved in blocks, not number by number. */
+export const inBlocks = (g: Lowering, [n, c]: readonly number[], block: number): Pixels => ({
+  axes: [1, 2],
+  maxPool(x, attributes, size) {
+    const [, h, w] = dims(x);
+    const image = g.reshape(x, [n!, c!, h!, w!]);
+    return g.reshape(maxPoolInBlocks(g, image, attributes, size), [(n! * c!) / block, ...size, block]);
+  },
+});
+
+/** `size` of the result. */
+export function maxPoolInBlocks(g: Lowering, x: Value, attributes: AttributeValues, size: readonly [number, number]): Value {
+  const [n, c] = dims(x) as [number, number];
+  return g.internal(NCHWC, 'MaxPool', [x], attributes, [n, c, ...size]);
+}
+
+/** Along the height, 0, or the width, 1. */
+function maximaAlong(g: Lowering, x: Value, along: 0 | 1, span: Span, {axes, maxPool}: Pixels) {
+  const numbers = windowed(g, x, axes[along], span, Number.NEGATIVE_INFINITY);
+  const pair = (here: number, elsewhere: number): [number, number] => (along === 0 ? [here, elsewhere] : [elsewhere, here]);
+  const attributes = {
+    kernel_shape: pair(span.kernel, 1),
+    strides: pair(span.stride, 1),
+    pads: [...pair(span.before, 0), ...pair(after(span), 0)],
+  };
+  const maximum = maxPool(x, attributes, pair(span.out, dims(x)[axes[1 - along]!]!));
   return {numbers, maximum};
 }
 
@@ -100,15 +131,16 @@ function maximaAlong(g: Lowering, x: Value, axis: 2 | 3, span: Span) {
  * The first maximum of a window, row by row, is the first maximum of the first row that has it: so first rows (maxima along W),
  * then which row (along H).
  */
-export function maxGradient(g: Lowering, dy: Value, x: Value, {spans: [h, w]}: Windows): Value {
-  const inRows = maximaAlong(g, x, 3, w);
-  const overRows = maximaAlong(g, inRows.maximum, 2, h);
-  const toRows = scattered(g, toFirstMaximum(g, dy, overRows.numbers, overRows.maximum), 2, h);
-  return scattered(g, toFirstMaximum(g, toRows, inRows.numbers, inRows.maximum), 3, w);
+export function maxGradient(g: Lowering, dy: Value, x: Value, {spans: [h, w]}: Windows, pixels = channelsSecond(g)): Value {
+  const [down, across] = pixels.axes;
+  const inRows = maximaAlong(g, x, 1, w, pixels);
+  const overRows = maximaAlong(g, inRows.maximum, 0, h, pixels);
+  const toRows = scattered(g, toFirstMaximum(g, dy, overRows.numbers, overRows.maximum), down, h);
+  return scattered(g, toFirstMaximum(g, toRows, inRows.numbers, inRows.maximum), across, w);
 }
 
 /** Every number of a window gets dy / (kH·kW), at the border too: TensorFlow.js divides by the full window there. */
-export function averageGradient(g: Lowering, dy: Value, _: Value, {spans: [h, w]}: Windows): Value {
+export function averageGradient(g: Lowering, dy: Value, {spans: [h, w]}: Windows): Value {
   const everywhere = (v: Value, axis: number, span: Span) => scattered(g, new Array(span.kernel).fill(v), axis, span);
   const share = g.op('Mul', [dy, g.scalar(1 / (h.kernel * w.kernel))]);
   return everywhere(everywhere(share, 2, h), 3, w);

@@ -1,10 +1,10 @@
 /** Pooling and its gradients, in NCHW. */
 import type {AttributeValues, Value} from '../../onnx/graph.js';
 import {float32Only, type KernelEntry, SHARES_DATA} from '../kernel-entry.js';
-import type {Lowering} from '../lowering.js';
+import type {Laid, Lowering} from '../lowering.js';
 import {type LazyValue, sameShape, type TypedShape} from '../value.js';
 import {convert} from './convert.js';
-import {averageGradient, maxGradient} from './pool-gradients.js';
+import {averageGradient, inBlocks, maxGradient, maxPoolInBlocks} from './pool-gradients.js';
 import {after, each, pads, poolWindows, refusesWindows, type Windows} from './window.js';
 
 /** onnxruntime wants every window to touch the image. */
@@ -28,12 +28,33 @@ const pool = (opType: string, attributes: AttributeValues = {}): KernelEntry => 
   lower(g, [x], attrs, [out]) {
     const {spans, perm} = poolWindows(x!.shape, attrs);
     const shape = {kernel_shape: each(spans, 'kernel'), strides: each(spans, 'stride'), pads: pads(spans)};
+    const form = g.form(x!);
+    if (opType === 'MaxPool' && form.inBlocks && String(form.perm) === String(perm))
+      return g.define(out!, maxPoolInBlocks(g, form.value, shape, each(spans, 'out')), perm, true);
     const pooled = g.op(opType, [convert(g, g.in(x!, perm), 'float32')], {...shape, ...attributes});
     g.define(out!, convert(g, pooled, out!.dtype), perm);
   },
 });
 
-type Gradient = (g: Lowering, dy: Value, x: Value, windows: Windows) => Value;
+type Gradient = (g: Lowering, dy: LazyValue, x: LazyValue, windows: Windows) => Laid;
+
+const average: Gradient = (g, dy, _, windows) => ({value: averageGradient(g, g.in(dy, windows.perm), windows), perm: windows.perm});
+
+/** Where x is in blocks, so is the gradient. */
+const maximum: Gradient = (g, dy, x, windows) => {
+  const {perm} = windows;
+  const form = g.form(x);
+  if (!form.inBlocks || g.block === undefined || String(form.perm) !== String(perm))
+    return {value: maxGradient(g, g.in(dy, perm), g.in(x, perm), windows), perm};
+  const {block} = g;
+  const shape = form.value.dims as number[];
+  const rows = (v: Value) => {
+    const [n, c, h, w] = v.dims as [number, number, number, number];
+    return g.reshape(v, [(n * c) / block, h, w, block]);
+  };
+  const gradient = maxGradient(g, rows(g.blocks(dy, perm)), rows(form.value), windows, inBlocks(g, shape, block));
+  return {value: g.reshape(gradient, shape), perm, inBlocks: true};
+};
 
 const gradient = (inputs: readonly string[], formula: Gradient): KernelEntry => {
   const windowsOf = (given: readonly TypedShape[], attrs: object) => poolWindows(given[1]!.shape, attrs);
@@ -44,15 +65,15 @@ const gradient = (inputs: readonly string[], formula: Gradient): KernelEntry => 
       float32Only(given) ?? refusesPool(windowsOf(given, attrs)) ?? refusesShape(given[0]!, windowsOf(given, attrs)),
     lower(g, given, attrs, [out]) {
       const [dy, x] = given as [LazyValue, LazyValue];
-      const windows = windowsOf(given, attrs);
-      g.define(out!, formula(g, g.in(dy, windows.perm), g.in(x, windows.perm), windows), windows.perm);
+      const {value, perm, inBlocks} = formula(g, dy, x, windowsOf(given, attrs));
+      g.define(out!, value, perm, inBlocks);
     },
   };
 };
 
 export const poolKernels: Readonly<Record<string, KernelEntry>> = {
   AvgPool: pool('AveragePool', {count_include_pad: 0}),
-  AvgPoolGrad: gradient(['dy', 'input'], averageGradient),
+  AvgPoolGrad: gradient(['dy', 'input'], average),
   MaxPool: pool('MaxPool'),
-  MaxPoolGrad: gradient(['dy', 'input'], maxGradient), // `output` is not needed: each row of windows finds its own maximum
+  MaxPoolGrad: gradient(['dy', 'input'], maximum), // `output` is not needed: each row of windows finds its own maximum
 };

@@ -4,9 +4,9 @@ import type {Value} from '../../onnx/graph.js';
 import type {Attributes, KernelEntry} from '../kernel-entry.js';
 import type {Lowering} from '../lowering.js';
 import {type LazyDType, type LazyValue, type Permutation, sizeOf, type TypedShape} from '../value.js';
-import {sumInBlocks} from './blocks.js';
+import {dotInBlocks, sumInBlocks} from './blocks.js';
 import {convert} from './convert.js';
-import {sumOfProducts} from './inner-product.js';
+import {factorsOf, sumOfProducts} from './inner-product.js';
 
 /** `reductionIndices` is what Max alone calls its axes. */
 const axesOf = ({axis, reductionIndices = axis}: Attributes, shape: readonly number[]): number[] =>
@@ -54,7 +54,10 @@ function foldBlocks(g: Lowering, x: LazyValue, gone: readonly number[], scale: (
   if (!inBlocks || !isOverPixels || g.block === undefined) return undefined;
   const isOverBatch = gone.includes(n!);
   const count = [...pixels, ...(isOverBatch ? [n!] : [])].reduce((size, d) => size * x.shape[d]!, 1);
-  return scaled(g, sumInBlocks(g, value, g.block, isOverBatch), scale(count));
+  const options = {block: g.block, isOverBatch};
+  const factors = factorsOf(g, x)?.map((v) => g.form(v)) ?? [];
+  const [a, b] = factors.filter((f) => f.inBlocks && String(f.perm) === String(perm)).map((f) => f.value);
+  return scaled(g, a && b ? dotInBlocks(g, a, b, options) : sumInBlocks(g, value, options), scale(count));
 }
 
 const scaled = (g: Lowering, sum: Value, factor: number): Value => (factor === 1 ? sum : g.op('Mul', [sum, g.scalar(factor)]));
