@@ -112,9 +112,16 @@ test.each(uses)('%s', async (_, use) => {
 
 test('sums over large images', async () => {
   const operands: Operand[] = [{shape: [2, 40, 36, 16]}, {shape: [1, 1, 16, C]}, {shape: [1, 1, 16, C]}];
-  for (const axes of [[0, 1, 2], [1, 2]]) {
+  for (const axes of [
+    [0, 1, 2],
+    [1, 2],
+  ]) {
     const program = (x: tf.Tensor, f: tf.Tensor, g: tf.Tensor) =>
-      tf.tidy(() => [tf.mean(conv(x, f), axes), tf.sum(tf.mul(conv(x, f), conv(x, g)), axes), tf.mean(tf.square(conv(x, g)), axes)]);
+      tf.tidy(() => [
+        tf.mean(conv(x, f), axes),
+        tf.sum(tf.mul(conv(x, f), conv(x, g)), axes),
+        tf.mean(tf.square(conv(x, g)), axes),
+      ]);
     await expectSame(program as never, operands, tolerance);
   }
 });

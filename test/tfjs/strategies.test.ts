@@ -125,6 +125,34 @@ test('small maps of many channels', async () => {
   }
 });
 
+test.each(filterLayouts.map((layout) => [layout]))('strides, phase by phase, the filter as %j', async (...layout) => {
+  let phases = 0;
+  for (const [[height, width], [kH, kW], strides, pad] of [
+    [[8, 6], [3, 3], [2, 2], 'same'],
+    [[8, 6], [3, 3], [2, 2], 1],
+    [[4, 10], [2, 2], [2, 2], 'valid'],
+    [[9, 8], [3, 5], [3, 2], 'same'],
+    [[6, 8], [4, 3], [1, 2], 'same'],
+    [[8, 8], [7, 7], [2, 2], 3],
+    [[7, 8], [3, 3], [2, 2], 'same'],
+    [[8, 8], [1, 1], [2, 2], 'same'],
+    [[8, 8], [3, 3], [2, 2], 2],
+  ] as [[number, number], [number, number], [number, number], 'same' | 'valid' | number][]) {
+    const filter = leaf([kH, kW, 32, 48], layout.flat(), 1);
+    const tx = tf.zeros([2, height, width, 32]) as tf.Tensor4D;
+    const tf4 = tensorOf(filter) as tf.Tensor4D;
+    const rounded = typeof pad === 'number' && {dimRoundingMode: 'floor' as const};
+    const convolve = (a: tf.Tensor) =>
+      tf.conv2d(a as tf.Tensor4D, tf4, strides, pad, 'NHWC', 1, rounded ? rounded.dimRoundingMode : undefined);
+    const dy = leaf(convolve(tx).shape, NCHW, 2);
+    const attributes = {...same, strides, pad, ...rounded, inputShape: tx.shape};
+    const backward = call('Conv2DBackpropInput', [dy, filter], attributes);
+    if (waysOf(backward).includes('phases')) phases++;
+    await expectAllWays(backward, tf.grad(convolve)(tx, tensorOf(dy)));
+  }
+  if (block !== undefined) expect(phases).toBe(6);
+});
+
 test('three taps in fewer products', async () => {
   for (const [i, [[height, width], [kH, kW], pad]] of (
     [

@@ -43,19 +43,50 @@ export function blockFilters(g: Lowering, {value, perm}: Laid, from: number, blo
     const rows = g.reshape(g.ordered({value, perm}, [to, from, HEIGHT, WIDTH]), [1, results, sources * taps, 1]);
     return g.reshape(g.intoBlocks(rows), [results, sources, height, width]);
   }
-  const fromBlocks = sources / block;
+  const order = Array.from({length: taps}, (_, i) => (from === BACKWARD ? taps - 1 - i : i));
+  return someTaps(g, rowsOfBlocks(g, {value, perm}, from, block), order, [height, width]);
+}
+
+/** A filter in blocks, of which taps can be taken. */
+export interface FilterBlocks {
+  /** Of B·B numbers. */
+  rows: Value;
+  taps: number;
+  tapsFirst: boolean;
+  /** How many blocks of channels. */
+  to: number;
+  from: number;
+  block: number;
+}
+
+export function rowsOfBlocks(g: Lowering, {value, perm}: Laid, from: number, block: number): FilterBlocks {
+  const to = from === INPUT ? OUTPUT : INPUT;
+  const [height, width, sources, results] = [HEIGHT, WIDTH, from, to].map((d) => value.dims[perm.indexOf(d)]) as Size;
+  const taps = height * width;
   const {value: blocks, tapsFirst} = interleaved(g, {value, perm}, to, taps);
+  const sizes = {to: results / block, from: sources / block};
+  return {rows: g.reshape(blocks, [sizes.to * taps * sizes.from, block * block]), taps, tapsFirst, ...sizes, block};
+}
+
+/** Some taps of a filter, or all in another order: as `blockFilters`, of the height and width given. */
+export function someTaps(
+  g: Lowering,
+  {rows, taps, tapsFirst, to, from, block}: FilterBlocks,
+  wanted: readonly number[],
+  size: readonly [number, number],
+): Value {
   const order: number[] = [];
-  for (let t = 0; t < results / block; t++) {
-    for (let f = 0; f < fromBlocks; f++) {
-      for (let i = 0; i < taps; i++) {
-        const tap = from === BACKWARD ? taps - 1 - i : i;
-        order.push((tapsFirst ? tap * (results / block) + t : t * taps + tap) * fromBlocks + f);
-      }
+  for (let t = 0; t < to; t++) {
+    for (let f = 0; f < from; f++) {
+      for (const tap of wanted) order.push((tapsFirst ? tap * to + t : t * taps + tap) * from + f);
     }
   }
-  const rows = g.reshape(blocks, [order.length, block * block]);
-  return g.reshape(inOrder(g, rows, order), [results, sources, height, width]);
+  const isAll = order.length === rows.dims[0];
+  return g.reshape(isAll ? inOrder(g, rows, order) : g.op('Gather', [rows, g.indices(order)], {axis: 0}), [
+    to * block,
+    from * block,
+    ...size,
+  ]);
 }
 type Size = [number, number, number, number];
 

@@ -1,12 +1,13 @@
 /** The two gradients of a dense convolution, each the fastest of several ways. */
 import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
-import type {Strategy} from '../strategies.js';
+import type {Strategies, Strategy} from '../strategies.js';
 import type {LazyValue} from '../value.js';
 import {blockStrategies} from './block-strategies.js';
-import {BACKWARD} from './blocked-conv.js';
+import {BACKWARD, canBlock} from './blocked-conv.js';
 import {convolveColumnsBack, isForColumns} from './columns.js';
 import {filterGradientStrategies} from './filter-gradient.js';
+import {convolvePhases, hasPhases} from './phases.js';
 import {canTurn, each, overhang, pads, turnedPads, type Windows} from './window.js';
 
 export const OIHW_OF_HWIO = [3, 2, 0, 1];
@@ -47,16 +48,22 @@ const convolveTurned = (g: Lowering, dy: Value, filter: Laid, windows: Windows):
     pads: turnedPads(windows),
   });
 
+function inPhases({block}: Lowering, windows: Windows, [, , inputs, outputs]: readonly number[]): Strategies {
+  if (block === undefined || !canBlock([inputs!, outputs!], block) || !hasPhases(windows)) return {};
+  return {phases: (g, [dy, filter]) => convolvePhases(g, dy!, g.any(filter!), windows, block)};
+}
+
 /** Of a dense convolution. */
 export function convolveInputGradient(g: Lowering, dy: LazyValue, filter: LazyValue, windows: Windows): Laid {
   const {perm} = windows;
   const spreading: Strategy = (h, [d, f]) => ({value: spread(h, h.in(d!, perm), h.in(f!, OIHW_OF_HWIO), windows), perm});
-  if (!canTurn(windows)) return spreading(g, [dy, filter]);
+  const what = `conv dx ${JSON.stringify(windows)}`;
+  if (!canTurn(windows)) return g.fastest(what, [dy, filter], {spreading, ...inPhases(g, windows, filter.shape)});
   const turning: Strategy = (h, [d, f]) => ({value: convolveTurned(h, h.in(d!, perm), h.any(f!), windows), perm});
   const strategies: Record<string, Strategy> = {turning, spreading};
   if (isForColumns(windows, filter.shape[3]!)) strategies['columns'] = convolveColumnsBack(windows);
   Object.assign(strategies, blockStrategies(g, windows, filter.shape, BACKWARD));
-  return g.fastest(`conv dx ${JSON.stringify(windows)}`, [dy, filter], strategies);
+  return g.fastest(what, [dy, filter], strategies);
 }
 
 export function convolveFilterGradient(

@@ -38,7 +38,10 @@ const pool = (opType: string, attributes: AttributeValues = {}): KernelEntry => 
 
 type Gradient = (g: Lowering, dy: LazyValue, x: LazyValue, windows: Windows) => Laid;
 
-const average: Gradient = (g, dy, _, windows) => ({value: averageGradient(g, g.in(dy, windows.perm), windows), perm: windows.perm});
+const average: Gradient = (g, dy, _, windows) => ({
+  value: averageGradient(g, g.in(dy, windows.perm), windows),
+  perm: windows.perm,
+});
 
 /** Where x is in blocks, so is the gradient. */
 const maximum: Gradient = (g, dy, x, windows) => {
