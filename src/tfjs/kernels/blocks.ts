@@ -27,7 +27,7 @@ export function followed(g: Lowering, y: LazyValue, more: Following): Value | un
   return g.internal(NCHWC, 'Conv', inputs, {...attributes, ...(more.activation && {activation: more.activation})}, value.dims);
 }
 
-/** Numbers of channels, [C] or in any shape of that size. */
+/** Numbers of channels, [C], or of that size. */
 export interface ChannelMap {
   times?: Value | undefined;
   plus?: Value | undefined;
@@ -46,7 +46,7 @@ export const filled = (g: Lowering, channels: number, number: number): Value =>
 
 /** How an operation on two tensors is done where one, or both, are images in blocks. */
 export interface InBlocks {
-  /** An image and a number a channel, v: which is the first operand. */
+  /** An image and a number a channel, v [C]. */
   channels?(g: Lowering, v: Value, isImageFirst: boolean): ChannelMap;
   /** The two images, if there is a faster way than number by number. */
   images?(g: Lowering, a: LazyValue, b: LazyValue, perm: Permutation): Value | undefined;
@@ -75,8 +75,8 @@ export function combineInBlocks(
   if (size === 1) return laid(ordered(value, g.reshape(numbers, [])));
   const isAlongChannels = size === value.dims[1] && numbers.dims.at(-3) === size;
   if (!channels || !isAlongChannels) return undefined;
-  const {times, plus} = channels(g, numbers, isFirst);
-  const bias = plus && !times ? followed(g, isFirst ? a : b, {bias: g.reshape(plus, [size])}) : undefined;
+  const {times, plus} = channels(g, g.reshape(numbers, [size]), isFirst);
+  const bias = plus && !times ? followed(g, isFirst ? a : b, {bias: plus}) : undefined;
   return laid(bias ?? mapChannels(g, value, {times, plus}));
 }
 
