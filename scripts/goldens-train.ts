@@ -28,7 +28,7 @@ const INCOMPARABLE = 4;
 /** A gradient of exactly zero is rounding noise in float32: it is asked to be small beside the norm of all. */
 const ZERO = 1e-9;
 
-const NEIGHBOURS = ['a', 'b', 'c', 'd'];
+const NEIGHBOURS = [...'abcdefgh'];
 const ULP = 2 ** -23;
 
 interface Digest {
