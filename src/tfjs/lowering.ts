@@ -15,6 +15,7 @@ import {
   type Permutation,
   type Precision,
   physicalType,
+  sameShape,
 } from './value.js';
 
 /** Operators that onnxruntime's cpu provider has for float32 alone. Dense and depthwise convolutions have a way of their own: `tap-products.ts`. */
@@ -27,9 +28,8 @@ const FLOAT32_ONLY: ReadonlySet<string> = new Set(
 /** onnxruntime's own operators on images in blocks of channels (contrib_ops/cpu/nchwc_ops.cc). */
 export const NCHWC = 'com.microsoft.nchwc';
 
-const samePerm = (a: Permutation, b: Permutation): boolean => a.length === b.length && a.every((p, i) => p === b[i]);
 /** [N, C, H, W] as [N, H, W, C]. */
-const channelsLast = <T>([n, c, h, w]: readonly T[]): T[] => [n!, h!, w!, c!];
+export const channelsLast = <T>([n, c, h, w]: readonly T[]): T[] => [n!, h!, w!, c!];
 
 /** An ONNX value with the order of its dimensions. */
 export interface Laid {
@@ -143,10 +143,10 @@ export class Lowering {
 
   /** v in the order asked for; transposed once, however often it is asked for. */
   in(v: LazyValue, perm: Permutation): Value {
-    const known = this.laid.get(v)?.find((f) => !f.inBlocks && samePerm(f.perm, perm));
+    const known = this.laid.get(v)?.find((f) => !f.inBlocks && sameShape(f.perm, perm));
     if (known) return known.value;
     const blocks = this.laid.get(v)?.find((f) => f.inBlocks);
-    const isLast = blocks && samePerm(channelsLast(blocks.perm), perm);
+    const isLast = blocks && sameShape(channelsLast(blocks.perm), perm);
     const value = isLast ? this.outOfBlocks(blocks.value, true) : this.ordered(this.any(v), perm);
     const forms = this.laid.get(v)!;
     if (!forms.some((f) => f.value === value)) forms.push({value, perm});
@@ -155,11 +155,15 @@ export class Lowering {
 
   /** v, images of which `perm` is the order [N, C, H, W], in blocks of channels. */
   blocks(v: LazyValue, perm: Permutation): Value {
-    const known = this.laid.get(v)?.find((f) => f.inBlocks && samePerm(f.perm, perm));
-    if (known) return known.value;
+    const known = this.blocksOf(v, perm);
+    if (known) return known;
     const value = this.intoBlocks(this.in(v, perm));
     this.laid.get(v)!.push({value, perm, inBlocks: true});
     return value;
+  }
+  /** The same where it has been computed so. */
+  blocksOf(v: LazyValue, perm: Permutation): Value | undefined {
+    return this.laid.get(v)?.find((f) => f.inBlocks && sameShape(f.perm, perm))?.value;
   }
   /** x [N, C, H, W] in blocks of channels. It is said to keep its shape: the operators know better. */
   intoBlocks(x: Value): Value {

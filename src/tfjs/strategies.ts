@@ -18,8 +18,9 @@ export type Strategies = Readonly<Record<string, Strategy>>;
 
 /**
  * Candidates take turns, so that a slow moment of the machine meets them all; the fastest turn of each counts, because everything else on the
- * machine only ever slows one down. Who is far behind drops out, the sooner the farther: `IN_REACH` has how many times the fastest's time is near enough for each turn. A turn
- * begins with a pause and a run that does not count: the threads of the candidate before still spin for a while, waiting for more.
+ * machine only ever slows one down. Who is far behind drops out, the sooner the farther: `IN_REACH` has
+ * how many times the fastest's time is near enough for each turn. A turn begins with a pause and a run that does not count: the threads of
+ * the candidate before still spin for a while, waiting for more.
  */
 const IN_REACH = [Number.POSITIVE_INFINITY, 2, 1.5, 1.3, 1.3, 1.2, 1.2];
 const RUNS = 2;
@@ -59,8 +60,7 @@ export class Chooser {
   }
 
   /**
-   * Those that compute what the first does, each run once. The runtime refuses the graph of some, and others are right for other processors:
-   * they are no candidates.
+   * Those that compute what the first does, each run once. What the runtime refuses, or computes otherwise, is no candidate.
    */
   private candidates(inputs: readonly LazyValue[], forms: readonly Form[], strategies: Strategies): Candidate[] {
     const found: Candidate[] = [];
@@ -94,11 +94,7 @@ export class Chooser {
     g.graph.outputs = [g.op('Identity', [value])];
     g.graph.prune();
     const session = this.native.open(modelBytes(loweredModel(g.graph)), this.options);
-    const feeds = new Map(
-      leaves.map((leaf, i) => {
-        return [`in${i}`, randomNumbers(physical(leaf.shape, leaf.layout!), i)];
-      }),
-    );
+    const feeds = new Map(leaves.map((leaf, i) => [`in${i}`, randomNumbers(physical(leaf.shape, leaf.layout!), i)]));
     const output = g.graph.outputs[0]!.name;
     const run = () => {
       const result = session.run(feeds, [output]).get(output)!;

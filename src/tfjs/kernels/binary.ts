@@ -125,21 +125,13 @@ const addN: KernelEntry = {
   refuses: noBools,
   lower(g, inputs, _, [out]) {
     const {perm, inBlocks} = g.form(inputs[0]!);
-    if (inBlocks) {
-      const images = inputs.map((v) => g.blocks(v, perm));
-      return g.define(
-        out!,
-        images.reduce((a, b) => g.op('Add', [a, b])),
-        perm,
-        true,
-      );
-    }
-    const values = inputs.map((v) => convert(g, g.broadcastable(v, perm), out!.dtype));
+    const values = inputs.map((v) => (inBlocks ? g.blocks(v, perm) : convert(g, g.broadcastable(v, perm), out!.dtype)));
     // one after the other: onnxruntime's Sum of three takes three times as long as two Adds
     g.define(
       out!,
       values.reduce((a, b) => g.op('Add', [a, b])),
       perm,
+      inBlocks,
     );
   },
 };

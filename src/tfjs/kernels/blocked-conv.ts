@@ -8,8 +8,8 @@ import {isIdentity, type LazyValue} from '../value.js';
 import {each, pads, type Windows} from './window.js';
 
 /** Fewer channels than the processor's block in what is reordered make onnxruntime divide by zero, which ends the process. */
-export const canBlock = (channels: readonly number[], block: number): boolean =>
-  channels.every((n) => n % block === 0 && n >= block);
+export const canBlock = (channels: readonly number[], block: number | undefined): block is number =>
+  block !== undefined && channels.every((n) => n % block === 0 && n >= block);
 
 /** Images of fewer channels than a block are taken as they are; gradients of so few are not. */
 export const canBlockForward = (inputs: number, outputs: number, block: number): boolean =>
@@ -81,18 +81,13 @@ export function someTaps(
       for (const tap of wanted) order.push((tapsFirst ? tap * to + t : t * taps + tap) * from + f);
     }
   }
-  const isAll = order.length === rows.dims[0];
-  return g.reshape(isAll ? inOrder(g, rows, order) : g.op('Gather', [rows, g.indices(order)], {axis: 0}), [
-    to * block,
-    from * block,
-    ...size,
-  ]);
+  return g.reshape(inOrder(g, rows, order), [to * block, from * block, ...size]);
 }
 type Size = [number, number, number, number];
 
-/** Rows of x in another order, by both threads. */
+/** Rows of x, some of them or all in another order, by both threads. */
 const inOrder = (g: Lowering, x: Value, order: readonly number[]): Value =>
-  isIdentity(order) ? x : g.op('Gather', [x, g.indices(order)], {axis: 0});
+  isIdentity(order) && order.length === x.dims[0] ? x : g.op('Gather', [x, g.indices(order)], {axis: 0});
 
 /** A filter with a block of the channels `to` innermost: [taps, to/B, from, B] or, where `to` came first, [to/B, taps, from, B]. */
 function interleaved(g: Lowering, {value, perm}: Laid, to: number, taps: number): {value: Value; tapsFirst: boolean} {

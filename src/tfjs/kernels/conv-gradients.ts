@@ -49,7 +49,7 @@ const convolveTurned = (g: Lowering, dy: Value, filter: Laid, windows: Windows):
   });
 
 function inPhases({block}: Lowering, windows: Windows, [, , inputs, outputs]: readonly number[]): Strategies {
-  if (block === undefined || !canBlock([inputs!, outputs!], block) || !hasPhases(windows)) return {};
+  if (!canBlock([inputs!, outputs!], block) || !hasPhases(windows)) return {};
   return {phases: (g, [dy, filter]) => convolvePhases(g, dy!, g.any(filter!), windows, block)};
 }
 
@@ -60,10 +60,13 @@ export function convolveInputGradient(g: Lowering, dy: LazyValue, filter: LazyVa
   const what = `conv dx ${JSON.stringify(windows)}`;
   if (!canTurn(windows)) return g.fastest(what, [dy, filter], {spreading, ...inPhases(g, windows, filter.shape)});
   const turning: Strategy = (h, [d, f]) => ({value: convolveTurned(h, h.in(d!, perm), h.any(f!), windows), perm});
-  const strategies: Record<string, Strategy> = {turning, spreading};
-  if (isForColumns(windows, filter.shape[3]!)) strategies['columns'] = convolveColumnsBack(windows);
-  Object.assign(strategies, blockStrategies(g, windows, filter.shape, BACKWARD));
-  return g.fastest(what, [dy, filter], strategies);
+  const columns = isForColumns(windows, filter.shape[3]!) && {columns: convolveColumnsBack(windows)};
+  return g.fastest(what, [dy, filter], {
+    turning,
+    spreading,
+    ...columns,
+    ...blockStrategies(g, windows, filter.shape, BACKWARD),
+  });
 }
 
 export function convolveFilterGradient(

@@ -53,7 +53,7 @@ function filtersInBlocks(g: Lowering, filters: Value, block: number): Value {
 
 /** Through onnxruntime's blocks of channels: its kernel for them computes all channels of a block at once. One filter a channel. */
 function blocked({block}: Lowering, windows: Windows, channels: number, geometry: Geometry, turn: boolean): Strategies {
-  if (block === undefined || !canBlock([channels], block)) return {};
+  if (!canBlock([channels], block)) return {};
   const through: Strategy = (g, [x, filter]) => {
     const filters = depthwiseFilters(g, filter!);
     const filtersOfBlocks = filtersInBlocks(g, turn ? turned(g, filters) : filters, block);
@@ -96,7 +96,7 @@ export function depthwiseInputGradient(
 
 export function depthwiseFilterGradient({block}: Lowering, windows: Windows, filter: readonly number[]): Strategies {
   const correlating: Strategy = (g, [x, dy]) => correlate(g, x!, dy!, windows, filter);
-  if (filter[3] !== 1 || block === undefined || !canBlock([filter[2]!], block)) return {correlating};
+  if (filter[3] !== 1 || !canBlock([filter[2]!], block)) return {correlating};
   return {correlating, blocked: (g, [x, dy]) => correlateBlocked(g, x!, dy!, windows, filter)};
 }
 

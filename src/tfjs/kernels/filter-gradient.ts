@@ -57,7 +57,7 @@ export function filterGradientStrategies({block}: Lowering, windows: Windows, fi
   const correlations: Record<string, Strategy> = {};
   for (const [name, way] of Object.entries(ways)) {
     correlations[name] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, transposed(g));
-    if (block === undefined || !canBlock([channels, out], block)) continue;
+    if (!canBlock([channels, out], block)) continue;
     correlations[`${name}Blocks`] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, throughBlocks(g));
   }
   return {...correlations, ...strategies};

@@ -85,7 +85,7 @@ function toFirstMaximum(g: Lowering, dy: Value, numbers: readonly Value[], maxim
 }
 
 /** How images lie in memory. */
-export interface Pixels {
+interface Pixels {
   /** The dimensions of height and width. */
   readonly axes: readonly [number, number];
   /** Maxima of windows, of an image that has `size` of them. */
@@ -93,20 +93,25 @@ export interface Pixels {
 }
 
 /** [N, C, H, W] */
-export const channelsSecond = (g: Lowering): Pixels => ({
+const channelsSecond = (g: Lowering): Pixels => ({
   axes: [2, 3],
   maxPool: (x, attributes) => g.op('MaxPool', [x], attributes),
 });
 
 /** [N·C/B, H, W, B], which is what images in blocks are: rows and columns are moved in blocks, not number by number. */
-export const inBlocks = (g: Lowering, [n, c]: readonly number[], block: number): Pixels => ({
+const inBlocks = (g: Lowering, [n, c]: readonly number[], block: number): Pixels => ({
   axes: [1, 2],
   maxPool(x, attributes, size) {
     const [, h, w] = dims(x);
-    const image = g.reshape(x, [n!, c!, h!, w!]);
-    return g.reshape(maxPoolInBlocks(g, image, attributes, size), [(n! * c!) / block, ...size, block]);
+    return rowsOfPixels(g, maxPoolInBlocks(g, g.reshape(x, [n!, c!, h!, w!]), attributes, size), block);
   },
 });
+
+/** What is said to be [N, C, H, W] and is in blocks, as [N·C/B, H, W, B]. */
+function rowsOfPixels(g: Lowering, x: Value, block: number): Value {
+  const [n, c, h, w] = dims(x) as [number, number, number, number];
+  return g.reshape(x, [(n * c) / block, h, w, block]);
+}
 
 /** `size` of the result. */
 export function maxPoolInBlocks(g: Lowering, x: Value, attributes: AttributeValues, size: readonly [number, number]): Value {
@@ -137,6 +142,12 @@ export function maxGradient(g: Lowering, dy: Value, x: Value, {spans: [h, w]}: W
   const overRows = maximaAlong(g, inRows.maximum, 0, h, pixels);
   const toRows = scattered(g, toFirstMaximum(g, dy, overRows.numbers, overRows.maximum), down, h);
   return scattered(g, toFirstMaximum(g, toRows, inRows.numbers, inRows.maximum), across, w);
+}
+
+/** The same of images in blocks, which the result is too. */
+export function maxGradientInBlocks(g: Lowering, dy: Value, x: Value, windows: Windows, block: number): Value {
+  const pixels = inBlocks(g, dims(x), block);
+  return g.reshape(maxGradient(g, rowsOfPixels(g, dy, block), rowsOfPixels(g, x, block), windows, pixels), dims(x));
 }
 
 /** Every number of a window gets dy / (kH·kW), at the border too: TensorFlow.js divides by the full window there. */

@@ -1,10 +1,10 @@
 /** Pooling and its gradients, in NCHW. */
-import type {AttributeValues, Value} from '../../onnx/graph.js';
+import type {AttributeValues} from '../../onnx/graph.js';
 import {float32Only, type KernelEntry, SHARES_DATA} from '../kernel-entry.js';
 import type {Laid, Lowering} from '../lowering.js';
 import {type LazyValue, sameShape, type TypedShape} from '../value.js';
 import {convert} from './convert.js';
-import {averageGradient, inBlocks, maxGradient, maxPoolInBlocks} from './pool-gradients.js';
+import {averageGradient, maxGradient, maxGradientInBlocks, maxPoolInBlocks} from './pool-gradients.js';
 import {after, each, pads, poolWindows, refusesWindows, type Windows} from './window.js';
 
 /** onnxruntime wants every window to touch the image. */
@@ -28,9 +28,8 @@ const pool = (opType: string, attributes: AttributeValues = {}): KernelEntry => 
   lower(g, [x], attrs, [out]) {
     const {spans, perm} = poolWindows(x!.shape, attrs);
     const shape = {kernel_shape: each(spans, 'kernel'), strides: each(spans, 'stride'), pads: pads(spans)};
-    const form = g.form(x!);
-    if (opType === 'MaxPool' && form.inBlocks && String(form.perm) === String(perm))
-      return g.define(out!, maxPoolInBlocks(g, form.value, shape, each(spans, 'out')), perm, true);
+    const image = opType === 'MaxPool' && g.blocksOf(x!, perm);
+    if (image) return g.define(out!, maxPoolInBlocks(g, image, shape, each(spans, 'out')), perm, true);
     const pooled = g.op(opType, [convert(g, g.in(x!, perm), 'float32')], {...shape, ...attributes});
     g.define(out!, convert(g, pooled, out!.dtype), perm);
   },
@@ -46,17 +45,9 @@ const average: Gradient = (g, dy, _, windows) => ({
 /** Where x is in blocks, so is the gradient. */
 const maximum: Gradient = (g, dy, x, windows) => {
   const {perm} = windows;
-  const form = g.form(x);
-  if (!form.inBlocks || g.block === undefined || String(form.perm) !== String(perm))
-    return {value: maxGradient(g, g.in(dy, perm), g.in(x, perm), windows), perm};
-  const {block} = g;
-  const shape = form.value.dims as number[];
-  const rows = (v: Value) => {
-    const [n, c, h, w] = v.dims as [number, number, number, number];
-    return g.reshape(v, [(n * c) / block, h, w, block]);
-  };
-  const gradient = maxGradient(g, rows(g.blocks(dy, perm)), rows(form.value), windows, inBlocks(g, shape, block));
-  return {value: g.reshape(gradient, shape), perm, inBlocks: true};
+  const image = g.blocksOf(x, perm);
+  if (!image || g.block === undefined) return {value: maxGradient(g, g.in(dy, perm), g.in(x, perm), windows), perm};
+  return {value: maxGradientInBlocks(g, g.blocks(dy, perm), image, windows, g.block), perm, inBlocks: true};
 };
 
 const gradient = (inputs: readonly string[], formula: Gradient): KernelEntry => {

@@ -55,8 +55,7 @@ function foldBlocks(g: Lowering, x: LazyValue, gone: readonly number[], scale: (
   const isOverBatch = gone.includes(n!);
   const count = [...pixels, ...(isOverBatch ? [n!] : [])].reduce((size, d) => size * x.shape[d]!, 1);
   const options = {block: g.block, isOverBatch};
-  const factors = factorsOf(g, x)?.map((v) => g.form(v)) ?? [];
-  const [a, b] = factors.filter((f) => f.inBlocks && String(f.perm) === String(perm)).map((f) => f.value);
+  const [a, b] = factorsOf(g, x)?.map((v) => g.blocksOf(v, perm)) ?? [];
   return scaled(g, a && b ? dotInBlocks(g, a, b, options) : sumInBlocks(g, value, options), scale(count));
 }
 

@@ -3,7 +3,7 @@
  * that onnxruntime's own convolutions do not take, those of float64. Images in NHWC.
  */
 import type {Value} from '../../onnx/graph.js';
-import type {Laid, Lowering} from '../lowering.js';
+import {channelsLast, type Laid, type Lowering} from '../lowering.js';
 import {identity, type LazyValue, sizeOf} from '../value.js';
 import {backwards, besideTimes, productOfColumns, taps} from './columns.js';
 import {filterGradientByTaps} from './filter-gradient.js';
@@ -17,8 +17,6 @@ export interface Ways {
 }
 
 type Size4 = [number, number, number, number];
-
-const channelsLast = ({perm: [n, c, h, w]}: Windows) => [n!, h!, w!, c!];
 
 /** What the taps meet, tap after tap: [taps, …shape]. */
 function stacked(g: Lowering, parts: readonly Value[], shape: readonly number[]): Value {
@@ -35,7 +33,7 @@ function depthwiseWeights(g: Lowering, filter: LazyValue): Value {
 const sum = (g: Lowering, x: Value, axis: number): Value => g.op('ReduceSum', [x, g.ints([axis])], {keepdims: 0});
 
 function depthwiseForward(g: Lowering, x: LazyValue, filter: LazyValue, windows: Windows): Laid {
-  const perm = channelsLast(windows);
+  const perm = channelsLast(windows.perm);
   const [, , channels, multiplier] = filter.shape as Size4;
   const parts = taps(g, g.in(x, perm), windows, [1, 2]);
   const [n, h, w] = parts[0]!.dims as Size4;
@@ -71,7 +69,7 @@ const depthwiseSpread: Spread = (g, parts, filter) => {
 const inputGradient =
   (spread: Spread): Ways['inputGradient'] =>
   (g, dy, filter, windows) => {
-    const perm = channelsLast(windows);
+    const perm = channelsLast(windows.perm);
     const {spans, cut} = backwards(windows);
     const parts = taps(g, stretched(g, g.in(dy, perm), windows.spans), {...windows, spans}, [1, 2]).reverse();
     const value = spread(g, parts, filter);
@@ -81,7 +79,7 @@ const inputGradient =
   };
 
 const depthwiseFilterGradient: Ways['filterGradient'] = (g, x, dy, windows, filter) => {
-  const perm = channelsLast(windows);
+  const perm = channelsLast(windows.perm);
   const [, , channels, multiplier] = filter as Size4;
   const places = sizeOf(dy.shape) / (channels * multiplier);
   const parts = stacked(g, taps(g, g.in(x, perm), windows, [1, 2]), [places, channels, 1]);

@@ -113,13 +113,14 @@ const exp: KernelEntry = {
 };
 
 /** Where a convolution leaves its result, on the way. */
+const ownRelu = onNumbers(op('Relu'));
 const relu: KernelEntry = {
-  ...onNumbers(op('Relu')),
+  ...ownRelu,
   lower(g, inputs, attrs, outputs) {
     const [x, out] = [inputs[0]!, outputs[0]!];
     const value = followed(g, x, {activation: 'Relu'});
     if (value) g.define(out, value, g.form(x).perm, true);
-    else onNumbers(op('Relu')).lower(g, inputs, attrs, outputs);
+    else ownRelu.lower(g, inputs, attrs, outputs);
   },
 };
 
