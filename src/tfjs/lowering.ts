@@ -61,6 +61,7 @@ export class Lowering {
   private readonly thin = new Map<LazyValue, Laid>();
 
   private readonly uses = new Map<LazyValue, number>();
+  private readonly made = new Map<LazyValue, Map<string, Value>>();
 
   constructor(
     private readonly chooser?: StrategyChooser,
@@ -176,6 +177,15 @@ export class Lowering {
     return this.internal(NCHWC, 'ReorderOutput', [x], {channels, channels_last: 1}, channelsLast(x.dims));
   }
 
+  /** What several calls make of v: made by the first of them. `what` says what it is. */
+  derived(v: LazyValue, what: string, make: () => Value): Value {
+    const known = this.made.get(v) ?? new Map<string, Value>();
+    this.made.set(v, known);
+    const value = known.get(what) ?? make();
+    known.set(what, value);
+    return value;
+  }
+
   /** A value in another order of its dimensions. */
   ordered({value, perm: have}: Laid, perm: Permutation): Value {
     const moves = perm.map((p) => have.indexOf(p));
@@ -255,9 +265,9 @@ export class Lowering {
   ints(values: readonly number[]): Value {
     return ints(this.graph, values);
   }
-  /** Many: `ints` has them in its name, so that equal ones are one. */
-  indices(values: readonly number[]): Value {
-    return this.graph.initializer(this.nameOf('indices'), int64([values.length], values));
+  /** Many: `ints` has them in its name, so that equal ones are one; here the caller has a name for them. */
+  indices(values: readonly number[], name = this.nameOf('indices')): Value {
+    return this.graph.initializer(name, int64([values.length], values));
   }
   /** Numbers that are part of the structure; where there is a name, equal names are one. */
   matrix(shape: readonly number[], numbers: readonly number[], name = this.nameOf('matrix')): Value {

@@ -192,6 +192,59 @@ test('three taps in fewer products', async () => {
   }
 });
 
+test('3x3 in a quarter of the products, against the first way', async () => {
+  for (const [i, [[height, width], pad]] of (
+    [
+      [[4, 4], 'same'],
+      [[7, 8], 'same'],
+      [[16, 15], 'same'],
+      [[6, 10], 'valid'],
+      [
+        [9, 13],
+        [1, 0],
+      ],
+      [
+        [4, 7],
+        [0, 2],
+      ],
+    ] as [[number, number], 'same' | 'valid' | [number, number]][]
+  ).entries()) {
+    const x = leaf([2, height, width, 80], i % 2 === 0 ? NCHW : [1, 2, 0, 3], 1, 0.5);
+    const filter = leaf([3, 3, 80, 64], filterLayouts[i]!, 2);
+    const padding = typeof pad === 'string' ? pad : ([[0, 0], pad, pad, [0, 0]] as tf.backend_util.ExplicitPadding);
+    const attributes = {...same, pad: padding};
+    const y = call('Conv2D', [x, filter], attributes);
+    const dy = leaf([...y.shape], NCHW, 3);
+    const dx = call('Conv2DBackpropInput', [dy, filter], {...attributes, inputShape: x.shape});
+    const dw = call('Conv2DBackpropFilter', [x, dy], {...attributes, filterShape: filter.shape});
+    for (const value of [y, dx, dw]) {
+      const [first] = waysOf(value);
+      expect(waysOf(value)).toContain('winogradTiles');
+      expectClose(await computed(value, 'winogradTiles'), await computed(value, first!), rounding);
+    }
+  }
+});
+
+test('3x3 in a quarter of the products, one after the other', async () => {
+  const [x, dy] = [leaf([3, 8, 4, 64], NCHW, 1, 0.5), leaf([3, 8, 4, 96], NCHW, 2)];
+  const [first, second] = [leaf([3, 3, 64, 64], [0, 1, 2, 3], 3), leaf([3, 3, 64, 96], [3, 2, 0, 1], 4)];
+  const y = call('Conv2D', [x, first], same);
+  const between = call('Conv2DBackpropInput', [dy, second], {...same, inputShape: y.shape});
+  const results = [
+    call('Conv2D', [y, second], same),
+    call('Conv2DBackpropInput', [between, first], {...same, inputShape: x.shape}),
+    call('Conv2DBackpropFilter', [y, dy], {...same, filterShape: second.shape}),
+    call('Conv2DBackpropFilter', [x, between], {...same, filterShape: first.shape}),
+  ];
+  for (const value of results) {
+    const direct = await computed(value, waysOf(value)[0]!);
+    expectClose(await computed(value, 'winogradTiles'), direct, {
+      ...rounding,
+      because: 'two convolutions, one after the other',
+    });
+  }
+});
+
 test('images of few channels, into blocks', async () => {
   for (const channels of [1, 3, 15]) {
     for (const layout of filterLayouts) {

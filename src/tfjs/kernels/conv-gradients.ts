@@ -9,6 +9,7 @@ import {convolveColumnsBack, isForColumns} from './columns.js';
 import {filterGradientStrategies} from './filter-gradient.js';
 import {convolvePhases, hasPhases} from './phases.js';
 import {canTurn, each, overhang, pads, turnedPads, type Windows} from './window.js';
+import {tileStrategies} from './winograd-tiles.js';
 
 export const OIHW_OF_HWIO = [3, 2, 0, 1];
 const IOHW_OF_HWIO = [2, 3, 0, 1];
@@ -66,6 +67,7 @@ export function convolveInputGradient(g: Lowering, dy: LazyValue, filter: LazyVa
     spreading,
     ...columns,
     ...blockStrategies(g, windows, filter.shape, BACKWARD),
+    ...tileStrategies(g, windows, filter.shape, BACKWARD),
   });
 }
 

@@ -12,6 +12,7 @@ import {convolveFilterGradient, convolveInputGradient, OIHW_OF_HWIO} from './con
 import {depthwiseFilterGradient, depthwiseFilters, depthwiseForward, depthwiseInputGradient} from './depthwise.js';
 import {byTaps, type Ways} from './tap-products.js';
 import {convWindows, each, pads, refusesWindows, type Windows} from './window.js';
+import {tileStrategies} from './winograd-tiles.js';
 
 function convolve(g: Lowering, x: Value, weight: Value, bias: Value | undefined, {spans}: Windows, group = 1): Value {
   const attributes = {kernel_shape: each(spans, 'kernel'), strides: each(spans, 'stride'), dilations: each(spans, 'dilation')};
@@ -54,7 +55,7 @@ function denseForward(g: Lowering, windows: Windows, filter: readonly number[]):
     perm: windows.perm,
   });
   const columns = isForColumns(windows, filter[2]!) && {columns: convolveColumns(windows)};
-  return {direct, ...columns, ...blockStrategies(g, windows, filter, FORWARD)};
+  return {direct, ...columns, ...blockStrategies(g, windows, filter, FORWARD), ...tileStrategies(g, windows, filter, FORWARD)};
 }
 
 /** In float64 onnxruntime has no convolution of its own. */

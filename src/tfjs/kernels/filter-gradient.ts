@@ -10,6 +10,7 @@ import {taps} from './columns.js';
 import {type ChannelsLast, canCorrelate, correlate} from './correlation.js';
 import type {Windows} from './window.js';
 import {correlateWinograd, isForWinograd} from './winograd.js';
+import {tileFilterStrategies} from './winograd-tiles.js';
 
 /** One product a tap of two tall matrices [N·H·W, C] and [N·H·W, O]. */
 export const filterGradientByTaps =
@@ -25,7 +26,8 @@ export const filterGradientByTaps =
     return {value: g.reshape(all, filter), perm: identity(4)};
   };
 
-export function filterGradientStrategies({block}: Lowering, windows: Windows, filter: readonly number[]): Strategies {
+export function filterGradientStrategies(g: Lowering, windows: Windows, filter: readonly number[]): Strategies {
+  const {block} = g;
   const [, , channels, out] = filter as [number, number, number, number];
   const [n, c, h, w] = windows.perm as [number, number, number, number];
   const strategies: Strategies = {
@@ -60,5 +62,5 @@ export function filterGradientStrategies({block}: Lowering, windows: Windows, fi
     if (!canBlock([channels, out], block)) continue;
     correlations[`${name}Blocks`] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, throughBlocks(g));
   }
-  return {...correlations, ...strategies};
+  return {...correlations, ...strategies, ...tileFilterStrategies(g, windows, filter)};
 }

@@ -1,79 +1,32 @@
 /**
- * Convolution with three taps in half the multiplications. Along one axis, four results take six products F(4, 3) instead of twelve: what the
- * six points of a tile of x and of the filter are, are sums with fixed weights, and so are the results of their products. Winograd, "Arithmetic
- * complexity of computations", 1980; Lavin and Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308, whose points
- * 0, ±1, ±2, ∞ these are. Along one axis alone the rounding is 2.5 times that of the direct sum (along both it would be that squared), and the
- * sums over a whole axis are products with small matrices, most of whose numbers are zeros.
+ * Convolution with three taps in half the multiplications: Winograd's F(4, 3) along one axis (`winograd-matrices.ts`). The rounding is 2.5 times
+ * that of the direct sum. The sums over a whole axis are products with small matrices, most of whose numbers are zeros.
  */
 import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
 import {identity, type LazyValue} from '../value.js';
 import {type BlockedOptions, blockedConv, blockFilters, resultSize} from './blocked-conv.js';
 import type {ChannelsLast} from './correlation.js';
+import {table} from './table.js';
 import {pads, type Span, type Windows} from './window.js';
+import {filterTransform, inputWeight, outputWeight, POINTS, savesAlong, TAPS, tilesOf} from './winograd-matrices.js';
 
-const TAPS = 3;
-/** Results of a tile. */
-const TILE = 4;
-/** [points, numbers of x under a tile] */
-const data = [
-  [4, 0, -5, 0, 1, 0],
-  [0, -4, -4, 1, 1, 0],
-  [0, 4, -4, -1, 1, 0],
-  [0, -2, -1, 2, 1, 0],
-  [0, 2, -1, -2, 1, 0],
-  [0, 4, 0, -5, 0, 1],
-] as const;
-/** [points, taps] */
-const filter = [
-  [1 / 4, 0, 0],
-  [-1 / 6, -1 / 6, -1 / 6],
-  [-1 / 6, 1 / 6, -1 / 6],
-  [1 / 24, 1 / 12, 1 / 6],
-  [1 / 24, -1 / 12, 1 / 6],
-  [0, 0, 1],
-] as const;
-/** [results of a tile, points] */
-const result = [
-  [1, 1, 1, 1, 1, 0],
-  [0, 1, -1, 2, -2, 0],
-  [0, 1, 1, 4, 4, 0],
-  [0, 1, -1, 8, -8, 1],
-] as const;
-const POINTS = data.length;
-
-const tilesOf = (results: number): number => Math.ceil(results / TILE);
-
-/** Tiles that reach far beyond the map cost what they save; on large maps the matrices' zeros do. */
-const WORTH = 0.6;
+/** On larger maps the matrices' zeros cost what it saves. */
 const LARGEST = 64;
-/** Where it saves anything along an axis with so many results. */
-export const isForWinograd = ({spans}: Windows, {kernel}: Span, results: number): boolean =>
-  kernel === TAPS &&
-  spans.every(({stride, dilation}) => stride === 1 && dilation === 1) &&
-  results <= LARGEST &&
-  tilesOf(results) * POINTS <= WORTH * results * TAPS;
+export const isForWinograd = (windows: Windows, span: Span, results: number): boolean =>
+  results <= LARGEST && savesAlong(windows, span, results);
 
-/** Numbers by three indices, in that order. */
-function table(sizes: readonly [number, number, number], at: (i: number, j: number, k: number) => number): number[] {
-  const [a, b, c] = sizes;
-  return Array.from({length: a * b * c}, (_, n) => at(Math.floor(n / (b * c)), Math.floor(n / c) % b, n % c));
-}
-
-/** From the `size` numbers of x along the axis, `before` zeros in front of them, to the points of all tiles: [points, tiles, size]. */
+/** From the `size` numbers of x along the axis to the points of all tiles: [points, tiles, size]. */
 function dataMatrix(g: Lowering, size: number, before: number, tiles: number, shape: readonly number[]): Value {
-  const numbers = table([POINTS, tiles, size], (point, tile, at) => data[point]![at + before - tile * TILE] ?? 0);
+  const numbers = table([POINTS, tiles, size], (point, tile, at) => inputWeight(point, tile, at, before));
   return g.matrix(shape, numbers, `winograd data ${size} ${before} ${shape}`);
 }
-
-const resultAt = (at: number, point: number, tile: number): number =>
-  Math.floor(at / TILE) === tile ? result[at % TILE]![point]! : 0;
 
 /** Filters in blocks, [O/B, I/B, 3, kW, B, B], to their points, [points, O/B, I/B, kW, B, B]: said to be [points·O, I, 1, kW]. */
 function filterPoints(g: Lowering, filters: Value, block: number): Value {
   const [outputs, inputs, , kernel] = filters.dims as [number, number, number, number];
   const rows = g.reshape(filters, [1, (outputs * inputs) / block ** 2, TAPS, kernel * block ** 2]);
-  const points = g.op('MatMul', [g.matrix([POINTS, 1, 1, TAPS], filter.flat(), 'winograd filter'), rows]);
+  const points = g.op('MatMul', [g.matrix([POINTS, 1, 1, TAPS], filterTransform.flat(), 'winograd filter'), rows]);
   return g.reshape(points, [POINTS * outputs, inputs, 1, kernel]);
 }
 
@@ -99,7 +52,7 @@ export function convolveWinograd(g: Lowering, images: LazyValue, laid: Laid, opt
   const row = across * block;
   const byPoint = g.reshape(products, [batch, POINTS, outputs / block, tiles * row]);
   const byBlock = g.reshape(g.op('Transpose', [byPoint], {perm: [0, 2, 1, 3]}), [batch, outputs / block, POINTS * tiles, row]);
-  const back = g.matrix([results, POINTS * tiles], table([results, POINTS, tiles], resultAt), `winograd result ${results}`);
+  const back = g.matrix([results, POINTS * tiles], table([results, POINTS, tiles], outputWeight), `winograd result ${results}`);
   return g.reshape(g.op('MatMul', [back, byBlock]), [batch, outputs, results, across]);
 }
 
@@ -126,7 +79,7 @@ export function correlateWinograd(
   const images = g.op('MatMul', [matrix, g.reshape(last(x), [1, batch * h.size, w.size, channels])]);
   const adjoint = g.matrix(
     [POINTS, w.out, tiles],
-    table([POINTS, w.out, tiles], (point, at, tile) => resultAt(at, point, tile)),
+    table([POINTS, w.out, tiles], (point, at, tile) => outputWeight(at, point, tile)),
     `winograd adjoint ${w.out}`,
   );
   const rows = g.reshape(g.in(dy, [c, n, y, z]), [1, out * batch * h.out, w.out]);
@@ -137,7 +90,7 @@ export function correlateWinograd(
     group: POINTS,
     pads: [h.before, 0, kH - 1 + h.out - h.size - h.before, 0],
   });
-  const taps = [0, 1, 2].flatMap((tap) => filter.map((row) => row[tap]!));
+  const taps = [0, 1, 2].flatMap((tap) => filterTransform.map((row) => row[tap]!));
   const ofTaps = g.op('MatMul', [
     g.matrix([TAPS, POINTS], taps, 'winograd taps'),
     g.reshape(products, [POINTS, out * kH * channels]),

@@ -1,0 +1,158 @@
+/**
+ * 3x3 convolutions in a quarter of the multiplications: Winograd's F(4, 3) along both axes (`winograd-matrices.ts`), for small maps of many
+ * channels. Images lie place by place (`places.ts`), so that a transform is two products with small matrices and the products in between
+ * are 36 of plain matrices, one for each pair of points:
+ *
+ *   input [H, W, N, C] → points [6, tiles, 6, tiles·N, C] · filters [6, 1, 6, C, O] → [6, tiles, 6, tiles·N, O] → output [H′, W′, N, O]
+ *
+ * Both gradients are the adjoint of that, step by step. So the three of them share the transforms of x, of the filter and of dy.
+ */
+import type {Value} from '../../onnx/graph.js';
+import type {Laid, Lowering} from '../lowering.js';
+import type {Strategies, Strategy} from '../strategies.js';
+import {identity, type LazyValue} from '../value.js';
+import {canBlock, FORWARD} from './blocked-conv.js';
+import {inPlaces, placesFirst, placesIntoBlocks} from './places.js';
+import {table} from './table.js';
+import type {Span, Windows} from './window.js';
+import {filterTransform, inputWeight, outputWeight, POINTS, savesAlong, TAPS, tilesOf} from './winograd-matrices.js';
+
+/** The transforms pass through memory; with fewer channels that costs more than the products save. */
+const FEWEST_CHANNELS = 64;
+/** On larger maps the zeros of a transform's matrix do. */
+const LARGEST = 32;
+
+/** Where images lie, and in blocks of how many channels they can. */
+interface Images {
+  readonly windows: Windows;
+  readonly block: number | undefined;
+}
+
+const canTile = (windows: Windows, [, , inputs, outputs]: readonly number[]): boolean =>
+  Math.min(inputs!, outputs!) >= FEWEST_CHANNELS &&
+  windows.spans.every((span) => span.size <= LARGEST && savesAlong(windows, span, span.out));
+
+/** What a transform does along one axis, or its adjoint. */
+interface Matrix {
+  readonly name: string;
+  readonly shape: readonly [number, number];
+  at(i: number, j: number): number;
+}
+
+const adjoint = ({name, shape: [rows, columns], at}: Matrix): Matrix => ({
+  name: `adjoint of ${name}`,
+  shape: [columns, rows],
+  at: (i, j) => at(j, i),
+});
+
+/** [points·tiles, places of x] */
+function inputMatrix({size, before, out}: Span): Matrix {
+  const tiles = tilesOf(out);
+  const at = (row: number, place: number) => inputWeight(Math.floor(row / tiles), row % tiles, place, before);
+  return {name: `winograd input ${size} ${before} ${out}`, shape: [POINTS * tiles, size], at};
+}
+/** [places of the result, points·tiles] */
+function outputMatrix({out}: Span): Matrix {
+  const tiles = tilesOf(out);
+  const at = (place: number, column: number) => outputWeight(place, Math.floor(column / tiles), column % tiles);
+  return {name: `winograd output ${out}`, shape: [out, POINTS * tiles], at};
+}
+
+function constant(g: Lowering, {name, shape: [rows, columns], at}: Matrix): Value {
+  return g.matrix(
+    [rows, columns],
+    table([rows, columns, 1], (i, j) => at(i, j)),
+    name,
+  );
+}
+
+type Dims4 = [number, number, number, number];
+
+/** x [H, W, N, C] with a matrix along its height and one along its width. */
+function alongBoth(g: Lowering, x: Value, matrices: readonly [Matrix, Matrix]): Value {
+  const [h, w, n, c] = x.dims as Dims4;
+  const [high, wide] = matrices.map((m) => constant(g, m)) as [Value, Value];
+  const [height, width] = matrices.map(({shape}) => shape[0]) as [number, number];
+  const rows = g.op('MatMul', [high, g.reshape(x, [h, w * n * c])]);
+  return g.reshape(g.op('MatMul', [wide, g.reshape(rows, [height, w, n * c])]), [height, width, n, c]);
+}
+
+/** The numbers of v as the products want them: [6, tiles, 6, tiles·N, C]. Made once, whoever asks. */
+function pointsOf(g: Lowering, v: LazyValue, {windows: {perm}, block}: Images, matrices: readonly [Matrix, Matrix]): Value {
+  return g.derived(v, matrices.map(({name}) => name).join(), () => {
+    const points = alongBoth(g, inPlaces(g, v, perm, block), matrices);
+    const [height, width, n, c] = points.dims as Dims4;
+    return g.reshape(points, [POINTS, height / POINTS, POINTS, (width / POINTS) * n, c]);
+  });
+}
+const inputPoints = (g: Lowering, x: LazyValue, images: Images): Value =>
+  pointsOf(g, x, images, images.windows.spans.map(inputMatrix) as [Matrix, Matrix]);
+const gradientPoints = (g: Lowering, dy: LazyValue, images: Images): Value =>
+  pointsOf(g, dy, images, images.windows.spans.map((span) => adjoint(outputMatrix(span))) as [Matrix, Matrix]);
+
+/** [points of both axes, taps of both]; where `tiles` rows of tiles follow the points of the height, for each of them. */
+const filterMatrix = (tiles: number): Matrix => ({
+  name: `winograd filter ${tiles}`,
+  shape: [POINTS * tiles * POINTS, TAPS * TAPS],
+  at: (point, tap) =>
+    filterTransform[Math.floor(point / (tiles * POINTS))]![Math.floor(tap / TAPS)]! *
+    filterTransform[point % POINTS]![tap % TAPS]!,
+});
+
+/** [6, 1, 6, I, O] of a filter [3, 3, I, O]. */
+function filterPoints(g: Lowering, filter: LazyValue): Value {
+  const [, , inputs, outputs] = filter.shape as Dims4;
+  return g.derived(filter, 'winograd filter', () => {
+    const taps = g.reshape(g.plain(filter), [TAPS * TAPS, inputs * outputs]);
+    return g.reshape(g.op('MatMul', [constant(g, filterMatrix(1)), taps]), [POINTS, 1, POINTS, inputs, outputs]);
+  });
+}
+
+/** Points [6, tiles, 6, tiles·N, C], as images [points, points, N, C] through both matrices, in blocks where there are any. */
+function fromPoints(g: Lowering, points: Value, {windows: {perm}, block}: Images, matrices: readonly [Matrix, Matrix]): Laid {
+  const [height, width] = matrices.map(({shape}) => shape[1]) as [number, number];
+  const [, , , rows, channels] = points.dims as [number, number, number, number, number];
+  const value = alongBoth(g, g.reshape(points, [height, width, rows / (width / POINTS), channels]), matrices);
+  if (!canBlock([channels], block)) return {value, perm: placesFirst(perm)};
+  return {value: placesIntoBlocks(g, value, block), perm, inBlocks: true};
+}
+
+const forward =
+  (images: Images): Strategy =>
+  (g, [x, filter]) => {
+    const products = g.op('MatMul', [inputPoints(g, x!, images), filterPoints(g, filter!)]);
+    return fromPoints(g, products, images, images.windows.spans.map(outputMatrix) as [Matrix, Matrix]);
+  };
+
+const inputGradient =
+  (images: Images): Strategy =>
+  (g, [dy, filter]) => {
+    const [points, filters] = [gradientPoints(g, dy!, images), filterPoints(g, filter!)];
+    const shape = [...points.dims.slice(0, 4), filter!.shape[2]!];
+    const products = g.internal('com.microsoft', 'FusedMatMul', [points, filters], {transB: 1}, shape);
+    return fromPoints(g, products, images, images.windows.spans.map((span) => adjoint(inputMatrix(span))) as [Matrix, Matrix]);
+  };
+
+/** Of a convolution, or of its gradient of x, where it can pay. `filter` has its shape. */
+export function tileStrategies({block}: Lowering, windows: Windows, filter: readonly number[], from: number): Strategies {
+  if (!canTile(windows, filter)) return {};
+  return {winogradTiles: (from === FORWARD ? forward : inputGradient)({windows, block})};
+}
+
+/** Of the gradient of a filter. */
+export function tileFilterStrategies({block}: Lowering, windows: Windows, filter: readonly number[]): Strategies {
+  if (!canTile(windows, filter)) return {};
+  return {
+    winogradTiles(g, [x, dy]) {
+      const [, , inputs, outputs] = filter as Dims4;
+      const tiles = tilesOf(windows.spans[0].out);
+      const images = {windows, block};
+      const operands = [inputPoints(g, x!, images), gradientPoints(g, dy!, images)];
+      const shape = [POINTS, tiles, POINTS, inputs, outputs];
+      const products = g.internal('com.microsoft', 'FusedMatMul', operands, {transA: 1}, shape);
+      const rows = g.reshape(products, [POINTS * tiles * POINTS, inputs * outputs]);
+      const taps = g.op('MatMul', [constant(g, adjoint(filterMatrix(tiles))), rows]);
+      return {value: g.reshape(taps, [TAPS, TAPS, inputs, outputs]), perm: identity(4)};
+    },
+  };
+}
