@@ -49,6 +49,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
   readonly pool: MemoryPool;
   /** While a step is recorded: its arguments and variables, whose numbers are those of this one call. */
   private captured: ReadonlySet<LazyValue> | undefined;
+  private wholeInputs = false;
   /** The call that TensorFlow.js's cpu code is computing, for messages. */
   private onCpu: string | undefined;
 
@@ -81,9 +82,17 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     if (reason !== undefined) return reason;
     const types = entry.infer(inputs, attrs);
     if ([...inputs, ...types].some((t) => t.shape.includes(0))) return 'empty tensors';
+    const part = this.partOf(inputs, entry.part?.(inputs, attrs), types[0]!);
+    if (part) return [this.handle(part)];
     const call = record.call(kernel, entry, inputs, attrs, types);
     if (++this.pendingCalls >= MAX_PENDING_CALLS) this.barrier();
     return call.outputs.map((v) => this.handle(v));
+  }
+
+  /** A result that is there already, as a part of the first input. */
+  private partOf([x]: readonly LazyValue[], offset: number | undefined, {shape}: TypedShape): LazyValue | undefined {
+    const isUnknown = offset === undefined || this.wholeInputs || this.runtime.keepsState;
+    return isUnknown ? undefined : record.part(x!, offset, shape);
   }
 
   /**
@@ -107,7 +116,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
   override disposeData(dataId: DataId, force = false): boolean {
     const lazy = this.data.has(dataId) ? this.entryOf(dataId).lazy : undefined;
     const gone = super.disposeData(dataId, force);
-    if (gone && lazy && --lazy.handles === 0) this.live.delete(lazy);
+    if (gone && lazy && letGo(lazy) === 0) this.live.delete(lazy);
     if (gone) this.observer?.disposed(dataId);
     return gone;
   }
@@ -135,13 +144,18 @@ export class OnnxruntimeBackend extends MathBackendCPU {
       this.onCpu = outer;
     }
   }
-  /** Runs the body of a step that is recorded: the numbers of its inputs, and what is computed from them, cannot be read meanwhile. */
-  capture<T>(inputs: readonly LazyValue[], body: () => T): T {
+  /**
+   * Runs the body of a step that is recorded: the numbers of its inputs, and what is computed from them, cannot be read meanwhile. With
+   * `wholeInputs` slices of them are computed, and not other inputs on the same memory.
+   */
+  capture<T>(inputs: readonly LazyValue[], body: () => T, wholeInputs = false): T {
     this.captured = new Set(inputs.map((v) => v.origin ?? v));
+    this.wholeInputs = wholeInputs;
     try {
       return body();
     } finally {
       this.captured = undefined;
+      this.wholeInputs = false;
     }
   }
   get fallbackNotes(): readonly string[] {
@@ -157,11 +171,11 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     const entry = this.entryOf(dataId);
     const replaced = this.withLazyValues({dtype: value.dtype, refCount: entry.refCount, values: undefined, lazy: value});
     const {lazy} = entry;
-    if (lazy && --lazy.handles === 0) {
+    if (lazy && letGo(lazy) === 0) {
       this.live.delete(lazy);
       lazy.resident?.release();
     }
-    value.handles++;
+    hold(value);
     this.data.delete(dataId); // setting it again would count it twice
     this.data.set(dataId, replaced as never);
   }
@@ -170,7 +184,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     const dataId = {id: (this as unknown as {nextDataId(): number}).nextDataId()};
     const entry: Entry = {dtype: value.dtype, refCount: 1, values: undefined, lazy: value};
     this.data.set(dataId, this.withLazyValues(entry) as never);
-    value.handles++;
+    hold(value);
     if (value.producer) this.live.add(value);
     this.observer?.made(dataId, {madeBy: value.producer?.kernel ?? 'jit', dtype: value.dtype, shape: value.shape});
     return {dataId, shape: [...value.shape], dtype: value.dtype};
@@ -237,6 +251,16 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     }
     this.runtime.realize([value]);
   }
+}
+
+/** One handle more, or less, on a value. Whoever has a part of one has the whole: nothing may be written there meanwhile. */
+function hold(value: LazyValue): void {
+  value.handles++;
+  if (value.origin) value.origin.handles++;
+}
+function letGo(value: LazyValue): number {
+  if (value.origin) value.origin.handles--;
+  return --value.handles;
 }
 
 /** The numbers in TensorFlow.js's order. The value keeps its own: a step that finds it otherwise would be compiled again. */

@@ -105,7 +105,7 @@ function oneByOne(backend: OnnxruntimeBackend, step: AnyStep, stacked: readonly 
 function recordLoop(backend: OnnxruntimeBackend, step: AnyStep, stacked: readonly Tensor[], steps: number): Loop {
   const first = stacked.map((x) => tidy(() => sliceAt(x, 0)));
   const batch = first.map((t) => tensor(t.dataSync() as Float32Array, t.shape, t.dtype)); // in TensorFlow.js's order
-  const {returned, single, updated, plan, sources} = traceCall(backend, step, batch);
+  const {returned, single, updated, plan, sources} = traceCall(backend, step, batch, true);
   for (const t of [...first, ...batch]) t.dispose();
   const carried = updated.map(
     ([name, before], i): Carried => ({name, type: before, perm: permOf(before), wantedAt: returned.length + i}),

@@ -23,7 +23,7 @@ import {traceStepLeaks} from './leak-check.js';
 import {makePlan, type Plan} from './plan.js';
 import {record} from './record.js';
 import {asTensor, type Compiled} from './runtime.js';
-import {type LazyDType, LazyValue, permOf, physicalType, type TypedShape} from './value.js';
+import {type LazyDType, LazyValue, permOf, physicalType, sizeOf, type TypedShape} from './value.js';
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a step that returns nothing is a function of type void
 export type JitResult = Tensor | Tensor[] | null | undefined | void;
@@ -33,8 +33,8 @@ export interface Jitted<A extends Tensor[], R extends JitResult> {
   readonly recordings: number;
 }
 
-/** Where the numbers of one input of the graph come from, and the shape in which it takes them. */
-export type Source = {shape: readonly number[]} & (
+/** Where the numbers of one input of the graph come from: so many behind the first, in this shape. */
+export type Source = {shape: readonly number[]; offset: number} & (
   | {kind: 'argument'; index: number}
   | {kind: 'variable'; name: string; declared: TypedShape}
   | {kind: 'constant'; value: LazyValue; mustLive: boolean}
@@ -117,6 +117,7 @@ export function traceCall<A extends Tensor[], R extends JitResult>(
   backend: OnnxruntimeBackend,
   fn: (...args: A) => R,
   args: A,
+  wholeInputs = false,
 ): Trace {
   backend.barrier(); // so that everything that exists is an input, not a part of the graph
   const before = new Map(Object.entries(variables()).map(([name, v]) => [name, {dataId: v.dataId, value: backend.lazy(v)}]));
@@ -127,7 +128,7 @@ export function traceCall<A extends Tensor[], R extends JitResult>(
     single = !Array.isArray(result);
     return result ? ([result].flat() as Tensor[]).map((t) => clone(t)) : []; // it may return what is not its own
   };
-  const results = backend.capture(inputs, () => tidy(call));
+  const results = backend.capture(inputs, () => tidy(call), wholeInputs);
   const assigned = Object.entries(variables()).filter(([name, v]) => before.get(name)?.dataId !== v.dataId);
   const created = assigned.find(([name]) => !before.has(name));
   if (created) throw madeVariable(created[0]);
@@ -194,10 +195,15 @@ function sourceFinder(backend: OnnxruntimeBackend, args: readonly Tensor[], befo
     learn(value, {kind: 'variable', name, declared: {dtype: value.dtype, shape: value.shape}});
   for (const [index, arg] of args.entries()) learn(backend.lazy(arg), {kind: 'argument', index});
   return (value: LazyValue): Source => {
-    const {shape} = value;
+    const {shape, offset} = value;
     const place = known.get(rootOf(value));
-    return place ? {...place, shape} : {kind: 'constant', value, mustLive: rootOf(value).handles > 0, shape};
+    return place ? {...place, shape, offset} : {kind: 'constant', value, mustLive: rootOf(value).handles > 0, shape, offset: 0};
   };
+}
+
+/** The numbers that an input takes; undefined where they do not lie in one piece. */
+function inputOf(current: LazyValue, {shape, offset}: Source): LazyValue | undefined {
+  return sizeOf(shape) === sizeOf(current.shape) ? record.reshape(current, shape) : record.part(current, offset, shape);
 }
 
 /** The inputs of a replay, or undefined where the recording no longer fits. */
@@ -207,7 +213,7 @@ function inputsOf(recording: Recording, backend: OnnxruntimeBackend, args: reado
   const inputs: LazyValue[] = [];
   for (const [i, source] of recording.sources.entries()) {
     const current = currentValue(source, backend, args, named);
-    const value = current && record.reshape(current, source.shape);
+    const value = current && inputOf(current, source);
     if (!value || value.producer || layoutOf(value) !== recording.layouts[i]) return undefined;
     inputs.push(value);
   }

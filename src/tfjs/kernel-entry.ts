@@ -21,6 +21,8 @@ export interface KernelEntry {
    * written by the host have their numbers in `data`.
    */
   refuses?(inputs: readonly LazyValue[], attrs: Attributes): string | undefined;
+  /** The result as numbers of the first input that lie in one piece, if it is: how many come before. */
+  part?(inputs: readonly TypedShape[], attrs: Attributes): number | undefined;
   /** Defines every output in the graph that is being lowered. */
   lower(g: Lowering, inputs: readonly LazyValue[], attrs: Attributes, outputs: readonly LazyValue[]): void;
 }

@@ -3,7 +3,7 @@ import {dtypes} from '../core/tensor.js';
 import type {KernelEntry} from './kernel-entry.js';
 import {castEntry} from './kernels/convert.js';
 import {reshapeEntry} from './kernels/shape.js';
-import {LazyCall, type LazyDType, LazyValue, type TypedShape} from './value.js';
+import {LazyCall, type LazyDType, LazyValue, sizeOf, type TypedShape} from './value.js';
 
 /** Views of one value by shape, so that a value used twice in another shape is reshaped once. */
 const views = new WeakMap<LazyValue, Map<string, LazyValue>>();
@@ -31,21 +31,28 @@ export const record = {
 
   reshape(value: LazyValue, shape: readonly number[]): LazyValue {
     if (shape.length === value.shape.length && shape.every((d, i) => d === value.shape[i])) return value;
-    if (!value.layout && !value.resident && value.data) {
-      const view = new LazyValue(value.dtype, [...shape]); // the same numbers
-      view.data = value.data;
-      view.origin = value.origin ?? value;
-      return view;
-    }
+    const view = record.part(value, 0, shape);
+    if (view) return view;
     const known = views.get(value) ?? new Map<string, LazyValue>();
     views.set(value, known);
     const key = shape.join();
     const existing = known.get(key);
     if (existing && (existing.producer || existing.data)) return existing;
-    const [view] = record.call('Reshape', reshapeEntry, [value], {shape: [...shape]}).outputs as [LazyValue];
-    view.origin = value.origin ?? value;
-    known.set(key, view);
-    return view;
+    const [reshaped] = record.call('Reshape', reshapeEntry, [value], {shape: [...shape]}).outputs as [LazyValue];
+    reshaped.origin = value.origin ?? value;
+    known.set(key, reshaped);
+    return reshaped;
+  },
+
+  /** Numbers of a value from the given one on, on the same memory; undefined where they do not lie on the host in order. */
+  part(value: LazyValue, offset: number, shape: readonly number[]): LazyValue | undefined {
+    if (value.layout || value.resident || !value.data) return undefined;
+    const part = new LazyValue(value.dtype, [...shape]);
+    const size = sizeOf(shape);
+    part.data = size === value.data.length ? value.data : value.data.subarray(offset, offset + size);
+    part.origin = value.origin ?? value;
+    part.offset = value.offset + offset;
+    return part;
   },
 };
 

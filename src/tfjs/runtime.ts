@@ -85,6 +85,11 @@ export class Runtime {
     this.precision = switches.precision ?? 'float32';
   }
 
+  /** Whether results can stay in the memory of a device. */
+  get keepsState(): boolean {
+    return this.switches.keepsState === true;
+  }
+
   /** Computes the values. Afterwards each has its numbers and has forgotten the call that made it. A failed run changes nothing. */
   realize(wanted: readonly LazyValue[]): void {
     const pending = wanted.filter((v) => v.producer);

@@ -31,8 +31,10 @@ export class LazyValue implements TypedShape {
   ownsNumbers = false;
   /** How many handles of the backend refer to it: a live value is computed at the next barrier. */
   handles = 0;
-  /** The value whose numbers these are, for one that is the same in another shape. */
+  /** The value whose numbers these are, or a part of them: for one that is the same in another shape, or a slice that lies in one piece. */
   origin: LazyValue | undefined;
+  /** How many numbers of the origin come before. */
+  offset = 0;
 
   constructor(
     readonly dtype: LazyDType,

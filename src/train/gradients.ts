@@ -5,6 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {asReference} from './compat.js';
 import {dkdLoss} from './dkd.js';
+import {flatten, globalNorm} from './flat-parameters.js';
 import {accuracies, crossEntropy, kdLosses} from './losses.js';
 import {type Forward, fuseFeatures, type Mode, Network, type Parameters} from './networks.js';
 import {reviewKdLoss} from './review-kd.js';
@@ -15,6 +16,7 @@ import type {TensorStore} from './store.js';
 export type Metric = Exclude<keyof StepMetrics, 'applied' | 'grad_norm' | 'clip_coef'>;
 export type Scalars = Map<Metric, tf.Scalar>;
 type Who = 'expanded' | 'tiny';
+type Pieces = ReadonlyMap<string, tf.Tensor>;
 
 /** The tensors of one batch. */
 export interface StepTensors {
@@ -31,8 +33,8 @@ export interface StepTensors {
 
 export interface Gradients {
   readonly scalars: Scalars;
-  /** By name, in the order of the parameters; those that no loss depends on are absent. */
-  readonly gradients: ReadonlyMap<string, tf.Tensor>;
+  /** Of the store's flat tensors. */
+  readonly gradients: readonly tf.Tensor[];
 }
 
 /** No gradient flows through it. TensorFlow.js has no operation of this name. */
@@ -50,20 +52,16 @@ function prepare({images, mixWeights}: StepTensors): tf.Tensor {
 export class GradientStage {
   private readonly network: Network;
   private readonly teacher: Network | undefined;
-  private readonly trained: readonly tf.Variable[];
-  private readonly names: readonly string[];
 
   constructor(
     private readonly config: StepConfig,
     private readonly store: TensorStore,
-    teacherStore: TensorStore | undefined,
+    private readonly teacherStore: TensorStore | undefined,
   ) {
     const {arch, form, imageSize, staticTeacher} = config;
     const moment = asReference(config.compat, 'activatedFeatures') ? 'afterActivation' : 'beforeActivation';
     const features = staticTeacher?.reviewKd ? moment : 'none';
     this.network = new Network({arch, form, imageSize, store, prefix: networkPrefix(config), features});
-    this.names = store.parameters;
-    this.trained = this.names.map((name) => store.get(name));
     if (staticTeacher && teacherStore) {
       const {arch, form} = staticTeacher;
       this.teacher = new Network({arch, form, imageSize, store: teacherStore, prefix: '', features});
@@ -71,26 +69,35 @@ export class GradientStage {
   }
 
   compute(step: StepTensors): Gradients {
+    return this.store.withPieces((pieces) => this.computeFor(step, pieces));
+  }
+
+  private computeFor(step: StepTensors, pieces: Pieces): Gradients {
     const scalars: Scalars = new Map();
     const images = prepare(step);
     const taught = this.teachingOf(images);
     const run = (mode: Mode, who: readonly Who[]) => this.losses({...step, images}, taught, mode, who, scalars);
     if (this.config.expandedNorm && this.config.gpd) {
-      const alone = gradientsOf(() => run('probing', ['expanded']), this.trained);
-      scalars.set('grad_norm_after_expanded_backward', globalNorm([...alone.values()]));
-      tf.dispose([...alone.values()]);
+      const alone = this.gradientsOf(() => run('probing', ['expanded']), pieces);
+      scalars.set('grad_norm_after_expanded_backward', globalNorm(alone));
+      tf.dispose(alone);
     }
-    const grads = gradientsOf(() => run('training', this.config.gpd ? ['expanded', 'tiny'] : ['expanded']), this.trained);
-    const named = this.names.flatMap((name, i) => {
-      const gradient = grads.get(this.trained[i]!.name);
-      return gradient ? [[name, gradient] as const] : [];
-    });
-    return {scalars, gradients: new Map(named)};
+    const who = this.config.gpd ? (['expanded', 'tiny'] as const) : (['expanded'] as const);
+    return {scalars, gradients: this.gradientsOf(() => run('training', who), pieces)};
+  }
+
+  /** Of the flat tensors. */
+  private gradientsOf(loss: () => tf.Scalar, pieces: Pieces): tf.Tensor[] {
+    const {value, grads} = tf.engine().gradients(loss, [...pieces.values()], undefined, true);
+    value.dispose();
+    const named = new Map([...pieces.keys()].map((key, i) => [key, grads[i]]));
+    return this.store.flats.map((flat) => flatten(flat, (key) => named.get(key)));
   }
 
   private teachingOf(images: tf.Tensor): Forward | undefined {
     const mode = asReference(this.config.compat, 'teacherBatchStatistics') ? 'training' : 'evaluation';
-    return this.teacher?.forward(images, this.teacher.parameters('student'), mode);
+    const {teacher, teacherStore} = this;
+    return teacher && teacherStore?.withPieces(() => teacher.forward(images, teacher.parameters('student'), mode));
   }
 
   /** The sum that is differentiated. */
@@ -168,14 +175,3 @@ export class GradientStage {
 
 /** Under ReviewKD the network's names begin so. */
 export const networkPrefix = ({staticTeacher}: StepConfig): string => (staticTeacher?.reviewKd ? 'student.' : '');
-
-/** By the variables' names. */
-function gradientsOf(loss: () => tf.Scalar, variables: readonly tf.Variable[]): Map<string, tf.Tensor> {
-  const {value, grads} = tf.variableGrads(loss, [...variables]);
-  value.dispose();
-  return new Map(Object.entries(grads).filter(([, gradient]) => gradient));
-}
-
-/** √Σ g² over all tensors. */
-export const globalNorm = (gradients: readonly tf.Tensor[]): tf.Scalar =>
-  tf.sqrt(tf.addN(gradients.map((g) => tf.sum(tf.square(g))))) as tf.Scalar;

@@ -20,7 +20,7 @@ export function fillStatistics(store: TensorStore): void {
     tf.tidy(() => {
       const unfilled = tf.equal(tf.mean(store.get(key)), 0);
       for (const leaf of ['mean', 'var']) {
-        const own = store.get(`${layer}.tiny_running_${leaf}`);
+        const own = store.variable(`${layer}.tiny_running_${leaf}`);
         own.assign(tf.where(unfilled, store.get(`${layer}.running_${leaf}`), own));
       }
     });
@@ -40,7 +40,7 @@ export function updateStatistics(
   widening: number,
 ): void {
   const own = role === 'student' && store.has(layer + OWN_MEAN);
-  const [mean, variance] = ['mean', 'var'].map((leaf) => store.get(`${layer}.${own ? 'tiny_' : ''}running_${leaf}`)) as [
+  const [mean, variance] = ['mean', 'var'].map((leaf) => store.variable(`${layer}.${own ? 'tiny_' : ''}running_${leaf}`)) as [
     tf.Variable,
     tf.Variable,
   ];

@@ -1,9 +1,12 @@
-/** The tensors of a state as TensorFlow.js variables, under their stored names and in their order; counters of batches stay whole numbers. */
+/**
+ * The tensors of a state as TensorFlow.js variables, under their stored names and in their order: parameters in flat tensors where there are any
+ * (`flat-parameters.ts`), everything else one by one. Counters of batches stay whole numbers.
+ */
 import * as tf from '@tensorflow/tfjs-core';
 import {GpdError} from '../core/error.js';
-import {float32, formatShape, int64, sameShape, type Tensor, toFloat32} from '../core/tensor.js';
+import {float32, int64, type Tensor, toFloat32} from '../core/tensor.js';
 import {tensor64} from '../tfjs/tensor64.js';
-import {setLayout} from '../tfjs/variable-layouts.js';
+import {cut, type Flat, joined, pieceOf, refuseOtherShape} from './flat-parameters.js';
 import type {NamedTensors} from './step-config.js';
 
 const COUNTER = 'num_batches_tracked';
@@ -16,31 +19,58 @@ const isCounter = (key: string) => key.endsWith(`.${COUNTER}`);
 let stores = 0;
 
 export class TensorStore {
+  /** Of `flats`, in their order. */
+  readonly flatVariables: readonly tf.Variable[];
   private readonly variables = new Map<string, tf.Variable>();
   private readonly counters = new Map<string, number>();
   private readonly order: readonly string[];
+  private readonly flatKeys: ReadonlySet<string>;
+  /** The parameters in flat tensors, while `withPieces` lasts. */
+  private pieces: ReadonlyMap<string, tf.Tensor> | undefined;
 
-  constructor(tensors: NamedTensors) {
+  constructor(
+    tensors: NamedTensors,
+    /** Of which parameters there are flat tensors. */
+    readonly flats: readonly Flat[] = [],
+  ) {
     const scope = `gpd${stores++}`;
     this.order = [...tensors.keys()];
+    this.flatKeys = new Set(flats.flatMap(({pieces}) => pieces.map(({key}) => key)));
     for (const [key, value] of tensors) {
       if (isCounter(key)) this.counters.set(key, Number(value.data[0]));
-      else this.variables.set(key, variableOf(value, isParameter(key), `${scope}/${key}`));
+      else if (!this.flatKeys.has(key)) this.variables.set(key, variableOf(value, isParameter(key), `${scope}/${key}`));
+    }
+    this.flatVariables = flats.map((flat, i) => variableOf(joined(flat, tensors), true, `${scope}/flat${i}`));
+  }
+
+  /** A tensor of the state; one that lies in a flat tensor only while `withPieces` lasts. */
+  get(key: string): tf.Tensor {
+    return this.pieces?.get(key) ?? this.variable(key);
+  }
+  /** One that has a variable of its own. */
+  variable(key: string): tf.Variable {
+    const variable = this.variables.get(key);
+    if (!variable) throw new Error(`the state has no '${key}'${this.flatKeys.has(key) ? ' outside flat tensors' : ''}`);
+    return variable;
+  }
+  has = (key: string): boolean => this.variables.has(key) || this.flatKeys.has(key);
+
+  /** Calls fn while every parameter can be had as a tensor, each as one. Within tidy(). */
+  withPieces<T>(fn: (pieces: ReadonlyMap<string, tf.Tensor>) => T): T {
+    const pieces = this.flats.flatMap((flat, i) =>
+      flat.pieces.map((p) => [p.key, pieceOf(this.flatVariables[i]!, p)] as const),
+    );
+    this.pieces = new Map(pieces);
+    try {
+      return fn(this.pieces);
+    } finally {
+      this.pieces = undefined;
     }
   }
 
-  get(key: string): tf.Variable {
-    const variable = this.variables.get(key);
-    if (!variable) throw new Error(`the state has no '${key}'`);
-    return variable;
-  }
-  has = (key: string): boolean => this.variables.has(key);
-  /** Names of all variables, in order. */
+  /** Names of all variables of their own, in order. */
   get keys(): string[] {
     return [...this.variables.keys()];
-  }
-  get parameters(): string[] {
-    return this.keys.filter(isParameter);
   }
 
   counter = (layer: string): number => this.counters.get(`${layer}.${COUNTER}`) ?? 0;
@@ -55,53 +85,39 @@ export class TensorStore {
       const value = tensors.get(key);
       if (!value) throw new GpdError('STATE_MISMATCH', `the saved state has no '${key}', which the run needs`, {at: key});
       if (isCounter(key)) this.counters.set(key, Number(value.data[0]));
-      else this.assign(key, value);
+      else if (this.variables.has(key)) assign(key, this.variable(key), value);
     }
-  }
-
-  private assign(key: string, value: Tensor): void {
-    const variable = this.get(key);
-    if (!sameShape(variable.shape, value.shape)) {
-      throw new GpdError(
-        'STATE_MISMATCH',
-        `'${key}' is ${formatShape(value.shape)} in the saved state, ${formatShape(variable.shape)} in the run`,
-        {at: key, hint: 'resume with the settings that the run was started with'},
-      );
-    }
-    tf.tidy(() => variable.assign(upload(value)));
-    settle(variable);
+    for (const [i, flat] of this.flats.entries()) assign(`flat tensor ${i}`, this.flatVariables[i]!, joined(flat, tensors));
   }
 
   /** A copy of everything. */
   async read(): Promise<NamedTensors> {
+    const flats = new Map<string, Tensor>();
+    for (const [i, flat] of this.flats.entries()) {
+      for (const [key, value] of cut(flat, await download(this.flatVariables[i]!))) flats.set(key, value);
+    }
     const tensors = new Map<string, Tensor>();
     for (const key of this.order) {
       if (isCounter(key)) tensors.set(key, int64([], [this.counters.get(key)!]));
-      else tensors.set(key, await download(this.get(key)));
+      else tensors.set(key, flats.get(key) ?? (await download(this.variable(key))));
     }
     return tensors;
   }
 
   dispose(): void {
-    for (const variable of this.variables.values()) variable.dispose();
+    for (const variable of [...this.variables.values(), ...this.flatVariables]) variable.dispose();
     this.variables.clear();
   }
 }
 
-/** A variable shares the numbers of the tensor that it is made from, which is nobody's afterwards. */
-function variableOf(value: Tensor, trainable: boolean, name: string): tf.Variable {
-  const variable = tf.tidy(() => tf.variable(upload(value), trainable, name));
-  settle(variable);
-  return variable;
+function assign(key: string, variable: tf.Variable, value: Tensor): void {
+  refuseOtherShape(key, variable.shape, value.shape);
+  tf.tidy(() => variable.assign(upload(value)));
 }
 
-/**
- * Filters [O, I, H, W] lie as [H, W, I, O] from the first step on, the order in which their gradients come: nothing large is transposed, and a
- * run that goes on finds them as the one that was interrupted left them. Depthwise ones have one number a place, and stay.
- */
-function settle(variable: tf.Variable): void {
-  if (variable.rank === 4 && variable.shape[1]! > 1) setLayout(variable, [2, 3, 1, 0]);
-}
+/** A variable shares the numbers of the tensor that it is made from, which is nobody's afterwards. */
+const variableOf = (value: Tensor, trainable: boolean, name: string): tf.Variable =>
+  tf.tidy(() => tf.variable(upload(value), trainable, name));
 
 /** The backend may keep the array: it gets its own. */
 export const upload = (t: Tensor): tf.Tensor =>

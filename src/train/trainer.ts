@@ -4,12 +4,14 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import {GpdError} from '../core/error.js';
-import {float32, type Tensor} from '../core/tensor.js';
+import {type Shape, type Tensor, zeros} from '../core/tensor.js';
 import {capture, release, type TensorFunction} from './capture.js';
 import {asReference} from './compat.js';
-import {GradientStage, globalNorm, type Metric, networkPrefix} from './gradients.js';
+import {cut, type Flat, flatsOf, globalNorm} from './flat-parameters.js';
+import {GradientStage, type Metric, networkPrefix} from './gradients.js';
 import {mixWeights, oneHot, targetsOf} from './mix.js';
 import {Network} from './networks.js';
+import {groupsOf} from './optimizer-state.js';
 import {slotNames} from './optimizers.js';
 import {fillStatistics} from './statistics.js';
 import type {
@@ -23,21 +25,32 @@ import type {
   Trainer,
   TrainerState,
 } from './step-config.js';
-import {download, TensorStore, upload} from './store.js';
+import {download, isParameter, TensorStore, upload} from './store.js';
 import {UpdateStage} from './update.js';
 
 export type {Trainer} from './step-config.js';
 
 const NORM_MARGIN = 1e-6; // torch.nn.utils.clip_grad_norm_
 
-/** Zeros in the shapes of all parameters. */
-const emptySlot = (model: TensorStore): NamedTensors =>
-  new Map(
-    model.parameters.map((key) => {
-      const {shape, size} = model.get(key);
-      return [key, float32(shape, new Float32Array(size))] as const;
-    }),
-  );
+type Shapes = ReadonlyMap<string, Shape>;
+const parameterShapes = (model: NamedTensors): Shapes =>
+  new Map([...model].filter(([key]) => isParameter(key)).map(([key, {shape}]) => [key, shape]));
+const emptySlot = (shapes: Shapes): NamedTensors => new Map([...shapes].map(([key, shape]) => [key, zeros('float32', shape)]));
+
+/** What no loss depends on is not trained, and does not decay: the fusion of the dynamic teacher's features where nothing is made of it. */
+function isIdle({gpd}: StepConfig, key: string): boolean {
+  const isUsed = gpd && !gpd.freezeExpanded && (gpd.staticTeacherForExpanded ?? true);
+  return key.startsWith('abfs_dual.') && !isUsed;
+}
+
+function flatsFor(config: StepConfig, model: NamedTensors): Flat[] {
+  const groups = groupsOf(model, config.decay).map(({weightDecay, keys}) => ({
+    weightDecay,
+    keys: keys.filter((key) => !isIdle(config, key)),
+  }));
+  return flatsOf(groups, model);
+}
+const frozen = (state: NamedTensors): Flat[] => flatsOf([{weightDecay: 0, keys: [...state.keys()].filter(isParameter)}], state);
 
 /** On the current TensorFlow.js backend. */
 export function createTrainer(config: StepConfig, initial: InitialState): Trainer {
@@ -57,17 +70,21 @@ class TensorflowTrainer implements Trainer {
     evaluate: Record<'model' | 'ema', TensorFunction>;
   };
   private metrics: readonly Metric[] = [];
-  private names: readonly string[] = [];
+  /** Of the parameters, in their order. */
+  private readonly shapes: Shapes;
   private steps = 0;
 
   constructor(
     readonly config: StepConfig,
     initial: InitialState,
   ) {
-    this.model = new TensorStore(initial.model);
-    this.ema = config.emaDecay === undefined ? undefined : new TensorStore(initial.ema ?? initial.model);
-    this.slots = new Map(slotNames(config.optimizer).map((slot) => [slot, new TensorStore(emptySlot(this.model))]));
-    this.teacher = config.staticTeacher && new TensorStore(config.staticTeacher.state);
+    const flats = flatsFor(config, initial.model);
+    this.shapes = parameterShapes(initial.model);
+    this.model = new TensorStore(initial.model, flats);
+    this.ema = config.emaDecay === undefined ? undefined : new TensorStore(initial.ema ?? initial.model, flats);
+    this.slots = new Map(slotNames(config.optimizer).map((slot) => [slot, new TensorStore(emptySlot(this.shapes), flats)]));
+    const {state} = config.staticTeacher ?? {};
+    this.teacher = state && new TensorStore(state, frozen(state));
     this.gradients = new GradientStage(config, this.model, this.teacher);
     this.updates = new UpdateStage(config, {model: this.model, slots: [...this.slots.values()], ema: this.ema});
     this.captured = {
@@ -91,7 +108,7 @@ class TensorflowTrainer implements Trainer {
     const applied = Number.isFinite(gradNorm) && Number.isFinite(named['total_loss']);
     const clip = this.config.clipNorm === undefined ? 1 : Math.min(1, this.config.clipNorm / (gradNorm! + NORM_MARGIN));
     if (applied) {
-      this.updates.apply(new Map(this.names.map((name, i) => [name, gradients[i]!])), {lr, clip, step: ++this.steps});
+      this.updates.apply(gradients, {lr, clip, step: ++this.steps});
     }
     release([packed, norm, ...gradients]);
     return this.report(named, gradNorm!, clip, applied);
@@ -119,7 +136,7 @@ class TensorflowTrainer implements Trainer {
   load(state: InitialState): void {
     this.model.load(state.model);
     this.ema?.load(state.ema ?? state.model);
-    for (const [name, store] of this.slots) store.load(state.optimizer?.slots.get(name) ?? emptySlot(this.model));
+    for (const [name, store] of this.slots) store.load(state.optimizer?.slots.get(name) ?? emptySlot(this.shapes));
     if (this.teacher) this.teacher.load(state.staticTeacher ?? this.config.staticTeacher!.state);
     this.steps = state.optimizer?.step ?? 0;
     if (asReference(this.config.compat, 'copiedStatistics')) return;
@@ -132,8 +149,11 @@ class TensorflowTrainer implements Trainer {
   }
 
   private async named(gradients: readonly tf.Tensor[]): Promise<NamedTensors> {
-    const tensors = await Promise.all(gradients.map(download));
-    return new Map(this.names.map((name, i) => [name, tensors[i]!]));
+    const named = new Map<string, Tensor>();
+    for (const [i, flat] of this.model.flats.entries()) {
+      for (const [key, gradient] of cut(flat, await download(gradients[i]!))) named.set(key, gradient);
+    }
+    return new Map([...this.shapes.keys()].flatMap((key) => (named.has(key) ? [[key, named.get(key)!] as const] : [])));
   }
 
   private get driftingTeacher(): boolean {
@@ -163,7 +183,7 @@ class TensorflowTrainer implements Trainer {
     ];
   }
 
-  /** What is captured: the numbers as one tensor, then the gradients. */
+  /** What is captured: the numbers as one tensor, then the gradients of the flat tensors. */
   private computeGradients([images, targets, labels, kdWeight, mix]: readonly tf.Tensor[]): tf.Tensor[] {
     const {scalars, gradients} = this.gradients.compute({
       images: images!,
@@ -173,10 +193,9 @@ class TensorflowTrainer implements Trainer {
       mixWeights: mix,
     });
     this.metrics = [...scalars.keys()];
-    this.names = [...gradients.keys()];
     const packed = tf.stack([...scalars.values()]);
     tf.dispose([...scalars.values()]);
-    return [packed, ...gradients.values()];
+    return [packed, ...gradients];
   }
 
   /** Every pass through a batch norm counts: two a step in a widened one. */
@@ -234,7 +253,7 @@ class TensorflowTrainer implements Trainer {
       if (asReference(compat, 'copiedStatistics')) fillStatistics(store);
       const x = tf.transpose(images!, [0, 2, 3, 1]);
       const roles = gpd ? (['student', 'teacher'] as const) : (['student'] as const);
-      return roles.map((role) => network.forward(x, network.parameters(role), 'evaluation').logits);
+      return store.withPieces(() => roles.map((role) => network.forward(x, network.parameters(role), 'evaluation').logits));
     });
   }
 }

@@ -53,6 +53,12 @@ function cut(g: Lowering, x: LazyValue, {begin, size, step = size.map(() => 1)}:
 const slice: KernelEntry = {
   inputs: ['x'],
   infer: ([x], attrs) => [{dtype: x!.dtype, shape: sliceParameters(x!.shape, attrs).size}],
+  part([x], attrs) {
+    const {begin, size} = sliceParameters(x!.shape, attrs);
+    const cutAt = size.findIndex((n) => n !== 1);
+    if (size.some((n, d) => cutAt >= 0 && d > cutAt && n !== x!.shape[d])) return undefined;
+    return begin.reduce((before, at, d) => before * x!.shape[d]! + at, 0);
+  },
   lower(g, [x], attrs, [out]) {
     const {value, perm} = cut(g, x!, sliceParameters(x!.shape, attrs));
     g.define(out!, value, perm);
