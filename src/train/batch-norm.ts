@@ -6,6 +6,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import {GpdError} from '../core/error.js';
 
 export interface BatchStatistics {
+  /** x − μ, which both directions want: x itself need not be kept. [N, H, W, C] */
+  readonly centred: tf.Tensor;
   readonly mean: tf.Tensor1D; // [C]
   /** Biased: the mean square deviation. */
   readonly variance: tf.Tensor1D; // [C]
@@ -23,8 +25,9 @@ export function batchStatistics(x: tf.Tensor, layer: string): BatchStatistics {
       hint: 'train with larger batches or larger images',
     });
   }
-  const {mean, variance} = tf.moments(x, EACH_CHANNEL);
-  return {mean: mean as tf.Tensor1D, variance: variance as tf.Tensor1D, count};
+  const mean = tf.mean(x, EACH_CHANNEL) as tf.Tensor1D;
+  const centred = tf.sub(x, mean);
+  return {centred, mean, variance: tf.mean(tf.square(centred), EACH_CHANNEL) as tf.Tensor1D, count};
 }
 
 /**
@@ -35,17 +38,16 @@ export function normaliseBatch(
   x: tf.Tensor,
   gamma: tf.Tensor,
   beta: tf.Tensor,
-  {mean, variance, count}: BatchStatistics,
+  {centred, variance, count}: BatchStatistics,
   eps: number,
 ): tf.Tensor {
-  const normalise = tf.customGrad((x, gamma, beta, save) => {
-    const [input, scale] = [x as tf.Tensor, gamma as tf.Tensor];
+  const normalise = tf.customGrad((_, gamma, beta, save) => {
+    const scale = gamma as tf.Tensor;
     const inverse = tf.rsqrt(tf.add(variance, eps));
-    (save as tf.GradSaveFunc)([input, scale, mean, inverse]);
-    const value = tf.batchNorm(input as tf.Tensor4D, mean, variance, beta as tf.Tensor1D, scale as tf.Tensor1D, eps);
+    (save as tf.GradSaveFunc)([centred, scale, inverse]);
+    const value = tf.add(tf.mul(centred, tf.mul(scale, inverse)), beta as tf.Tensor);
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-      const [input, scale, mean, inverse] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-      const centred = tf.sub(input, mean);
+      const [centred, scale, inverse] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
       const [sumDy, sumDyX] = [tf.sum(dy, EACH_CHANNEL), tf.sum(tf.mul(dy, centred), EACH_CHANNEL)];
       const a = tf.mul(scale, inverse);
       const b = tf.mul(tf.mul(a, tf.mul(inverse, inverse)), tf.div(sumDyX, -count));
