@@ -152,7 +152,7 @@ function recordCall<A extends Tensor[], R extends JitResult>(
   const {returned, single, updated, plan, sources} = traceCall(backend, fn, args);
   backend.runtime.trim(); // what the first call compiled, and what this recording replaces
   const places = updated.map((_, i) => returned.length + i);
-  const compiled = backend.runtime.compile(plan, places);
+  const compiled = backend.runtime.compile(plan, places, true);
   compiled.users++;
   return {
     backend,

@@ -13,6 +13,7 @@ import {mayOverwrite} from './in-place.js';
 import {type KernelTime, type ProfiledGraph, sumByKernel} from './kernel-times.js';
 import {type LoweredPlan, lowerPlan, makePlan, type Plan} from './plan.js';
 import {scanBlocks} from './scan-blocks.js';
+import {type ResultPart, splitResults} from './split-results.js';
 import {Chooser} from './strategies.js';
 import {
   isIdentity,
@@ -30,6 +31,8 @@ export interface Compiled extends Omit<LoweredPlan, 'model'> {
   session: SyncSession;
   /** Shapes of inputs and results that the graph takes in blocks, by name. */
   inBlocks: ReadonlyMap<string, readonly number[]>;
+  /** Results that are written part by part, by name. */
+  parts: ReadonlyMap<string, readonly ResultPart[]>;
   /** Its state stays in the memory of the device. */
   keepsState: boolean;
   /** Recordings that will run it again. */
@@ -110,12 +113,12 @@ export class Runtime {
     leaves: readonly LazyValue[],
     into: ReadonlyMap<number, Tensor> = new Map(),
   ): {tensor: Tensor; layout: Permutation | undefined}[] {
-    const {session, outputNames, inputNames, inBlocks} = compiled;
+    const {session, outputNames, inputNames, inBlocks, parts} = compiled;
     const inputs = new Map(leaves.map((leaf, i) => [inputNames[i]!, asTensor(leaf, inBlocks.get(inputNames[i]!))]));
     const given = new Map([...into].map(([i, memory]) => [outputNames[i]!, reshaped(memory, inBlocks.get(outputNames[i]!))]));
     const results = inKernelTerms(compiled.origins, () => {
       if (compiled.keepsState || given.size < outputNames.length) return session.run(inputs, outputNames, given);
-      session.runInto(inputs, given);
+      session.runInto(inputs, new Map([...given].flatMap(([name, t]) => partsOf(name, t, parts, inBlocks))));
       return given;
     });
     this.statistics.runs++;
@@ -128,24 +131,29 @@ export class Runtime {
     return outputs;
   }
 
-  /** `state` has the places of wanted values that a later run takes as they are: on a device that can, they stay there. */
-  compile(plan: Plan, state: readonly number[] = []): Compiled {
-    const key = this.switches.keepsState && state.length > 0 ? `${plan.key}\nkept ${state}` : plan.key;
+  /**
+   * `state` has the places of wanted values that a later run takes as they are: on a device that can, they stay there. `intoMemory`: every run will
+   * have memory for all results, unless they stay on a device.
+   */
+  compile(plan: Plan, state: readonly number[] = [], intoMemory = false): Compiled {
+    const kept = this.switches.keepsState && state.length > 0 ? `\nkept ${state}` : '';
+    const splits = intoMemory && !this.switches.keepsState;
+    const key = `${plan.key}${kept}${splits ? '\nsplit' : ''}`;
     const known = this.cache.get(key);
     if (known) {
       this.cache.delete(key); // most recently used last
       this.cache.set(key, known);
       return known;
     }
-    const compiled = this.open(plan, state);
+    const compiled = this.open(plan, state, splits);
     this.statistics.compiled++;
     this.cache.set(key, compiled);
     if (this.cache.size > MAX_SESSIONS) this.evict();
     return compiled;
   }
 
-  private open(plan: Plan, state: readonly number[]): Compiled {
-    const compiled = this.openLowered(plan, this.lower(plan), state);
+  private open(plan: Plan, state: readonly number[], splits: boolean): Compiled {
+    const compiled = this.openLowered(plan, this.lower(plan), state, splits);
     return {...compiled, ...(this.switches.checkNumbers && {plan})};
   }
 
@@ -154,7 +162,7 @@ export class Runtime {
   }
 
   /** A session of its own for a graph that computes a plan, once or several times. It is the caller's to close. */
-  openLowered(plan: Plan, {model, ...rest}: LoweredPlan, state: readonly number[]): Compiled {
+  openLowered(plan: Plan, {model, ...rest}: LoweredPlan, state: readonly number[], splits = false): Compiled {
     dump('graph', 'step-calls.txt', () => planText(plan));
     dump('graph', 'step.txt', () => printModel(model));
     dump('graph', 'step.onnx', () => modelBytes(model));
@@ -163,6 +171,7 @@ export class Runtime {
     const profile = prefix && {enableProfiling: true, profileFilePrefix: prefix};
     const keepsState = this.switches.keepsState === true && state.length > 0;
     const kept = Object.fromEntries(state.map((i) => [rest.outputNames[i]!, 'gpu-buffer']));
+    const parts = splits ? splitResults(model.graph) : new Map();
     const inBlocks = this.switches.scansBlocks ? shapesInBlocks(model.graph) : new Map();
     if (!keepsState) withoutCopies(model.graph);
     const options = {...this.optionsFor(plan), ...profile, ...(keepsState && {preferredOutputLocation: kept})};
@@ -173,6 +182,7 @@ export class Runtime {
       session,
       keepsState,
       inBlocks,
+      parts,
       users: 0,
       mayOverwrite: this.switches.checkNumbers ? () => false : overwriting(model.graph, rest),
     };
@@ -268,6 +278,23 @@ function shapesInBlocks(graph: Graph): Map<string, readonly number[]> {
   unwrapResults(graph);
   scanBlocks(graph);
   return new Map([...shapes()].filter(([name, shape]) => shape.join() !== before.get(name)?.join()));
+}
+
+/** The memory of a result, or of each of its parts, with the names of the graph. */
+function partsOf(
+  name: string,
+  whole: Tensor,
+  parts: Compiled['parts'],
+  inBlocks: Compiled['inBlocks'],
+): (readonly [name: string, Tensor])[] {
+  const own = parts.get(name);
+  if (!own) return [[name, whole]];
+  let offset = 0;
+  return own.map(({name, shape, size}) => {
+    const data = (whole.data as Float32Array<ArrayBuffer>).subarray(offset, offset + size);
+    offset += size;
+    return [name, tensor(whole.dtype, inBlocks.get(name) ?? shape, data)];
+  });
 }
 
 const reshaped = (t: Tensor, shape: readonly number[] = t.shape): Tensor =>
