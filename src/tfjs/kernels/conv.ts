@@ -6,7 +6,7 @@ import type {Strategies, Strategy} from '../strategies.js';
 import {type LazyValue, sameShape} from '../value.js';
 import {activate, alongChannels, fusedInputs, refusesActivation} from './activation.js';
 import {blockStrategies} from './block-strategies.js';
-import {FORWARD} from './blocked-conv.js';
+import {canBlock, FORWARD} from './blocked-conv.js';
 import {convolveColumns, isForColumns} from './columns.js';
 import {convolveFilterGradient, convolveInputGradient, OIHW_OF_HWIO} from './conv-gradients.js';
 import {depthwiseFilterGradient, depthwiseFilters, depthwiseForward, depthwiseInputGradient} from './depthwise.js';
@@ -48,12 +48,17 @@ const depthwise: Kind = {
     g.fastest(`depthwise dw ${JSON.stringify(windows)}`, [x, dy], depthwiseFilterGradient(g, windows, filter)),
 };
 
-/** A dense convolution: directly, as a product of matrices, or through blocks of channels. */
+/**
+ * A dense convolution: directly, as a product of matrices, or through blocks of channels. What comes next is done in blocks where it can be, so
+ * that the direct way is no faster than it is with its result brought there.
+ */
 function denseForward(g: Lowering, windows: Windows, filter: readonly number[]): Strategies {
-  const direct: Strategy = (h, [x, weights]) => ({
-    value: convolve(h, h.in(x!, windows.perm), plain.weight(h, weights!), undefined, windows),
-    perm: windows.perm,
-  });
+  const {perm} = windows;
+  const inBlocks = canBlock([filter[3]!], g.block);
+  const direct: Strategy = (h, [x, weights]) => {
+    const value = convolve(h, h.in(x!, perm), plain.weight(h, weights!), undefined, windows);
+    return inBlocks ? {value: h.intoBlocks(value), perm, inBlocks} : {value, perm};
+  };
   const columns = isForColumns(windows, filter[2]!) && {columns: convolveColumns(windows)};
   return {direct, ...columns, ...blockStrategies(g, windows, filter, FORWARD), ...tileStrategies(g, windows, filter, FORWARD)};
 }
