@@ -18,7 +18,7 @@ export interface ReplayRequest {
   readonly folder: string;
   readonly compat: Compat;
   readonly backend: BackendName | 'auto';
-  /** Default: float64 where the backend has it, which onnxruntime alone does. */
+  /** Default: float64 where the backend has it, which native TensorFlow does not. */
   readonly precision?: Precision | undefined;
   /** Where the numbers of every step go, as JSON. */
   readonly trace: string;
@@ -78,7 +78,7 @@ export function finalTensors({model, ema, staticTeacher}: TrainerState): NamedTe
 
 const noFloat64 = (backend: string) =>
   new GpdError('PROVIDER_UNAVAILABLE', `the backend ${backend} computes in float32 alone`, {
-    hint: 'take --backend onnxruntime',
+    hint: 'take --backend onnxruntime or cpu',
   });
 
 export async function replayFolder(request: ReplayRequest): Promise<ReplayReport> {
@@ -88,7 +88,7 @@ export async function replayFolder(request: ReplayRequest): Promise<ReplayReport
   const {selectBackend} = await import('../tfjs/select-backend.js');
   const wanted = request.precision ?? 'float64';
   const {name: backend} = await selectBackend(request.backend, {precision: wanted});
-  const precision = backend === 'onnxruntime' ? wanted : 'float32';
+  const precision = backend === 'tensorflow' ? 'float32' : wanted;
   if (request.precision === 'float64' && precision === 'float32') throw noFloat64(backend);
   const {replay} = await import('../train/replay.js');
   const result = await replay(files, {compat, ...(grads && {onGradients: (tensors) => writeTensors(grads, tensors)})});

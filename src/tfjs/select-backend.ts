@@ -10,6 +10,7 @@ import {findBackend, setBackend, version_core} from '@tensorflow/tfjs-core';
 import {trace} from '../core/debug.js';
 import {GpdError} from '../core/error.js';
 import type {BackendOptions} from './backend-options.js';
+import {CPU64, registerCpu64Backend} from './cpu64.js';
 import {registerOnnxruntimeBackend} from './register.js';
 
 export const backendNames = ['tensorflow', 'onnxruntime', 'cpu'] as const;
@@ -122,7 +123,7 @@ async function selectAutomatically(host: NodeHost, options: BackendOptions): Pro
 
 /**
  * Makes a backend the current one, with gradients. `auto` takes what is there and says why; a name that cannot be had is
- * PROVIDER_UNAVAILABLE. `options` are those of onnxruntime.
+ * PROVIDER_UNAVAILABLE. `options` are those of onnxruntime; `precision` is also one of the cpu backend.
  */
 export async function selectBackend(
   asked: BackendName | 'auto' = 'auto',
@@ -133,6 +134,7 @@ export async function selectBackend(
   if (asked === 'tensorflow') return selectTensorflow(host);
   if (asked === 'onnxruntime') return selectOnnxruntime('it was asked for', options);
   (findBackend('cpu') as unknown as {firstUse: boolean}).firstUse = false; // its advice to install another backend
-  await setBackend('cpu');
+  if (options.precision === 'float64') registerCpu64Backend();
+  await setBackend(options.precision === 'float64' ? CPU64 : 'cpu');
   return {name: 'cpu', reason: 'it was asked for'};
 }

@@ -1,8 +1,9 @@
 /** The properties of kernels once more, computed in float64; and that numbers stay float64 from step to step. */
+import {execFileSync} from 'node:child_process';
 import * as tf from '@tensorflow/tfjs-core';
 import {jit} from '../../src/tfjs/jit.js';
-import {tensor64} from '../../src/tfjs/tensor64.js';
 import {computeIn, startBackend} from './both.js';
+import {constantError, slopeError, thousandSteps} from './programs/in-float64.js';
 import './elementwise.test.js';
 import './reduce.test.js';
 import './resize.test.js';
@@ -12,20 +13,20 @@ import './windows.test.js';
 computeIn('float64');
 beforeAll(startBackend);
 
-test('a thousand steps that float32 would not notice', async () => {
+test('on onnxruntime: what float32 would not notice, the decimals that constants were, float64 numbers that are given', async () => {
   await tf.setBackend('onnxruntime');
-  const [x, small] = [tf.variable(tf.scalar(1)), tf.scalar(2 ** -30)];
-  const step = jit(() => void x.assign(tf.add(x, small)));
-  for (let i = 0; i < 1000; i++) step();
-  const moved = tf.mul(tf.sub(x, 1), 2 ** 30);
-  expect((await moved.data())[0]).toBeCloseTo(1000, 3);
-  expect(await x.data()).toBeInstanceOf(Float32Array);
+  expect(await thousandSteps((step) => jit(step) as typeof step)).toBeCloseTo(1000, 3);
+  for (const decimal of [0.9, 1e-4, 0.05]) expect(await constantError(decimal)).toBeLessThan(1e-15);
+  expect(await constantError(1 / 3)).toBeLessThan(1e-8); // no short decimal
+  expect(await slopeError()).toBeLessThan(1e-9);
+  expect(await tf.tensor([1.5]).data()).toBeInstanceOf(Float32Array);
 });
 
-test('constants are the decimals that they were, and float64 numbers can be given', async () => {
-  await tf.setBackend('onnxruntime');
-  for (const constant of [0.9, 1e-4, 0.05, 1 / 3]) {
-    const apart = tf.sub(tf.mul(tf.ones([2]), constant), tensor64(Float64Array.of(constant, constant), [2]));
-    expect(Math.abs((await apart.data())[0]!)).toBeLessThan(constant === 1 / 3 ? 1e-8 : 1e-15);
-  }
+test("on TensorFlow.js's cpu code likewise", () => {
+  const program = ['scripts/run.js', 'test/tfjs/programs/in-float64.ts', 'cpu'];
+  const results = JSON.parse(execFileSync(process.execPath, program, {encoding: 'utf8'}));
+  expect(results.thousandSteps).toBeCloseTo(1000, 3);
+  expect(results.decimal).toBeLessThan(1e-15);
+  expect(results.slope).toBeLessThan(1e-9);
+  expect(results.single).toBe(true);
 });
