@@ -31,14 +31,6 @@ export function restoreLayouts(layouts: VariableLayouts): void {
   }
 }
 
-/** The numbers of a variable stay, their order becomes another. On other backends nothing happens. */
-export function setLayout(variable: Variable, wanted: Permutation): void {
-  if (engine().backendName !== BACKEND_NAME) return;
-  const backend = engine().backend as OnnxruntimeBackend;
-  backend.runtime.realize([backend.lazy(variable)]);
-  relay(backend, variable, wanted);
-}
-
 function relay(backend: OnnxruntimeBackend, variable: Variable, wanted: Permutation | undefined): void {
   const value = backend.lazy(variable);
   if (String(value.layout ?? '') !== String(wanted ?? '')) backend.replace(variable.dataId, relaid(value, wanted));

@@ -1,7 +1,7 @@
 /** In which order a variable's numbers lie is nobody's business but the backend's: they stay the same. */
 import * as tf from '@tensorflow/tfjs-core';
 import type {OnnxruntimeBackend} from '../../src/tfjs/backend.js';
-import {restoreLayouts, setLayout, variableLayouts} from '../../src/tfjs/variable-layouts.js';
+import {restoreLayouts, variableLayouts} from '../../src/tfjs/variable-layouts.js';
 import {startBackend} from './both.js';
 
 let backend: OnnxruntimeBackend;
@@ -11,6 +11,7 @@ beforeAll(async () => {
 
 const shape = [2, 3, 4, 5];
 const HWIO = [2, 3, 1, 0];
+const setLayout = ({name}: tf.Variable, layout: number[]) => restoreLayouts(new Map([[name, layout]]));
 const numbered = () => tf.tidy(() => tf.variable(tf.reshape(tf.range(0, 120), shape), true, 'numbered'));
 
 test('a layout moves the numbers in memory and no others; what is computed is the same', () => {
