@@ -173,6 +173,7 @@ export class Lowering {
   /** What is said to be [N, C, H, W] and is in blocks, as that, or as [N, H, W, C]. */
   outOfBlocks(x: Value, isLast = false): Value {
     const channels = x.dims[1] as number;
+    if (isLast && channels === this.block) return this.reshape(x, channelsLast(x.dims as number[])); // it is one block
     if (!isLast) return this.internal(NCHWC, 'ReorderOutput', [x], {channels}, x.dims);
     return this.internal(NCHWC, 'ReorderOutput', [x], {channels, channels_last: 1}, channelsLast(x.dims));
   }

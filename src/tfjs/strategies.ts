@@ -82,7 +82,7 @@ export class Chooser {
   }
 
   private open(name: string, strategy: Strategy, inputs: readonly LazyValue[], forms: readonly Form[]): Candidate {
-    const g = new Lowering();
+    const g = new Lowering({block: this.block, choose: (_what, _inputs, _forms, ways) => Object.keys(ways)[0]!});
     const leaves = inputs.map(({dtype, shape}, i) => {
       const leaf = new LazyValue(dtype, shape);
       const {perm, inBlocks} = forms[i]!;

@@ -245,6 +245,30 @@ test('3x3 in a quarter of the products, one after the other', async () => {
   }
 });
 
+test('gradients of filters where images are channels, against the first way', async () => {
+  if (block === undefined) return; // a processor without blocks
+  for (const [batch, [height, width], [kH, kW], [inputs, outputs], strides, dilations, pad] of [
+    [block, [6, 5], [3, 3], [2 * block, block], 1, 1, 'same'], // one group of images
+    [2 * block, [4, 7], [3, 3], [block, 2 * block], 1, 1, 'same'],
+    [4 * block, [5, 4], [3, 2], [3, block], 1, 1, 'valid'],
+    [2 * block, [8, 8], [3, 3], [block, block], 2, 1, 'same'],
+    [2 * block, [7, 9], [3, 3], [5, block], 2, 1, [1, 1]],
+    [2 * block, [9, 8], [1, 1], [block, block], 2, 1, 'valid'], // a row that no window reaches
+    [2 * block, [7, 8], [3, 3], [block, block], 1, [2, 1], 'valid'],
+    [2 * block, [5, 6], [3, 3], [block, block], 1, 1, [2, 0]],
+  ] as [number, [number, number], [number, number], [number, number], number, number | number[], 'same' | [number, number]][]) {
+    const x = leaf([batch, height, width, inputs], NCHW, 1, 0.5);
+    const padding = typeof pad === 'string' ? pad : [[0, 0], pad, pad, [0, 0]];
+    const attributes = {...same, strides, dilations, pad: padding, ...(typeof pad !== 'string' && {dimRoundingMode: 'floor'})};
+    const filterShape = [kH, kW, inputs, outputs];
+    const y = call('Conv2D', [x, leaf(filterShape, [0, 1, 2, 3], 2)], attributes);
+    const dw = call('Conv2DBackpropFilter', [x, leaf([...y.shape], NCHW, 3)], {...attributes, filterShape});
+    expect(waysOf(dw)).toContain('correlateInBlocks');
+    const taps = await computed(dw, 'taps');
+    expectClose(await computed(dw, 'correlateInBlocks'), taps, rounding, `${batch} images, ${filterShape}:`);
+  }
+});
+
 test('images of few channels, into blocks', async () => {
   for (const channels of [1, 3, 15]) {
     for (const layout of filterLayouts) {

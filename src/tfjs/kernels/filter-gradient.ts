@@ -7,7 +7,7 @@ import type {Strategies, Strategy} from '../strategies.js';
 import {identity, sizeOf} from '../value.js';
 import {canBlock} from './blocked-conv.js';
 import {taps} from './columns.js';
-import {type ChannelsLast, canCorrelate, correlate} from './correlation.js';
+import {type ChannelsLast, canCorrelate, canCorrelateBlocked, correlate, correlateBlocked} from './correlation.js';
 import type {Windows} from './window.js';
 import {correlateWinograd, isForWinograd} from './winograd.js';
 import {tileFilterStrategies} from './winograd-tiles.js';
@@ -61,6 +61,11 @@ export function filterGradientStrategies(g: Lowering, windows: Windows, filter: 
     correlations[name] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, transposed(g));
     if (!canBlock([channels, out], block)) continue;
     correlations[`${name}Blocks`] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, throughBlocks(g));
+  }
+  const batch = windows.outShape[n]!;
+  if (canCorrelateBlocked(windows, batch, out, block)) {
+    correlations['correlateInBlocks'] = (g, [x, dy]) =>
+      correlateBlocked(g, x!, dy!, windows, filter as [number, number, number, number], block);
   }
   return {...correlations, ...strategies, ...tileFilterStrategies(g, windows, filter)};
 }

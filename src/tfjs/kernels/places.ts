@@ -35,7 +35,7 @@ export function placesIntoBlocks(g: Lowering, x: Value, block: number): Value {
 }
 
 /** Rows of so many numbers in the order that has that name. */
-function moved(g: Lowering, x: Value, row: number, name: string, values: () => number[]): Value {
+export function moved(g: Lowering, x: Value, row: number, name: string, values: () => number[]): Value {
   const size = (x.dims as number[]).reduce((product, d) => product * d, 1);
   const indices = g.graph.value(name) ?? g.indices(values(), name);
   return g.op('Gather', [g.reshape(x, [size / row, row]), indices], {axis: 0});
