@@ -16,6 +16,7 @@ import {
   type Precision,
   physicalType,
   sameShape,
+  sizeOf,
 } from './value.js';
 
 /** Operators that onnxruntime's cpu provider has for float32 alone. Dense and depthwise convolutions have a way of their own: `tap-products.ts`. */
@@ -24,6 +25,9 @@ const FLOAT32_ONLY: ReadonlySet<string> = new Set(
     ' ',
   ),
 );
+
+/** Numbers of a value that waits for later calls: 16 MiB. */
+const LARGEST_KEPT = 1 << 22;
 
 /** onnxruntime's own operators on images in blocks of channels (contrib_ops/cpu/nchwc_ops.cc). */
 export const NCHWC = 'com.microsoft.nchwc';
@@ -178,12 +182,15 @@ export class Lowering {
     return this.internal(NCHWC, 'ReorderOutput', [x], {channels, channels_last: 1}, channelsLast(x.dims));
   }
 
-  /** What several calls make of v: made by the first of them. `what` says what it is. */
+  /**
+   * What several calls make of v: made by the first of them. `what` says what it is. Where it is large it is made again: from a convolution to its
+   * gradients it would lie in memory all the while.
+   */
   derived(v: LazyValue, what: string, make: () => Value): Value {
     const known = this.made.get(v) ?? new Map<string, Value>();
     this.made.set(v, known);
     const value = known.get(what) ?? make();
-    known.set(what, value);
+    if (sizeOf(value.dims as number[]) <= LARGEST_KEPT) known.set(what, value);
     return value;
   }
 

@@ -88,7 +88,7 @@ export function flatten({pieces, size}: Flat, of: (key: string) => tf.Tensor | u
 }
 
 /** The numbers of a flat tensor. Throws STATE_MISMATCH where a parameter is missing or has another shape. */
-export function joined({pieces, size}: Flat, tensors: NamedTensors): Tensor {
+export function joined({pieces, size}: Flat, tensors: NamedTensors): Tensor<'float32' | 'float64'> {
   const of = (key: string) => {
     const value = tensors.get(key);
     if (!value) throw new GpdError('STATE_MISMATCH', `the saved state has no '${key}', which the run needs`, {at: key});

@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {GpdError} from '../core/error.js';
 import {float32, int64, type Tensor, toFloat32} from '../core/tensor.js';
-import {tensor64} from '../tfjs/tensor64.js';
+import {ownTensor, tensor64} from '../tfjs/tensor64.js';
 import {cut, type Flat, joined, pieceOf, refuseOtherShape} from './flat-parameters.js';
 import type {NamedTensors} from './step-config.js';
 
@@ -40,7 +40,9 @@ export class TensorStore {
       if (isCounter(key)) this.counters.set(key, Number(value.data[0]));
       else if (!this.flatKeys.has(key)) this.variables.set(key, variableOf(value, isParameter(key), `${scope}/${key}`));
     }
-    this.flatVariables = flats.map((flat, i) => variableOf(joined(flat, tensors), true, `${scope}/flat${i}`));
+    this.flatVariables = flats.map((flat, i) =>
+      tf.tidy(() => tf.variable(own(joined(flat, tensors)), true, `${scope}/flat${i}`)),
+    );
   }
 
   /** A tensor of the state; one that lies in a flat tensor only while `withPieces` lasts. */
@@ -87,7 +89,10 @@ export class TensorStore {
       if (isCounter(key)) this.counters.set(key, Number(value.data[0]));
       else if (this.variables.has(key)) assign(key, this.variable(key), value);
     }
-    for (const [i, flat] of this.flats.entries()) assign(`flat tensor ${i}`, this.flatVariables[i]!, joined(flat, tensors));
+    for (const [i, flat] of this.flats.entries()) {
+      const variable = this.flatVariables[i]!;
+      tf.tidy(() => variable.assign(own(joined(flat, tensors))));
+    }
   }
 
   /** A copy of everything. */
@@ -118,6 +123,10 @@ function assign(key: string, variable: tf.Variable, value: Tensor): void {
 /** A variable shares the numbers of the tensor that it is made from, which is nobody's afterwards. */
 const variableOf = (value: Tensor, trainable: boolean, name: string): tf.Variable =>
   tf.tidy(() => tf.variable(upload(value), trainable, name));
+
+/** Of numbers that were made for it. */
+const own = (t: Tensor<'float32' | 'float64'>): tf.Tensor =>
+  t.dtype === 'float64' ? upload(t) : ownTensor(t.data as Float32Array, t.shape);
 
 /** The backend may keep the array: it gets its own. */
 export const upload = (t: Tensor): tf.Tensor =>

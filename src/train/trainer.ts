@@ -82,9 +82,14 @@ class TensorflowTrainer implements Trainer {
     this.shapes = parameterShapes(initial.model);
     this.model = new TensorStore(initial.model, flats);
     this.ema = config.emaDecay === undefined ? undefined : new TensorStore(initial.ema ?? initial.model, flats);
-    this.slots = new Map(slotNames(config.optimizer).map((slot) => [slot, new TensorStore(emptySlot(this.shapes), flats)]));
-    const {state} = config.staticTeacher ?? {};
-    this.teacher = state && new TensorStore(state, frozen(state));
+    this.slots = new Map(
+      slotNames(config.optimizer).map((slot) => [
+        slot,
+        new TensorStore(initial.optimizer?.slots.get(slot) ?? emptySlot(this.shapes), flats),
+      ]),
+    );
+    const taught = initial.staticTeacher ?? config.staticTeacher?.state;
+    this.teacher = config.staticTeacher && taught && new TensorStore(taught, frozen(taught));
     this.gradients = new GradientStage(config, this.model, this.teacher);
     this.updates = new UpdateStage(config, {model: this.model, slots: [...this.slots.values()], ema: this.ema});
     this.captured = {
@@ -92,7 +97,7 @@ class TensorflowTrainer implements Trainer {
       norm: capture((...gradients) => [globalNorm(gradients)]),
       evaluate: {model: this.evaluation(this.model), ema: this.evaluation(this.ema)},
     };
-    this.load(initial);
+    this.begin(initial);
   }
 
   async step(batch: Batch, {lr, kdScale = 1, onGradients}: StepInput): Promise<StepMetrics> {
@@ -138,6 +143,11 @@ class TensorflowTrainer implements Trainer {
     this.ema?.load(state.ema ?? state.model);
     for (const [name, store] of this.slots) store.load(state.optimizer?.slots.get(name) ?? emptySlot(this.shapes));
     if (this.teacher) this.teacher.load(state.staticTeacher ?? this.config.staticTeacher!.state);
+    this.begin(state);
+  }
+
+  /** What a state says beside its tensors. */
+  private begin(state: InitialState): void {
     this.steps = state.optimizer?.step ?? 0;
     if (asReference(this.config.compat, 'copiedStatistics')) return;
     fillStatistics(this.model);

@@ -19,6 +19,8 @@ import {filterTransform, inputWeight, outputWeight, POINTS, savesAlong, TAPS, ti
 
 /** The transforms pass through memory; with fewer channels that costs more than the products save. */
 const FEWEST_CHANNELS = 64;
+/** Numbers of a filter's points, four times its own (16 MiB): of larger ones the passes through memory cost what the products save. */
+const MOST_POINTS = 1 << 22;
 /** On larger maps the zeros of a transform's matrix do. */
 const LARGEST = 32;
 
@@ -30,6 +32,7 @@ interface Images {
 
 const canTile = (windows: Windows, [, , inputs, outputs]: readonly number[]): boolean =>
   Math.min(inputs!, outputs!) >= FEWEST_CHANNELS &&
+  POINTS ** 2 * inputs! * outputs! <= MOST_POINTS &&
   windows.spans.every((span) => span.size <= LARGEST && savesAlong(windows, span, span.out));
 
 /** What a transform does along one axis, or its adjoint. */
