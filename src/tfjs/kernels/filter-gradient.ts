@@ -26,12 +26,14 @@ export const filterGradientByTaps =
     return {value: g.reshape(all, filter), perm: identity(4)};
   };
 
+/** Numbers of a gradient for each image: more would take more memory (64 MiB) than all else in a layer. */
+const MOST_PRODUCTS = 1 << 24;
+
 export function filterGradientStrategies(g: Lowering, windows: Windows, filter: readonly number[]): Strategies {
   const {block} = g;
   const [, , channels, out] = filter as [number, number, number, number];
   const [n, c, h, w] = windows.perm as [number, number, number, number];
-  const strategies: Strategies = {
-    taps: filterGradientByTaps(windows, filter),
+  const images: Strategies = {
     // Image by image, [taps·C, H·W] each, added up: the operands fit into the cache.
     images(g, [x, dy]) {
       const area = dy!.shape[h]! * dy!.shape[w]!;
@@ -43,6 +45,8 @@ export function filterGradientStrategies(g: Lowering, windows: Windows, filter: 
       return {value: g.reshape(sum, filter), perm: identity(4)};
     },
   };
+  const isSmall = windows.outShape[n]! * sizeOf(filter) <= MOST_PRODUCTS;
+  const strategies = {taps: filterGradientByTaps(windows, filter), ...(isSmall && images)};
   if (!canCorrelate(windows)) return strategies;
   const ways: Record<string, typeof correlate> = {correlate};
   const [, across] = windows.spans;
