@@ -35,6 +35,9 @@ function writesAsItReads(writer: Node, views: ReadonlySet<Value>, output: Value)
   return own.every(({i}) => mayOverwrite(body, body.inputs[i]!, part)) && ELEMENTWISE.has(part.producer!.opType);
 }
 
+/** Whether the shape is known in numbers. */
+export const isStatic = ({shape}: Value): boolean => shape?.every((d) => typeof d === 'number') ?? false;
+
 /** Also where neither is known. */
 export const sameDims = (a: Value, b: Value): boolean => a.shape?.join() === b.shape?.join();
 

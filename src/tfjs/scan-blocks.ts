@@ -5,7 +5,7 @@
  */
 import {Graph, type Node, type Value} from '../onnx/graph.js';
 import {ints} from '../onnx/tensor-ops.js';
-import {ELEMENTWISE, sameDims} from './in-place.js';
+import {ELEMENTWISE, isStatic, sameDims} from './in-place.js';
 import {sizeOf} from './value.js';
 
 export interface BlockSizes {
@@ -68,8 +68,6 @@ interface Chain {
   /** How many blocks. */
   readonly rows: number;
 }
-
-const isStatic = ({shape}: Value): boolean => shape?.every((d) => typeof d === 'number') ?? false;
 
 function isFusible(node: Node, {small}: BlockSizes): boolean {
   const {output} = node;

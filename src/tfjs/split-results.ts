@@ -3,6 +3,7 @@
  * is put together afterwards.
  */
 import type {Graph, Node, Value} from '../onnx/graph.js';
+import {isStatic} from './in-place.js';
 import {sizeOf} from './value.js';
 
 export interface ResultPart {
@@ -28,8 +29,6 @@ export function splitResults(graph: Graph): Map<string, readonly ResultPart[]> {
   graph.prune();
   return found;
 }
-
-const isStatic = ({shape}: Value): boolean => shape?.every((d) => typeof d === 'number') ?? false;
 
 /** A result costs some microseconds: shorter ones are put together in less. */
 const SMALLEST = 1 << 16;

@@ -89,15 +89,10 @@ export function flatten({pieces, size}: Flat, of: (key: string) => tf.Tensor | u
 
 /** The numbers of a flat tensor. Throws STATE_MISMATCH where a parameter is missing or has another shape. */
 export function joined({pieces, size}: Flat, tensors: NamedTensors): Tensor<'float32' | 'float64'> {
-  const of = (key: string) => {
-    const value = tensors.get(key);
-    if (!value) throw new GpdError('STATE_MISMATCH', `the saved state has no '${key}', which the run needs`, {at: key});
-    return value;
-  };
-  const isDouble = pieces.some(({key}) => of(key).dtype === 'float64');
+  const isDouble = pieces.some(({key}) => savedTensor(tensors, key).dtype === 'float64');
   const data = isDouble ? new Float64Array(size) : new Float32Array(size);
   for (const {key, offset, shape, order} of pieces) {
-    const value = of(key);
+    const value = savedTensor(tensors, key);
     refuseOtherShape(key, shape, value.shape);
     const lying = order.map((d) => shape[d]!); // as a tensor of that shape, of which `value` is a transpose
     data.set(isIdentity(order) ? numbersOf(value) : toPlain(numbersOf(value), lying, inverse(order)), offset);
@@ -112,6 +107,12 @@ export const cut = ({pieces}: Flat, {data}: Tensor<'float32'>): [string, Tensor<
     const part = data.subarray(offset, offset + size);
     return [key, float32(shape, isIdentity(order) ? part.slice() : (toPlain(part, shape, order) as Float32Array))];
   });
+
+export function savedTensor(tensors: NamedTensors, key: string): Tensor {
+  const value = tensors.get(key);
+  if (!value) throw new GpdError('STATE_MISMATCH', `the saved state has no '${key}', which the run needs`, {at: key});
+  return value;
+}
 
 export function refuseOtherShape(key: string, run: Shape, saved: Shape): void {
   if (sameShape(run, saved)) return;

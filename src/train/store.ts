@@ -3,10 +3,9 @@
  * (`flat-parameters.ts`), everything else one by one. Counters of batches stay whole numbers.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import {GpdError} from '../core/error.js';
 import {float32, int64, type Tensor, toFloat32} from '../core/tensor.js';
 import {ownTensor, tensor64} from '../tfjs/tensor64.js';
-import {cut, type Flat, joined, pieceOf, refuseOtherShape} from './flat-parameters.js';
+import {cut, type Flat, joined, pieceOf, refuseOtherShape, savedTensor} from './flat-parameters.js';
 import type {NamedTensors} from './step-config.js';
 
 const COUNTER = 'num_batches_tracked';
@@ -84,8 +83,7 @@ export class TensorStore {
   /** Replaces all numbers. Names and shapes must be the same. */
   load(tensors: NamedTensors): void {
     for (const key of this.order) {
-      const value = tensors.get(key);
-      if (!value) throw new GpdError('STATE_MISMATCH', `the saved state has no '${key}', which the run needs`, {at: key});
+      const value = savedTensor(tensors, key);
       if (isCounter(key)) this.counters.set(key, Number(value.data[0]));
       else if (this.variables.has(key)) assign(key, this.variable(key), value);
     }

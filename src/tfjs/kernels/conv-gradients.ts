@@ -67,7 +67,7 @@ export function convolveInputGradient(g: Lowering, dy: LazyValue, filter: LazyVa
     spreading,
     ...columns,
     ...blockStrategies(g, windows, filter.shape, BACKWARD),
-    ...tileStrategies(g, windows, filter.shape, BACKWARD),
+    ...tileStrategies(windows, filter.shape, BACKWARD),
   });
 }
 

@@ -60,7 +60,7 @@ function denseForward(g: Lowering, windows: Windows, filter: readonly number[]):
     return inBlocks ? {value: h.intoBlocks(value), perm, inBlocks} : {value, perm};
   };
   const columns = isForColumns(windows, filter[2]!) && {columns: convolveColumns(windows)};
-  return {direct, ...columns, ...blockStrategies(g, windows, filter, FORWARD), ...tileStrategies(g, windows, filter, FORWARD)};
+  return {direct, ...columns, ...blockStrategies(g, windows, filter, FORWARD), ...tileStrategies(windows, filter, FORWARD)};
 }
 
 /** In float64 onnxruntime has no convolution of its own. */

@@ -10,7 +10,7 @@
 import type {Value} from '../../onnx/graph.js';
 import type {Laid, Lowering} from '../lowering.js';
 import {identity, type LazyValue} from '../value.js';
-import {blockedConv, canBlock} from './blocked-conv.js';
+import {blockedConv} from './blocked-conv.js';
 import {moved} from './places.js';
 import {table} from './table.js';
 import type {Span, Windows} from './window.js';
@@ -59,13 +59,10 @@ function leading(g: Lowering, product: Value, size: readonly [number, number], a
   return g.op('Slice', [product, g.ints([0, 0]), g.ints(size), g.ints([...axes])]);
 }
 
-export const canCorrelateBlocked = (windows: Windows, batch: number, out: number, block: number | undefined): block is number =>
-  canCorrelate(windows) && canBlock([batch, out], block);
-
 /**
  * The same in blocks, of images where they are channels: [1, N/B, H, W·I, B] ∗ [O/B, N/B, H′, W′, B, B] → [1, O/B, kH, kW·I, B]. onnxruntime's
  * operator takes columns that reach beyond the image one by one, and others by the half dozen: zeros beside the image are written out. Two
- * groups of images give both threads as much to do.
+ * groups of images give both threads as much to do. Images and outputs fill whole blocks.
  */
 export function correlateBlocked(
   g: Lowering,

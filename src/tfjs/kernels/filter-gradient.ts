@@ -7,7 +7,7 @@ import type {Strategies, Strategy} from '../strategies.js';
 import {identity, sizeOf} from '../value.js';
 import {canBlock} from './blocked-conv.js';
 import {taps} from './columns.js';
-import {type ChannelsLast, canCorrelate, canCorrelateBlocked, correlate, correlateBlocked} from './correlation.js';
+import {type ChannelsLast, canCorrelate, correlate, correlateBlocked} from './correlation.js';
 import type {Windows} from './window.js';
 import {correlateWinograd, isForWinograd} from './winograd.js';
 import {tileFilterStrategies} from './winograd-tiles.js';
@@ -29,8 +29,7 @@ export const filterGradientByTaps =
 /** Numbers of a gradient for each image: more would take more memory (64 MiB) than all else in a layer. */
 const MOST_PRODUCTS = 1 << 24;
 
-export function filterGradientStrategies(g: Lowering, windows: Windows, filter: readonly number[]): Strategies {
-  const {block} = g;
+export function filterGradientStrategies({block}: Lowering, windows: Windows, filter: readonly number[]): Strategies {
   const [, , channels, out] = filter as [number, number, number, number];
   const [n, c, h, w] = windows.perm as [number, number, number, number];
   const images: Strategies = {
@@ -45,7 +44,8 @@ export function filterGradientStrategies(g: Lowering, windows: Windows, filter: 
       return {value: g.reshape(sum, filter), perm: identity(4)};
     },
   };
-  const isSmall = windows.outShape[n]! * sizeOf(filter) <= MOST_PRODUCTS;
+  const batch = windows.outShape[n]!;
+  const isSmall = batch * sizeOf(filter) <= MOST_PRODUCTS;
   const strategies = {taps: filterGradientByTaps(windows, filter), ...(isSmall && images)};
   if (!canCorrelate(windows)) return strategies;
   const ways: Record<string, typeof correlate> = {correlate};
@@ -66,10 +66,9 @@ export function filterGradientStrategies(g: Lowering, windows: Windows, filter: 
     if (!canBlock([channels, out], block)) continue;
     correlations[`${name}Blocks`] = (g, [x, dy]) => way(g, x!, dy!, windows, filter, throughBlocks(g));
   }
-  const batch = windows.outShape[n]!;
-  if (canCorrelateBlocked(windows, batch, out, block)) {
+  if (canBlock([batch, out], block)) {
     correlations['correlateInBlocks'] = (g, [x, dy]) =>
       correlateBlocked(g, x!, dy!, windows, filter as [number, number, number, number], block);
   }
-  return {...correlations, ...strategies, ...tileFilterStrategies(g, windows, filter)};
+  return {...correlations, ...strategies, ...tileFilterStrategies(windows, filter)};
 }

@@ -4,7 +4,7 @@
  */
 import type {Value} from '../../onnx/graph.js';
 import type {Lowering} from '../lowering.js';
-import type {LazyValue, Permutation} from '../value.js';
+import {type LazyValue, type Permutation, sizeOf} from '../value.js';
 import {table} from './table.js';
 
 /** [N, C, H, W] as that. */
@@ -13,7 +13,8 @@ export const placesFirst = <T>([n, c, h, w]: readonly T[]): T[] => [h!, w!, n!, 
 type Dims4 = [number, number, number, number];
 
 /** Images, whose order is `perm` when they are [N, C, H, W], place by place. */
-export function inPlaces(g: Lowering, v: LazyValue, perm: Permutation, block: number | undefined): Value {
+export function inPlaces(g: Lowering, v: LazyValue, perm: Permutation): Value {
+  const {block} = g;
   const blocks = g.blocksOf(v, perm);
   if (!blocks || block === undefined) return g.in(v, placesFirst(perm));
   const [n, c, h, w] = blocks.dims as Dims4;
@@ -36,7 +37,6 @@ export function placesIntoBlocks(g: Lowering, x: Value, block: number): Value {
 
 /** Rows of so many numbers in the order that has that name. */
 export function moved(g: Lowering, x: Value, row: number, name: string, values: () => number[]): Value {
-  const size = (x.dims as number[]).reduce((product, d) => product * d, 1);
   const indices = g.graph.value(name) ?? g.indices(values(), name);
-  return g.op('Gather', [g.reshape(x, [size / row, row]), indices], {axis: 0});
+  return g.op('Gather', [g.reshape(x, [sizeOf(x.dims as number[]) / row, row]), indices], {axis: 0});
 }

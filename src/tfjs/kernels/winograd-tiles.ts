@@ -24,12 +24,6 @@ const MOST_POINTS = 1 << 22;
 /** On larger maps the zeros of a transform's matrix do. */
 const LARGEST = 32;
 
-/** Where images lie, and in blocks of how many channels they can. */
-interface Images {
-  readonly windows: Windows;
-  readonly block: number | undefined;
-}
-
 const canTile = (windows: Windows, [, , inputs, outputs]: readonly number[]): boolean =>
   Math.min(inputs!, outputs!) >= FEWEST_CHANNELS &&
   POINTS ** 2 * inputs! * outputs! <= MOST_POINTS &&
@@ -81,17 +75,17 @@ function alongBoth(g: Lowering, x: Value, matrices: readonly [Matrix, Matrix]): 
 }
 
 /** The numbers of v as the products want them: [6, tiles, 6, tiles·N, C]. Made once, whoever asks. */
-function pointsOf(g: Lowering, v: LazyValue, {windows: {perm}, block}: Images, matrices: readonly [Matrix, Matrix]): Value {
+function pointsOf(g: Lowering, v: LazyValue, {perm}: Windows, matrices: readonly [Matrix, Matrix]): Value {
   return g.derived(v, matrices.map(({name}) => name).join(), () => {
-    const points = alongBoth(g, inPlaces(g, v, perm, block), matrices);
+    const points = alongBoth(g, inPlaces(g, v, perm), matrices);
     const [height, width, n, c] = points.dims as Dims4;
     return g.reshape(points, [POINTS, height / POINTS, POINTS, (width / POINTS) * n, c]);
   });
 }
-const inputPoints = (g: Lowering, x: LazyValue, images: Images): Value =>
-  pointsOf(g, x, images, images.windows.spans.map(inputMatrix) as [Matrix, Matrix]);
-const gradientPoints = (g: Lowering, dy: LazyValue, images: Images): Value =>
-  pointsOf(g, dy, images, images.windows.spans.map((span) => adjoint(outputMatrix(span))) as [Matrix, Matrix]);
+const inputPoints = (g: Lowering, x: LazyValue, windows: Windows): Value =>
+  pointsOf(g, x, windows, windows.spans.map(inputMatrix) as [Matrix, Matrix]);
+const gradientPoints = (g: Lowering, dy: LazyValue, windows: Windows): Value =>
+  pointsOf(g, dy, windows, windows.spans.map((span) => adjoint(outputMatrix(span))) as [Matrix, Matrix]);
 
 /** [points of both axes, taps of both]; where `tiles` rows of tiles follow the points of the height, for each of them. */
 const filterMatrix = (tiles: number): Matrix => ({
@@ -112,45 +106,44 @@ function filterPoints(g: Lowering, filter: LazyValue): Value {
 }
 
 /** Points [6, tiles, 6, tiles·N, C], as images [points, points, N, C] through both matrices, in blocks where there are any. */
-function fromPoints(g: Lowering, points: Value, {windows: {perm}, block}: Images, matrices: readonly [Matrix, Matrix]): Laid {
+function fromPoints(g: Lowering, points: Value, {perm}: Windows, matrices: readonly [Matrix, Matrix]): Laid {
   const [height, width] = matrices.map(({shape}) => shape[1]) as [number, number];
   const [, , , rows, channels] = points.dims as [number, number, number, number, number];
   const value = alongBoth(g, g.reshape(points, [height, width, rows / (width / POINTS), channels]), matrices);
-  if (!canBlock([channels], block)) return {value, perm: placesFirst(perm)};
-  return {value: placesIntoBlocks(g, value, block), perm, inBlocks: true};
+  if (!canBlock([channels], g.block)) return {value, perm: placesFirst(perm)};
+  return {value: placesIntoBlocks(g, value, g.block), perm, inBlocks: true};
 }
 
 const forward =
-  (images: Images): Strategy =>
+  (windows: Windows): Strategy =>
   (g, [x, filter]) => {
-    const products = g.op('MatMul', [inputPoints(g, x!, images), filterPoints(g, filter!)]);
-    return fromPoints(g, products, images, images.windows.spans.map(outputMatrix) as [Matrix, Matrix]);
+    const products = g.op('MatMul', [inputPoints(g, x!, windows), filterPoints(g, filter!)]);
+    return fromPoints(g, products, windows, windows.spans.map(outputMatrix) as [Matrix, Matrix]);
   };
 
 const inputGradient =
-  (images: Images): Strategy =>
+  (windows: Windows): Strategy =>
   (g, [dy, filter]) => {
-    const [points, filters] = [gradientPoints(g, dy!, images), filterPoints(g, filter!)];
+    const [points, filters] = [gradientPoints(g, dy!, windows), filterPoints(g, filter!)];
     const shape = [...points.dims.slice(0, 4), filter!.shape[2]!];
     const products = g.internal('com.microsoft', 'FusedMatMul', [points, filters], {transB: 1}, shape);
-    return fromPoints(g, products, images, images.windows.spans.map((span) => adjoint(inputMatrix(span))) as [Matrix, Matrix]);
+    return fromPoints(g, products, windows, windows.spans.map((span) => adjoint(inputMatrix(span))) as [Matrix, Matrix]);
   };
 
 /** Of a convolution, or of its gradient of x, where it can pay. `filter` has its shape. */
-export function tileStrategies({block}: Lowering, windows: Windows, filter: readonly number[], from: number): Strategies {
+export function tileStrategies(windows: Windows, filter: readonly number[], from: number): Strategies {
   if (!canTile(windows, filter)) return {};
-  return {winogradTiles: (from === FORWARD ? forward : inputGradient)({windows, block})};
+  return {winogradTiles: (from === FORWARD ? forward : inputGradient)(windows)};
 }
 
 /** Of the gradient of a filter. */
-export function tileFilterStrategies({block}: Lowering, windows: Windows, filter: readonly number[]): Strategies {
+export function tileFilterStrategies(windows: Windows, filter: readonly number[]): Strategies {
   if (!canTile(windows, filter)) return {};
   return {
     winogradTiles(g, [x, dy]) {
       const [, , inputs, outputs] = filter as Dims4;
       const tiles = tilesOf(windows.spans[0].out);
-      const images = {windows, block};
-      const operands = [inputPoints(g, x!, images), gradientPoints(g, dy!, images)];
+      const operands = [inputPoints(g, x!, windows), gradientPoints(g, dy!, windows)];
       const shape = [POINTS, tiles, POINTS, inputs, outputs];
       const products = g.internal('com.microsoft', 'FusedMatMul', operands, {transA: 1}, shape);
       const rows = g.reshape(products, [POINTS * tiles * POINTS, inputs * outputs]);
