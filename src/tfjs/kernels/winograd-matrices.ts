@@ -4,6 +4,7 @@
  * "Arithmetic complexity of computations", 1980; Lavin and Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308, whose
  * names these are: input, filter and output transform.
  */
+import {table} from './table.js';
 import type {Span, Windows} from './window.js';
 
 export const TAPS = 3;
@@ -37,12 +38,41 @@ const outputTransform = Array.from({length: TILE}, (_, i) => [...FINITE.map((poi
 export const tilesOf = (results: number): number => Math.ceil(results / TILE);
 
 /** The part that the number in place `at` of x, `before` zeros in front of x, has in a point of a tile. */
-export const inputWeight = (point: number, tile: number, at: number, before: number): number =>
+const inputWeight = (point: number, tile: number, at: number, before: number): number =>
   inputTransform[point]![at + before - tile * TILE] ?? 0;
 
 /** The part that a point of a tile has in the result in place `at`. */
 export const outputWeight = (at: number, point: number, tile: number): number =>
   Math.floor(at / TILE) === tile ? outputTransform[at % TILE]![point]! : 0;
+
+/** What a transform does along one axis, or its adjoint. */
+export interface Matrix {
+  readonly name: string;
+  readonly shape: readonly [number, number];
+  at(i: number, j: number): number;
+}
+
+export const adjoint = ({name, shape: [rows, columns], at}: Matrix): Matrix => ({
+  name: `adjoint of ${name}`,
+  shape: [columns, rows],
+  at: (i, j) => at(j, i),
+});
+
+/** [points·tiles, places of x] */
+export function inputMatrix({size, before, out}: Pick<Span, 'size' | 'before' | 'out'>): Matrix {
+  const tiles = tilesOf(out);
+  const at = (row: number, place: number) => inputWeight(Math.floor(row / tiles), row % tiles, place, before);
+  return {name: `winograd input ${size} ${before} ${out}`, shape: [POINTS * tiles, size], at};
+}
+/** [places of the result, points·tiles] */
+export function outputMatrix({out}: Pick<Span, 'out'>): Matrix {
+  const tiles = tilesOf(out);
+  const at = (place: number, column: number) => outputWeight(place, Math.floor(column / tiles), column % tiles);
+  return {name: `winograd output ${out}`, shape: [out, POINTS * tiles], at};
+}
+
+/** Row by row. */
+export const numbersOf = ({shape: [rows, columns], at}: Matrix): number[] => table([rows, columns, 1], (i, j) => at(i, j));
 
 /** Tiles that reach far beyond the map cost what they save. */
 const WORTH = 0.6;

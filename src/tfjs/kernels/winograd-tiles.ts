@@ -13,9 +13,19 @@ import type {Strategies, Strategy} from '../strategies.js';
 import {identity, type LazyValue} from '../value.js';
 import {canBlock, FORWARD} from './blocked-conv.js';
 import {inPlaces, placesFirst, placesIntoBlocks} from './places.js';
-import {table} from './table.js';
-import type {Span, Windows} from './window.js';
-import {filterTransform, inputWeight, outputWeight, POINTS, savesAlong, TAPS, tilesOf} from './winograd-matrices.js';
+import type {Windows} from './window.js';
+import {
+  adjoint,
+  filterTransform,
+  inputMatrix,
+  type Matrix,
+  numbersOf,
+  outputMatrix,
+  POINTS,
+  savesAlong,
+  TAPS,
+  tilesOf,
+} from './winograd-matrices.js';
 
 /** The transforms pass through memory; with fewer channels that costs more than the products save. */
 const FEWEST_CHANNELS = 64;
@@ -29,39 +39,7 @@ const canTile = (windows: Windows, [, , inputs, outputs]: readonly number[]): bo
   POINTS ** 2 * inputs! * outputs! <= MOST_POINTS &&
   windows.spans.every((span) => span.size <= LARGEST && savesAlong(windows, span, span.out));
 
-/** What a transform does along one axis, or its adjoint. */
-interface Matrix {
-  readonly name: string;
-  readonly shape: readonly [number, number];
-  at(i: number, j: number): number;
-}
-
-const adjoint = ({name, shape: [rows, columns], at}: Matrix): Matrix => ({
-  name: `adjoint of ${name}`,
-  shape: [columns, rows],
-  at: (i, j) => at(j, i),
-});
-
-/** [points·tiles, places of x] */
-function inputMatrix({size, before, out}: Span): Matrix {
-  const tiles = tilesOf(out);
-  const at = (row: number, place: number) => inputWeight(Math.floor(row / tiles), row % tiles, place, before);
-  return {name: `winograd input ${size} ${before} ${out}`, shape: [POINTS * tiles, size], at};
-}
-/** [places of the result, points·tiles] */
-function outputMatrix({out}: Span): Matrix {
-  const tiles = tilesOf(out);
-  const at = (place: number, column: number) => outputWeight(place, Math.floor(column / tiles), column % tiles);
-  return {name: `winograd output ${out}`, shape: [out, POINTS * tiles], at};
-}
-
-function constant(g: Lowering, {name, shape: [rows, columns], at}: Matrix): Value {
-  return g.matrix(
-    [rows, columns],
-    table([rows, columns, 1], (i, j) => at(i, j)),
-    name,
-  );
-}
+const constant = (g: Lowering, matrix: Matrix): Value => g.matrix(matrix.shape, numbersOf(matrix), matrix.name);
 
 type Dims4 = [number, number, number, number];
 

@@ -9,18 +9,26 @@ import {type BlockedOptions, blockedConv, blockFilters, resultSize} from './bloc
 import type {ChannelsLast} from './correlation.js';
 import {table} from './table.js';
 import {pads, type Span, type Windows} from './window.js';
-import {filterTransform, inputWeight, outputWeight, POINTS, savesAlong, TAPS, tilesOf} from './winograd-matrices.js';
+import {
+  filterTransform,
+  inputMatrix,
+  numbersOf,
+  outputMatrix,
+  outputWeight,
+  POINTS,
+  savesAlong,
+  TAPS,
+  tilesOf,
+} from './winograd-matrices.js';
 
 /** On larger maps the matrices' zeros cost what it saves. */
 const LARGEST = 64;
 export const isForWinograd = (windows: Windows, span: Span, results: number): boolean =>
   results <= LARGEST && savesAlong(windows, span, results);
 
-/** From the `size` numbers of x along the axis to the points of all tiles: [points, tiles, size]. */
-function dataMatrix(g: Lowering, size: number, before: number, tiles: number, shape: readonly number[]): Value {
-  const numbers = table([POINTS, tiles, size], (point, tile, at) => inputWeight(point, tile, at, before));
-  return g.matrix(shape, numbers, `winograd data ${size} ${before} ${shape}`);
-}
+/** [points, tiles, numbers of x along the axis], in that order; in the shape given. */
+const dataMatrix = (g: Lowering, along: Pick<Span, 'size' | 'before' | 'out'>, shape: readonly number[]): Value =>
+  g.matrix(shape, numbersOf(inputMatrix(along)), `winograd data ${along.size} ${along.before} ${shape}`);
 
 /** Filters in blocks, [O/B, I/B, 3, kW, B, B], to their points, [points, O/B, I/B, kW, B, B]: said to be [points·O, I, 1, kW]. */
 function filterPoints(g: Lowering, filters: Value, block: number): Value {
@@ -43,7 +51,7 @@ export function convolveWinograd(g: Lowering, images: LazyValue, laid: Laid, opt
   const tiles = tilesOf(results);
   const filters = filterPoints(g, blockFilters(g, laid, from, block), block);
   const outputs = (filters.dims[0] as number) / POINTS;
-  const matrix = dataMatrix(g, height, padding[0]!, tiles, [1, POINTS, 1, tiles, height]);
+  const matrix = dataMatrix(g, {size: height, before: padding[0]!, out: results}, [1, POINTS, 1, tiles, height]);
   const image = g.reshape(x, [batch, 1, channels / block, height, width * block]);
   const groups = g.reshape(g.op('MatMul', [matrix, image]), [batch, POINTS * channels, tiles, width]);
   const [, {kernel}] = windows.spans;
@@ -52,7 +60,7 @@ export function convolveWinograd(g: Lowering, images: LazyValue, laid: Laid, opt
   const row = across * block;
   const byPoint = g.reshape(products, [batch, POINTS, outputs / block, tiles * row]);
   const byBlock = g.reshape(g.op('Transpose', [byPoint], {perm: [0, 2, 1, 3]}), [batch, outputs / block, POINTS * tiles, row]);
-  const back = g.matrix([results, POINTS * tiles], table([results, POINTS, tiles], outputWeight), `winograd result ${results}`);
+  const back = g.matrix([results, POINTS * tiles], numbersOf(outputMatrix({out: results})), `winograd result ${results}`);
   return g.reshape(g.op('MatMul', [back, byBlock]), [batch, outputs, results, across]);
 }
 
@@ -75,7 +83,7 @@ export function correlateWinograd(
   const [n, c, y, z] = perm as [number, number, number, number];
   const batch = x.shape[n]!;
   const tiles = tilesOf(w.out);
-  const matrix = dataMatrix(g, w.size, w.before, tiles, [POINTS, 1, tiles, w.size]);
+  const matrix = dataMatrix(g, w, [POINTS, 1, tiles, w.size]);
   const images = g.op('MatMul', [matrix, g.reshape(last(x), [1, batch * h.size, w.size, channels])]);
   const adjoint = g.matrix(
     [POINTS, w.out, tiles],
