@@ -1,6 +1,7 @@
 /** What a user or an attacker may hand to the program: a typed error, exit 1, nothing written, nothing executed. */
 import {chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {obeysModes, testWith} from '../optional.js';
 import {describeShared, shared} from '../shared.js';
 import {fixture, inFolder, type Outcome, run} from './program.js';
 
@@ -84,17 +85,22 @@ describeShared('goldens/convert/13a_truncated', 'bad checkpoints of the goldens'
 });
 
 describe('files and folders', () => {
-  const refuses = (what: string, code: string, args: readonly string[], prepare: (folder: string) => void = () => {}) =>
-    test(what, () =>
+  type Prepare = (folder: string) => void;
+  const refusal =
+    (code: string, args: readonly string[], prepare: Prepare, through: readonly string[] = []) =>
+    () =>
       inFolder(async (cwd) => {
         copyFileSync(SMALL, join(cwd, 'net.th'));
         prepare(cwd);
         const before = readdirSync(cwd).sort();
-        expectRefusal(await run(['convert', ...args], {cwd}), code);
+        expectRefusal(await run(['convert', ...args], {cwd, through}), code);
         expect(readdirSync(cwd).sort()).toEqual(before);
         expect(readFileSync(join(cwd, 'net.th'))).toEqual(readFileSync(SMALL));
-      }),
-    );
+      });
+  const refuses = (what: string, code: string, args: readonly string[], prepare: Prepare = () => {}) =>
+    test(what, refusal(code, args, prepare));
+  const refusesByMode = (what: string, code: string, args: readonly string[], prepare: Prepare) =>
+    testWith('an account that obeys file modes', what, refusal(code, args, prepare, obeysModes));
 
   refuses('a missing file', 'FILE_UNREADABLE', ['missing.pth']);
   refuses('a folder', 'FILE_UNREADABLE', ['.']);
@@ -113,16 +119,18 @@ describe('files and folders', () => {
   refuses('the wrong network', 'ARCH_AMBIGUOUS', ['net.th', '--arch', 'resnet50']);
   refuses('EMA weights that are not there', 'STATE_DICT_NOT_FOUND', ['net.th', '--ema']);
 
-  const isRoot = process.getuid?.() === 0; // root may read and write everything
-  (isRoot ? describe.skip : describe)('permissions', () => {
-    refuses('an unreadable file', 'FILE_UNREADABLE', ['secret.th'], (folder) => {
-      writeFileSync(join(folder, 'secret.th'), '');
-      chmodSync(join(folder, 'secret.th'), 0);
-    });
-    refuses('a folder that may not be written to', 'OUTPUT_REFUSED', ['net.th', '--output', 'locked/net.onnx'], (folder) => {
-      mkdirSync(join(folder, 'locked'), 0o555);
-    });
+  refusesByMode('an unreadable file', 'FILE_UNREADABLE', ['secret.th'], (folder) => {
+    writeFileSync(join(folder, 'secret.th'), '');
+    chmodSync(join(folder, 'secret.th'), 0);
   });
+  refusesByMode(
+    'a folder that may not be written to',
+    'OUTPUT_REFUSED',
+    ['net.th', '--output', 'locked/net.onnx'],
+    (folder) => {
+      mkdirSync(join(folder, 'locked'), 0o555);
+    },
+  );
 
   test('--force replaces a file that exists', () =>
     inFolder(async (cwd) => {

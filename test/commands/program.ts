@@ -17,12 +17,18 @@ export interface RunOptions {
   cwd?: string;
   env?: Record<string, string>;
   program?: 'gpd' | 'gpd-convert';
+  /** What runs Node, such as a shell with limits. The command line is appended. */
+  through?: readonly string[];
 }
 
-export function run(args: readonly string[], {cwd = tmpdir(), env = {}, program = 'gpd'}: RunOptions = {}): Promise<Outcome> {
+export function run(
+  args: readonly string[],
+  {cwd = tmpdir(), env = {}, program = 'gpd', through = []}: RunOptions = {},
+): Promise<Outcome> {
   return new Promise((resolve) => {
     const options = {cwd, env: {...process.env, NODE_ENV: '', NO_COLOR: '1', ...env}, maxBuffer: 1 << 26};
-    execFile(process.execPath, [bin(program), ...args], options, (error: ExecFileException | null, stdout, stderr) => {
+    const [command, ...rest] = [...through, process.execPath, bin(program), ...args] as [string, ...string[]];
+    execFile(command, rest, options, (error: ExecFileException | null, stdout, stderr) => {
       resolve({status: error ? Number(error.code ?? -1) : 0, stdout, stderr});
     });
   });

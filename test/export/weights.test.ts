@@ -20,6 +20,7 @@ import {modelBytes} from '../../src/onnx/encode.js';
 import {openSession} from '../../src/onnx/session.js';
 import {fixtureCases} from '../cases.js';
 import {expectClose, expectLogits} from '../close.js';
+import {PYTHON, testWith} from '../optional.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'gpd-weights-'));
 afterAll(() => rmSync(folder, {recursive: true, force: true}));
@@ -108,8 +109,6 @@ function withBiases(weights: StateDict): StateDict {
   return all;
 }
 
-const PYTHON = '/usr/bin/python3';
-const hasTorch = spawnSync(PYTHON, ['-c', 'import torch, torchvision'], {timeout: 60_000}).status === 0;
 const program = `
 import sys, torch, torchvision
 from torch import nn
@@ -123,28 +122,31 @@ x = torch.frombuffer(bytearray(open(images, 'rb').read()), dtype=torch.float32).
 with torch.no_grad(): open(out, 'wb').write(network(x).numpy().tobytes())
 `;
 
-const inTorch = hasTorch ? test : test.skip;
-inTorch('torchvision loads a .pth strictly, biases moved into the means, and computes what our student computes', async () => {
-  const original = seeded('resnet18');
-  const biased = recognise(withBiases(original), undefined, {});
-  expect(biased.kind).toBe('deployed');
-  const weights = withoutBiases(await deployedWeights(biased), biased.modules);
-  const staging = new Staging();
-  const path = join(folder, 'resnet18.pth');
-  formats.pth.write(weights, path, staging);
-  staging.commit();
-  const images = new Float32Array(2 * 3 * 224 * 224);
-  fillUniform(images, 'images', -1.7, 1.7);
-  writeFileSync(join(folder, 'images'), bytesOf(float32([images.length], images)));
-  const run = spawnSync(PYTHON, ['-c', program, path, join(folder, 'images'), join(folder, 'logits')], {encoding: 'utf8'});
-  expect([run.status, run.stderr.split('\n').filter((line) => /Error/.test(line))]).toEqual([0, []]);
-  const logits = new Float32Array(new Uint8Array(readFileSync(join(folder, 'logits'))).buffer);
-  const {model} = await buildModel(recognise(original, undefined, {}), 'student', {opset: 20});
-  const session = await openSession(modelBytes(model));
-  const expected = (await session.run(new Map([['input', float32([2, 3, 224, 224], images)]]))).get('logits')!;
-  await session.close();
-  expectLogits(logits, expected.data as Float32Array, 1e-5, 'float32, sums of up to 4,608 products in another order');
-});
+testWith(
+  'python3-torchvision',
+  'torchvision loads a .pth strictly, biases moved into the means, and computes what our student computes',
+  async () => {
+    const original = seeded('resnet18');
+    const biased = recognise(withBiases(original), undefined, {});
+    expect(biased.kind).toBe('deployed');
+    const weights = withoutBiases(await deployedWeights(biased), biased.modules);
+    const staging = new Staging();
+    const path = join(folder, 'resnet18.pth');
+    formats.pth.write(weights, path, staging);
+    staging.commit();
+    const images = new Float32Array(2 * 3 * 224 * 224);
+    fillUniform(images, 'images', -1.7, 1.7);
+    writeFileSync(join(folder, 'images'), bytesOf(float32([images.length], images)));
+    const run = spawnSync(PYTHON, ['-c', program, path, join(folder, 'images'), join(folder, 'logits')], {encoding: 'utf8'});
+    expect([run.status, run.stderr.split('\n').filter((line) => /Error/.test(line))]).toEqual([0, []]);
+    const logits = new Float32Array(new Uint8Array(readFileSync(join(folder, 'logits'))).buffer);
+    const {model} = await buildModel(recognise(original, undefined, {}), 'student', {opset: 20});
+    const session = await openSession(modelBytes(model));
+    const expected = (await session.run(new Map([['input', float32([2, 3, 224, 224], images)]]))).get('logits')!;
+    await session.close();
+    expectLogits(logits, expected.data as Float32Array, 1e-5, 'float32, sums of up to 4,608 products in another order');
+  },
+);
 
 describe('names and numbers', () => {
   test('timm’s names of MobileNet v1, one for each of ours', () => {

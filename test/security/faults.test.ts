@@ -4,6 +4,7 @@ import {copyFileSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFil
 import {join} from 'node:path';
 import {random} from '../../src/core/random.js';
 import {fixture, inFolder} from '../commands/program.js';
+import {testWith} from '../optional.js';
 import {beforeFirstChange, countChanges, type Ended, gpd, killAt, readCount} from './disturbed.js';
 
 const CHECKPOINT = fixture('cifar_resnet20_r2_orepa.pth.tar');
@@ -109,15 +110,7 @@ describe('disks', () => {
     `mount -t tmpfs -o ${options} tmpfs disk && ${prepare} && "$@"; status=$?; ls -A disk >&2; exit $status`,
     'sh',
   ];
-  let canMount = true;
-  try {
-    execFileSync('unshare', ['-rm', 'sh', '-c', 'mount -t tmpfs tmpfs /mnt'], {stdio: 'ignore'});
-  } catch {
-    canMount = false; // containers often may not
-  }
-  const whereMounting = canMount ? test : test.skip;
-
-  whereMounting('full', () =>
+  testWith('a mount namespace', 'full', () =>
     inFolder(async (cwd) => {
       mkdirSync(join(cwd, 'disk'));
       const args = ['convert', CHECKPOINT, '--output', 'disk/out.onnx'];
@@ -130,7 +123,7 @@ describe('disks', () => {
     }),
   );
 
-  whereMounting('read-only', () =>
+  testWith('a mount namespace', 'read-only', () =>
     inFolder(async (cwd) => {
       mkdirSync(join(cwd, 'disk'));
       const args = ['convert', CHECKPOINT, '--output', 'disk/out.onnx'];

@@ -3,6 +3,7 @@ import {execFileSync} from 'node:child_process';
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {fixture, inFolder} from '../commands/program.js';
+import {testWith} from '../optional.js';
 import {gpd} from './disturbed.js';
 
 const root = join(__dirname, '../..');
@@ -73,14 +74,7 @@ test('the closed doors are noticed', () =>
     expect((await gpd(['--version'], {cwd, before: phone})).code).toBe(99);
   }));
 
-/** Where the kernel allows it: a network namespace without any network. */
-let canUnshare = true;
-try {
-  execFileSync('unshare', ['-rn', 'true'], {stdio: 'ignore'});
-} catch {
-  canUnshare = false;
-}
-(canUnshare ? test : test.skip)('no network at run time: there is none', () =>
+testWith('a network namespace', 'no network at run time: there is none', () =>
   inFolder(async (cwd) => {
     const args = ['convert', fixture('cifar_resnet20_plain.pth'), '--output', 'out.onnx'];
     expect(await gpd(args, {cwd, through: ['unshare', '-rn']})).toMatchObject({code: 0});

@@ -3,16 +3,11 @@
  * process of its own, because the driver is chosen when the library is loaded.
  */
 import {spawnSync} from 'node:child_process';
-import {existsSync, mkdirSync, rmSync} from 'node:fs';
+import {mkdirSync, rmSync} from 'node:fs';
 import {join} from 'node:path';
 import {buildSync} from 'esbuild';
-import {missingFor} from '../../src/onnx/providers.js';
 import {expectClose} from '../close.js';
-
-const driver = [process.env['VK_ICD_FILENAMES'] ?? '', '/usr/lib/chromium/vk_swiftshader_icd.json'].find((path) =>
-  existsSync(path),
-);
-const run = driver && !missingFor('webgpu') ? test : test.skip;
+import {testWith, vulkanDriver} from '../optional.js';
 
 /** Convolutions, pooling, batch norm of the batch, momentum; captured steps, then two runs of two steps each. Prints every loss. */
 const program = `
@@ -50,13 +45,15 @@ interface Training {
 }
 
 function train(outfile: string, provider: string): Training {
-  const env = {...process.env, VK_ICD_FILENAMES: driver};
+  const env = {...process.env, VK_ICD_FILENAMES: vulkanDriver};
   const {stdout, stderr, status} = spawnSync(process.execPath, [outfile, provider], {encoding: 'utf8', env});
   expect([status, stderr]).toEqual([0, expect.any(String)]);
   return JSON.parse(stdout) as Training;
 }
 
-run('training on webgpu is training on cpu, step by step and several steps in a run; weights stay on the device', () => {
+const NEED = 'chromium, for its Vulkan driver';
+const NAME = 'training on webgpu is training on cpu, step by step and several steps in a run; weights stay on the device';
+testWith(NEED, NAME, () => {
   const folder = join(process.cwd(), 'build');
   mkdirSync(folder, {recursive: true});
   const outfile = join(folder, `webgpu-test-${process.pid}.mjs`);
