@@ -10,6 +10,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import {GpdError} from '../../src/core/error.js';
 import {type NodeHost, selectBackend} from '../../src/tfjs/select-backend.js';
 
+beforeAll(() => tf.env().set('IS_TEST', true)); // TensorFlow.js prints no advice
+
 const folders: string[] = [];
 afterAll(() => {
   for (const folder of folders) rmSync(folder, {recursive: true});

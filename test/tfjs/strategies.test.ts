@@ -26,6 +26,8 @@ const call = (kernel: string, inputs: readonly LazyValue[], attrs: object = {}):
 
 const tensorOf = ({data, shape, layout}: LazyValue) => tf.tensor(toPlain(data!, shape, layout!), [...shape]);
 
+beforeAll(() => tf.env().set('IS_TEST', true)); // TensorFlow.js prints no advice
+
 const options = {executionProviders: ['cpu'], logSeverityLevel: 4};
 /** Of this processor. */
 let block: number | undefined;
