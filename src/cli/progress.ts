@@ -7,7 +7,21 @@ export interface Progress {
 }
 
 const WIDTH = 20;
+/** A shorter bar says nothing. */
+const LEAST_WIDTH = 5;
 const CLEAR = '\r\x1b[K';
+
+/**
+ * A bar and a text that replace the line before, on one row: CLEAR reaches no further. Where the terminal is narrow the bar becomes shorter, then it goes,
+ * then the text is cut. The last column stays free, where some terminals break the line.
+ */
+export function progressLine(share: number, text: string, columns: number | undefined): string {
+  const room = (columns || 80) - 1;
+  const width = Math.min(WIDTH, room - text.length - 2);
+  if (width < LEAST_WIDTH) return `${CLEAR}${text.length > room ? `${text.slice(0, Math.max(0, room - 1))}…` : text}`;
+  const done = Math.round(Math.min(1, Math.max(0, share)) * width);
+  return `${CLEAR}${'━'.repeat(done)}${'─'.repeat(width - done)}  ${text}`;
+}
 const silent: Progress = {phase: () => {}, end: () => {}};
 
 /**
@@ -19,8 +33,7 @@ export function progressOn(stream: NodeJS.WriteStream, phases: number): Progress
   let begun = 0;
   return {
     phase(name) {
-      const done = Math.min(WIDTH, Math.round((begun++ / phases) * WIDTH));
-      stream.write(`${CLEAR}${'━'.repeat(done)}${'─'.repeat(WIDTH - done)}  ${name}`);
+      stream.write(progressLine(begun++ / phases, name, stream.columns));
     },
     end: () => {
       if (begun > 0) stream.write(CLEAR);

@@ -1,5 +1,6 @@
 /** How far a long run is, how fast, and when it will be done: a line that is redrawn on a terminal, a line now and then elsewhere. */
 import {count, duration} from './format.js';
+import {progressLine} from './progress.js';
 
 export interface RateProgress {
   show(done: number, total: number, imagesPerSecond: number, note?: string): void;
@@ -7,7 +8,6 @@ export interface RateProgress {
 }
 
 const CLEAR = '\r\x1b[K';
-const WIDTH = 20;
 /** For logs: often enough to see that it lives. */
 const LOG_EVERY_MS = 30_000;
 const REDRAW_EVERY_MS = 100;
@@ -32,10 +32,12 @@ export function rateProgress(
     show(done, total, imagesPerSecond, note = '') {
       if (now() - last < (isTerminal ? REDRAW_EVERY_MS : LOG_EVERY_MS)) return;
       last = now();
-      const rest = eta((1000 * (total - done)) / imagesPerSecond);
-      const text = `${count(done)} of ${count(total)} ${what}, ${what === 'images' ? `${rateText(imagesPerSecond)}, ` : ''}${rest} left${note}`;
-      const filled = Math.round((done / total) * WIDTH);
-      stream.write(isTerminal ? `${CLEAR}${'━'.repeat(filled)}${'─'.repeat(WIDTH - filled)}  ${text}` : `${text}\n`);
+      // nothing is known of the speed before the first step, and nothing is said of it
+      const isMoving = imagesPerSecond > 0 && Number.isFinite(imagesPerSecond);
+      const rate = isMoving && what === 'images' ? `, ${rateText(imagesPerSecond)}` : '';
+      const rest = isMoving ? `, ${eta((1000 * (total - done)) / imagesPerSecond)} left` : '';
+      const text = `${count(done)} of ${count(total)} ${what}${rate}${rest}${note}`;
+      stream.write(isTerminal ? progressLine(done / total, text, stream.columns) : `${text}\n`);
     },
     end: () => {
       if (isTerminal && last > Number.NEGATIVE_INFINITY) stream.write(CLEAR);

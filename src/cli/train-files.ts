@@ -6,6 +6,7 @@ import {writeAtomically} from '../core/output.js';
 import {renderTraining} from '../eval/report/training-page.js';
 import {selectBackend} from '../tfjs/select-backend.js';
 import {formatConfig} from '../train/config.js';
+import {describeSchedule, type ScheduleInWords} from '../train/describe-schedule.js';
 import {openImages} from '../train/images.js';
 import type {TrainOptions} from '../train/options.js';
 import type {EpochRow, Position} from '../train/position.js';
@@ -24,6 +25,8 @@ export interface TrainFilesOptions {
   readonly onProgress: (progress: RunProgress) => void;
   /** What else is going on. */
   readonly onPhase: (what: string) => void;
+  /** What should stay on the screen. */
+  readonly onNote: (text: string) => void;
 }
 
 export interface StudentSummary {
@@ -42,13 +45,15 @@ export interface TrainSummary {
   readonly out: string;
   readonly complete: boolean;
   readonly backend: {readonly name: string; readonly reason: string};
+  /** How the learning rate goes. */
+  readonly schedule: ScheduleInWords;
   readonly epochs: readonly EpochRow[];
   readonly best: Position['best'] | null;
   readonly student: StudentSummary | null;
 }
 
 export async function trainFiles(request: TrainFilesOptions): Promise<TrainSummary> {
-  const {options, resume, signal, onProgress, onPhase} = request;
+  const {options, resume, signal, onProgress, onPhase, onNote} = request;
   onPhase('reading images and weights');
   const {threads} = options;
   const backend = await selectBackend(options.backend, threads === null ? {} : {threads});
@@ -57,11 +62,12 @@ export async function trainFiles(request: TrainFilesOptions): Promise<TrainSumma
     const directory = new RunDirectory(options.out);
     const start = startingPoint(options, images.classes);
     const onEpoch = (epochs: readonly EpochRow[]) => saveReport(request, directory, epochs);
-    const result = await trainRun({options, images, start, directory, resume, signal, onProgress, onEpoch});
+    const result = await trainRun({options, images, start, directory, resume, signal, onProgress, onNote, onEpoch});
     const convert = result.complete && options.convert && result.best !== undefined;
-    onPhase('converting the best student');
+    if (convert) onPhase('converting the best student');
     const student = convert ? await convertBest(directory, options, result.best!, images.validationPath) : null;
-    return {out: options.out, complete: result.complete, backend, epochs: result.epochs, best: result.best ?? null, student};
+    const {complete, epochs, best = null} = result;
+    return {out: options.out, complete, backend, schedule: describeSchedule(options), epochs, best, student};
   } finally {
     await images.close();
   }

@@ -1,9 +1,8 @@
 /** The flags of `gpd train`, made from the table of options, and what was given as layers of a configuration. */
-import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import * as Flags from '@oclif/core/flags';
 import type {OptionFlag} from '@oclif/core/interfaces';
-import {GpdError} from '../core/error.js';
+import {fileSource, readText, readTextIfAny} from '../core/bytes.js';
 import {type Given, isOptionName, readConfig, resolveOptions} from '../train/config.js';
 import {type Family, type OptionName, optionNames, options, type TrainOptions} from '../train/options.js';
 import {type PresetName, presetNames, presetOptions} from '../train/presets.js';
@@ -46,7 +45,7 @@ export const trainFlags = {
     description: 'the settings of a published run; options that are given too win',
     helpValue: 'NAME',
   })(),
-  config: Flags.file({description: 'options from a file, one a line; flags win', helpValue: 'FILE', exists: true}),
+  config: Flags.file({description: 'options from a file, one a line; flags win', helpValue: 'FILE'}),
   resume: Flags.boolean({description: 'go on with the run in --out, or begin it where there is none'}),
   'print-config': Flags.boolean({description: 'print the whole configuration as a file, and stop'}),
 };
@@ -65,15 +64,9 @@ const fromFlags = (flags: GivenFlags): Given =>
     ),
   );
 
-function fromFile(path: string): Given {
-  try {
-    return readConfig(readFileSync(path, 'utf8'), path);
-  } catch (error) {
-    if (error instanceof GpdError) throw error;
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new GpdError('FILE_UNREADABLE', `${path}: cannot be read (${code})`, {at: path, cause: error});
-  }
-}
+/** More than any configuration has. */
+const MAX_CONFIG_BYTES = 1 << 20;
+const fromFile = (path: string): Given => readConfig(readText(fileSource(path), MAX_CONFIG_BYTES), path);
 
 /** A run that goes on has its own configuration, which preset, file and flags may name again. */
 export function trainOptions(flags: GivenFlags): TrainOptions {
@@ -87,11 +80,9 @@ export function trainOptions(flags: GivenFlags): TrainOptions {
   return saved ? resolveOptions([saved, ...given]) : asked;
 }
 
+/** Undefined where there is nothing to go on with. */
 function savedOptions(out: string): Given | undefined {
-  try {
-    return readConfig(readFileSync(join(out, 'config.yaml'), 'utf8'), join(out, 'config.yaml'));
-  } catch (error) {
-    if (error instanceof GpdError) throw error;
-    return undefined; // nothing to go on with
-  }
+  const path = join(out, 'config.yaml');
+  const text = readTextIfAny(path, MAX_CONFIG_BYTES);
+  return text === undefined ? undefined : readConfig(text, path);
 }

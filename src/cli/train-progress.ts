@@ -1,10 +1,11 @@
 /** How far training is: the line of `rateProgress`, with epoch and loss. */
 import type {RunProgress} from '../train/run.js';
+import {printable} from './format.js';
 import {rateProgress} from './rate-progress.js';
 
 const PHASES: Readonly<Record<RunProgress['phase'], string>> = {
   training: '',
-  measuring: ', measuring on validation images',
+  measuring: ', measuring',
   preparing: ', preparing',
 };
 
@@ -18,9 +19,15 @@ export function trainProgress(stream: NodeJS.WriteStream, epochs: number) {
       const epoch = `, epoch ${Math.min(p.epoch + 1, epochs)} of ${epochs}`;
       line.show(p.done, p.total, p.imagesPerSecond, `${epoch}${shown}${PHASES[p.phase]}`);
     },
+    /** What is going on, for who reads a log. */
     onPhase(what: string) {
       if (stream.isTTY) line.end();
       else stream.write(`${what}\n`);
+    },
+    /** What stays on the screen. */
+    onNote(text: string) {
+      line.end();
+      stream.write(`${printable(text)}\n`);
     },
     end: line.end,
   };

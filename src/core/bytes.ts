@@ -56,13 +56,16 @@ const openFailures: Record<string, [problem: string, hint: string]> = {
   ELOOP: ['a symbolic link stands where a file is expected', 'copy the file to where the link is'],
 };
 
-/** A regular file. Directories, FIFOs, sockets and devices are refused: their size says nothing about what they would deliver. */
-export function fileSource(path: string, {links = 'follow'}: {links?: 'follow' | 'refuse'} = {}): ByteSource {
+/**
+ * A regular file. Directories, FIFOs, sockets and devices are refused: their size says nothing about what they would deliver.
+ * Links: symbolic ones are followed, or refused where the file's name was not chosen by the user; `refuse` refuses hard ones too.
+ */
+export function fileSource(path: string, {links = 'follow'}: {links?: 'follow' | 'hard' | 'refuse'} = {}): ByteSource {
   const fail = (problem: string, hint: string, cause?: unknown) =>
     new GpdError('FILE_UNREADABLE', `${path}: ${problem}`, {at: path, hint, cause});
   let fd: number;
   try {
-    const noFollow = links === 'refuse' ? (constants.O_NOFOLLOW ?? 0) : 0;
+    const noFollow = links === 'follow' ? 0 : (constants.O_NOFOLLOW ?? 0);
     fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | noFollow); // NONBLOCK: opening a FIFO must not wait for a writer
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
@@ -108,6 +111,30 @@ export function fileSource(path: string, {links = 'follow'}: {links?: 'follow' |
     },
     close: () => closeSync(fd),
   };
+}
+
+/** The whole of a source as text, and closes it. Throws LIMIT_EXCEEDED where it is longer than `limit` bytes. */
+export function readText(source: ByteSource, limit: number): string {
+  try {
+    if (source.size <= limit) return new TextDecoder().decode(source.read(0, source.size));
+    throw new GpdError('LIMIT_EXCEEDED', `${source.name}: ${source.size} bytes are more than the ${limit} that it may have`, {
+      at: source.name,
+      hint: 'it is not what its name says: look at it, or name another file',
+    });
+  } finally {
+    source.close();
+  }
+}
+
+/** The text of a regular file in a folder that may be a stranger's: no symbolic link is followed. Undefined where there is none. */
+export function readTextIfAny(path: string, limit: number): string | undefined {
+  try {
+    return readText(fileSource(path, {links: 'hard'}), limit);
+  } catch (error) {
+    const {code} = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
 }
 
 const changed = (path: string, problem: string, offset?: number): GpdError =>

@@ -177,7 +177,7 @@ function failureOf({path, index}: Sample, error: unknown, onError: 'stop' | 'ski
   if (onError === 'skip') return {path, index, reason};
   throw new GpdError('IMAGE_UNREADABLE', `${path}: ${reason}`, {
     at: path,
-    hint: 'replace or remove the image, or skip images like it and have them counted',
+    hint: 'replace or remove the image, or go on without it: --on-error skip counts and lists images like it',
     cause: error,
   });
 }

@@ -3,6 +3,7 @@ import {GpdError} from '../core/error.js';
 import {nearest} from '../core/nearest.js';
 import {type ArchName, archs} from '../models/archs.js';
 import {formatScalar, parseConfig} from './config-file.js';
+import {describeSchedule} from './describe-schedule.js';
 import type {Kind} from './option-kinds.js';
 import {type Context, type Family, type Group, type OptionName, optionNames, options, type TrainOptions} from './options.js';
 
@@ -92,6 +93,11 @@ function checkFit(c: TrainOptions): void {
     [c['rand-augment'] !== null && c['color-jitter'] > 0, 'RandAugment and color-jitter exclude each other', 'leave one out'],
     [c['crop-area'][0]! > c['crop-area'][1]!, 'crop-area begins above its end', 'give the least part first'],
     [
+      new Set(c['lr-steps']).size < c['lr-steps'].length,
+      `lr-steps [${c['lr-steps'].join(', ')}] name one moment twice`,
+      'give each step once: the rate falls to a tenth at each',
+    ],
+    [
       c['cooldown-epochs'] >= c.epochs,
       `${c['cooldown-epochs']} epochs of cooling down leave none of ${c.epochs}`,
       'train longer',
@@ -113,16 +119,25 @@ const titles: Readonly<Record<Group, string>> = {
 export const formatOption = (name: OptionName, config: TrainOptions): string =>
   (options[name].kind as Kind<unknown>).format(config[name]);
 
+/** What a value comes to in this run, where it does not say so itself. */
+const commentOn = (name: OptionName, config: TrainOptions): string =>
+  name === 'lr-steps' && config.schedule === 'step' && config['lr-steps'].some((moment) => typeof moment === 'string')
+    ? ` # ${describeSchedule(config).line}`
+    : '';
+
 /** The whole configuration as a file that gives the same run again. */
 export function formatConfig(config: TrainOptions): string {
   const groups = Object.entries(titles) as [Group, string][];
   return groups
     .map(([group, title]) => {
       const names = optionNames.filter((name) => options[name].group === group);
-      return `# ${title}\n${names.map((name) => `${name}: ${formatScalar(formatOption(name, config))}\n`).join('')}`;
+      return `# ${title}\n${names.map((name) => lineOf(name, config)).join('')}`;
     })
     .join('\n');
 }
+
+const lineOf = (name: OptionName, config: TrainOptions): string =>
+  `${name}: ${formatScalar(formatOption(name, config))}${commentOn(name, config)}\n`;
 
 /** The options in which two configurations differ, of those that decide the numbers. */
 export const decidingDifferences = (a: TrainOptions, b: TrainOptions): OptionName[] =>

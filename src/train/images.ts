@@ -4,6 +4,7 @@ import {join} from 'node:path';
 import {GpdError} from '../core/error.js';
 import {streamOf} from '../data/augment/transform.js';
 import {type Dataset, openDataset} from '../data/dataset.js';
+import {some} from '../data/entries.js';
 import {epochOrder} from '../data/epoch-order.js';
 import {loadBatches} from '../data/loader.js';
 import type {TrainOptions} from './options.js';
@@ -46,11 +47,38 @@ function selected(dataset: Dataset, wanted: number | null): Dataset {
 function checkLabels({name, samples}: Dataset, classes: number): void {
   const bad = samples.find(({label}) => label === undefined || label < 0 || label >= classes);
   if (!bad) return;
-  const problem = bad.label === undefined ? 'has no label' : `has label ${bad.label}, and there are ${classes} classes`;
-  throw new GpdError('DATASET_INVALID', `${name}: ${bad.path} ${problem}`, {
-    at: bad.path,
-    hint: 'training needs a class for every image: sort them into folders of classes',
-  });
+  const [problem, hint] =
+    bad.label === undefined
+      ? ['has no label', 'training needs a class for every image: sort them into folders of classes']
+      : [
+          `has label ${bad.label}, but the training images have ${classes} classes, 0 to ${classes - 1}`,
+          'give both sets the same classes, numbered from 0, or leave out --val',
+        ];
+  throw new GpdError('DATASET_INVALID', `${name}: ${bad.path} ${problem}`, {at: bad.path, hint});
+}
+
+/** The same names in the same order, or which are missing where. A set without names says nothing. */
+function checkClassNames(train: Dataset, validation: Dataset): void {
+  const [ours, theirs] = [train.classes, validation.classes];
+  if (theirs.length === 0 || (theirs.length === ours.length && theirs.every((name, i) => name === ours[i]))) return;
+  const missing = ours.filter((name) => !theirs.includes(name));
+  const unknown = theirs.filter((name) => !ours.includes(name));
+  const swapped = theirs.findIndex((name, i) => name !== ours[i]);
+  const differences = [
+    ...(missing.length > 0 ? [`it lacks ${some(missing)}`] : []),
+    ...(unknown.length > 0 ? [`it has ${some(unknown)}, which the training images lack`] : []),
+    ...(missing.length + unknown.length === 0
+      ? [`class ${swapped} is ${theirs[swapped]} there and ${ours[swapped]} in the training images`]
+      : []),
+  ];
+  throw new GpdError(
+    'DATASET_INVALID',
+    `${validation.name}: its classes are not those of ${train.name}: ${differences.join('; ')}`,
+    {
+      at: validation.name,
+      hint: 'both sets need the same class folders; an empty folder is a class without images',
+    },
+  );
 }
 
 export async function openImages(o: TrainOptions): Promise<Images> {
@@ -58,13 +86,8 @@ export async function openImages(o: TrainOptions): Promise<Images> {
   const train = selected(await openDataset(paths.train), o.samples);
   const validation = paths.val === undefined ? undefined : selected(await openDataset(paths.val), o['val-samples']);
   const classes = train.classes.length || 1 + train.samples.reduce((max, {label}) => Math.max(max, label ?? 0), 0);
+  if (validation) checkClassNames(train, validation); // before labels: it says why they are too large
   for (const dataset of [train, validation]) if (dataset) checkLabels(dataset, classes);
-  if (validation && validation.classes.length > 0 && `${validation.classes}` !== `${train.classes}`) {
-    throw new GpdError('DATASET_INVALID', `${validation.name}: its classes are not those of ${train.name}`, {
-      at: validation.name,
-      hint: 'both sets need the same folders of classes',
-    });
-  }
   return {
     train,
     validation,

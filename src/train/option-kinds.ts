@@ -56,6 +56,22 @@ export const integer = (range: Range = {}): Kind<number> => ({
   format: String,
 });
 
+/** A moment of a run: so many epochs after its beginning, or a share of all its epochs. */
+export type Moment = number | `${number}%`;
+
+/** `30`, or `30%`. */
+export const moment: Kind<Moment> = {
+  placeholder: 'N',
+  parse(value) {
+    const given = value.trim();
+    const isShare = /^\d{1,3}(\.\d{1,6})?%$/.test(given) && Number.parseFloat(given) > 0 && Number.parseFloat(given) <= 100;
+    if (isShare) return given as Moment;
+    if (/^\+?\d{1,9}$/.test(given) && Number(given) > 0) return Number(given);
+    throw bad('a whole number of epochs from 1, or a share of them such as 50%');
+  },
+  format: String,
+};
+
 /** `1,2,3` or `[1, 2, 3]`. */
 export const list = <T>(item: Kind<T>, {length}: {length?: number} = {}): Kind<readonly T[]> => ({
   placeholder: `${item.placeholder},…`,

@@ -4,7 +4,7 @@
  */
 import {archNames} from '../models/archs.js';
 import {compatNames} from './compat.js';
-import {choice, integer, type Kind, list, number, optional, text, toggle} from './option-kinds.js';
+import {choice, integer, type Kind, list, moment, number, optional, text, toggle} from './option-kinds.js';
 
 /** Defaults follow the published training of a family. */
 export type Family = 'cnn' | 'rvt' | 'cifar';
@@ -302,9 +302,9 @@ export const options = {
     or: by({cnn: 'step', rvt: 'cosine', cifar: 'step'}),
     rvt: '--sched',
   }),
-  'lr-steps': optimisation('epochs at which a tenth of it is left', {
-    kind: list(integer({min: 0})),
-    or: ({family, epochs}) => (family === 'cifar' ? [Math.round(epochs / 2), Math.round((3 * epochs) / 4)] : [30, 60, 90]),
+  'lr-steps': optimisation('after how many epochs the rate falls to a tenth, each time; 50% is half of --epochs', {
+    kind: list(moment),
+    or: by({cnn: ['30%', '60%', '90%'], rvt: ['30%', '60%', '90%'], cifar: ['50%', '75%']}),
     cnn: '--lr_adjust_step',
   }),
   'warmup-epochs': optimisation('epochs in which it rises first', {

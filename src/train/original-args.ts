@@ -2,6 +2,7 @@
 import {float, type Writable} from '../checkpoint/write-pickle.js';
 import {staticTeacherOf} from './config.js';
 import type {TrainOptions} from './options.js';
+import {resolveMoments} from './schedules.js';
 
 /** What the original calls the networks that it has. */
 const archNames: Readonly<Record<string, string>> = {mobilenet: 'MobileNet'};
@@ -41,7 +42,7 @@ const common = (o: TrainOptions): [string, Writable][] => [
 
 const cnn = (o: TrainOptions): [string, Writable][] => [
   ['learning_rate', float(o.lr)],
-  ['lr_adjust_step', o['lr-steps']],
+  ['lr_adjust_step', resolveMoments(o['lr-steps'], o.epochs).milestones],
   ['lr_warmup_epochs', o['warmup-epochs']],
   ['epoch_init', o.epochs],
   ['num_branches_orepa', 6],

@@ -8,9 +8,9 @@ import {type OptionName, options} from './options.js';
 
 type Settings = Partial<Record<OptionName, string>>;
 
-/** What all have in common. */
+/** What all have in common. Steps of the learning rate are shares: of the published 100 epochs, 30, 60 and 90. */
 const common: Settings = {ratio: '2', orepa: 'true', 'gpd-loss': 'sce', 'gpd-weight': '3', ema: 'true', 'ema-decay': '0.99996'};
-const cnn: Settings = {...common, lr: '0.1', 'batch-size': '512', epochs: '100', 'lr-steps': '[30, 60, 90]', seed: '42'};
+const cnn: Settings = {...common, lr: '0.1', 'batch-size': '512', epochs: '100', 'lr-steps': '[30%, 60%, 90%]', seed: '42'};
 /**
  * lr 5e-4 for 512 images, and 8 × 256 of them: the original scales it. 300 epochs and 10 of cooling down. The original's
  * --use_orepa does nothing in networks of this width: what was published has no branches.
@@ -27,7 +27,8 @@ const rvt: Settings = {
 /** `train_reviewkd.py` has half the batch. */
 const review: Settings = {kd: 'reviewkd', 'review-weight': '1', 'batch-size': '256'};
 const dkd: Settings = {kd: 'dkd', 'dkd-alpha': '1', 'dkd-beta': '0.5', 'dkd-temperature': '1'};
-const finetune: Settings = {lr: '0.01', epochs: '50', 'warmup-epochs': '0'};
+/** The original's steps stay at 30, 60 and 90, of which 50 epochs reach the first. */
+const finetune: Settings = {lr: '0.01', epochs: '50', 'lr-steps': '[60%]', 'warmup-epochs': '0'};
 
 export const presets = {
   'resnet18-dkd': {...cnn, ...dkd, arch: 'resnet18', teacher: 'resnet34:pretrained/resnet34-333f7ec4.pth'},

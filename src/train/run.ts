@@ -4,6 +4,7 @@ import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {readCheckpoint, writeCheckpoint} from './checkpoint.js';
 import {decidingDifferences, formatConfig, readConfig, resolveOptions} from './config.js';
+import {describeSchedule} from './describe-schedule.js';
 import {type Images, orderSeed, stepSizes, trainingBatches, validationBatch, validationBatches} from './images.js';
 import {drawMix} from './mixing.js';
 import type {TrainOptions} from './options.js';
@@ -37,6 +38,8 @@ export interface RunOptions {
   /** Ends the run after the step under way; it can be resumed. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (progress: RunProgress) => void;
+  /** What a person should know about this run, before its first step and when it happens. */
+  readonly onNote?: (text: string) => void;
   readonly onEpoch?: (epochs: readonly EpochRow[]) => Promise<void>;
 }
 
@@ -100,6 +103,8 @@ class Run {
     directory.rewindMetrics(this.position);
     const {epoch, step} = this.position;
     directory.log(saved ? `resumed at epoch ${epoch}, step ${step}` : 'started');
+    const {line, warnings} = describeSchedule(options);
+    for (const note of [line, ...warnings]) this.note(note);
     if (options['eval-first'] && !saved) await this.measureFirst();
   }
 
@@ -148,6 +153,11 @@ class Run {
   /** The original's checkpoints say which epoch they are of, and no more. */
   private positionOf({position, epoch = -1}: {position: Position | undefined; epoch: number | undefined}): Position {
     return position ?? {...this.position, epoch: epoch + 1, steps: (epoch + 1) * this.sizes.length};
+  }
+
+  private note(text: string): void {
+    this.run.directory.log(text);
+    this.run.onNote?.(text);
   }
 
   private async measureFirst(): Promise<void> {
@@ -275,10 +285,12 @@ class Run {
       return true;
     }
     const tried = attempt > 0 ? `, after ${attempt} other orders of the images` : '';
-    throw new GpdError('TRAINING_DIVERGED', `${what}${tried}`, {
-      at: directory.path,
-      hint: `lower --lr (it is ${this.lr}) or --clip-norm; ${directory.has('last') ? 'last.pth.tar has the weights of the epoch before' : 'no epoch was finished'}; --on-nan rollback tries other orders`,
-    });
+    const advice = [
+      `start a run with a lower --lr (it is ${this.lr}) or --clip-norm`,
+      directory.has('last') ? 'last.pth.tar has the weights of the epoch before' : 'no epoch was finished',
+      ...(options['on-nan'] === 'rollback' ? [] : ['--on-nan rollback goes back by itself and tries other orders']),
+    ];
+    throw new GpdError('TRAINING_DIVERGED', `${what}${tried}`, {at: directory.path, hint: advice.join('; ')});
   }
 
   private rollBack(): void {

@@ -1,4 +1,5 @@
 /** Learning rates as functions of the epoch, from 0. */
+import type {Moment} from './option-kinds.js';
 
 export type Schedule =
   /** The original's for ResNet and MobileNet: linear warm-up, then a tenth from each of these epochs on. */
@@ -28,6 +29,26 @@ function cosine(s: Extract<Schedule, {kind: 'cosine'}>, epoch: number): number {
   if (t < s.warmupEpochs) return s.warmupLr + (t * (s.lr - s.warmupLr)) / s.warmupEpochs;
   if (t >= s.epochs) return s.minLr;
   return s.minLr + 0.5 * (s.lr - s.minLr) * (1 + Math.cos((Math.PI * t) / s.epochs));
+}
+
+export interface Milestones {
+  /** Whole epochs. Those that were given as such are all here, the ones beyond the end of the run too. */
+  readonly milestones: readonly number[];
+  /** Shares that come to no epoch of their own in a run as short as this. */
+  readonly leftOut: readonly Moment[];
+}
+
+/** Which epochs the moments are. Shares are rounded to whole epochs, halves upwards. */
+export function resolveMoments(moments: readonly Moment[], epochs: number): Milestones {
+  const milestones: number[] = moments.filter((moment) => typeof moment === 'number');
+  const leftOut: Moment[] = [];
+  for (const moment of moments) {
+    if (typeof moment === 'number') continue;
+    const epoch = Math.round((epochs * Number.parseFloat(moment)) / 100);
+    if (epoch < 1 || epoch >= epochs || milestones.includes(epoch)) leftOut.push(moment);
+    else milestones.push(epoch);
+  }
+  return {milestones: milestones.sort((a, b) => a - b), leftOut};
 }
 
 /** The rate at which an epoch runs. */

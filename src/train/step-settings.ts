@@ -12,7 +12,7 @@ import type {Initial} from './initial-state.js';
 import type {Mixing} from './mixing.js';
 import type {OptimizerConfig} from './optimizers.js';
 import type {TrainOptions} from './options.js';
-import type {Schedule} from './schedules.js';
+import {resolveMoments, type Schedule} from './schedules.js';
 import type {StaticTeacher, StepConfig} from './step-config.js';
 
 const pair = (values: readonly number[]) => values as readonly [number, number];
@@ -59,7 +59,12 @@ export function stepConfigOf(
 
 export const scheduleOf = (o: TrainOptions): Schedule =>
   o.schedule === 'step'
-    ? {kind: 'steps', lr: o.lr, warmupEpochs: o['warmup-epochs'], milestones: o['lr-steps']}
+    ? {
+        kind: 'steps',
+        lr: o.lr,
+        warmupEpochs: o['warmup-epochs'],
+        milestones: resolveMoments(o['lr-steps'], o.epochs).milestones,
+      }
     : {
         kind: 'cosine',
         lr: o.lr,

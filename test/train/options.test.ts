@@ -45,9 +45,9 @@ test('later ones win, and none overrides a default', () => {
   expect(config).toMatchObject({lr: 0.001, epochs: 12, 'lr-steps': [3, 5], 'rand-augment': null, optimizer: 'adamw'});
 });
 
-test('defaults follow the family, and the length of the run', () => {
+test('defaults follow the family', () => {
   expect(resolveOptions([from({arch: 'cifar-resnet20', epochs: '40'})])).toMatchObject({
-    ...{crop: 'padded', 'batch-size': 128, 'lr-steps': [20, 30], 'val-resize': 0, 'image-size': 32},
+    ...{crop: 'padded', 'batch-size': 128, 'lr-steps': ['50%', '75%'], 'val-resize': 0, 'image-size': 32},
   });
   expect(resolveOptions([from({arch: 'mobilenet'})])).toMatchObject({crop: 'resized', 'val-resize': 256, optimizer: 'sgd'});
 });
@@ -67,6 +67,12 @@ test.each([
   ['teacher: resnet34:a.pth', 'CONFIG_INVALID the static teacher is given, but nothing is learnt from it; add --kd dkd'],
   ['teacher: a.pth\nkd: dkd', 'CONFIG_INVALID teacher a.pth does not say what it is; write ARCH:FILE'],
   ['mixup: 1\nbatch-size: 7', 'CONFIG_INVALID mixing pairs images, and 7 is odd; choose an even batch-size'],
+  ['lr-steps: [2, 2]', 'CONFIG_INVALID lr-steps [2, 2] name one moment twice; give each step once'],
+  [
+    'lr-steps: 0',
+    'CONFIG_INVALID run.yaml:1: lr-steps 0: expected a whole number of epochs from 1, or a share of them such as',
+  ],
+  ['lr-steps: 120%', 'CONFIG_INVALID run.yaml:1: lr-steps 120%: expected a whole number of epochs from 1, or a share of them'],
   ['mixup: 1', 'CONFIG_INVALID mixing pairs images, and the last batch may be odd; add --drop-last'],
 ])('%j is refused', (text, expected) => {
   expect(refusal(() => resolveOptions([readConfig(text, 'run.yaml')]))).toContain(expected);
