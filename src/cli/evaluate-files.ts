@@ -36,8 +36,8 @@ export interface EvaluateFilesOptions extends SubjectOptions {
   recipe?: RecipeName | undefined;
   overrides: Partial<Recipe>;
   resume: boolean;
-  /** Where an interrupted run leaves its state; default: named after the run, in the current folder. */
-  state?: string | undefined;
+  /** Where an interrupted run leaves its state; default: named after the run, in the current folder. Null: nowhere. */
+  state?: string | null | undefined;
   gates: GateOptions;
   signal?: AbortSignal | undefined;
   onProgress?: (progress: Progress) => void;
@@ -107,7 +107,10 @@ async function run(options: Omit<EvaluateFilesOptions, 'models'>, prepared: Prep
   const session = sessionOf(options, settings.provider.used);
   const providers = options.explainProvider ? await explainAll(subjects, session) : [];
   const identity = identityOf(subjects, {settings, order: order.length, of: length, onError, fast, ema});
-  const file = new StateFile(options.state ?? `gpd-eval-${identity.slice(0, 8)}.state.json`, identity);
+  const file =
+    options.state === null
+      ? undefined
+      : new StateFile(options.state ?? `gpd-eval-${identity.slice(0, 8)}.state.json`, identity);
   const load = {recipe, batchSize, onError, fast, ...(workers !== undefined && {workers})};
   let saved = false;
   const outcome = await evaluate({
@@ -116,15 +119,15 @@ async function run(options: Omit<EvaluateFilesOptions, 'models'>, prepared: Prep
     total: order.length,
     photographs: (indices) => Promise.all(Array.from(indices, async (i) => decodeImage(await dataset.samples[i]!.read()))),
     batches: (from) => loadBatches(dataset, {...load, indices: order.slice(from)}),
-    state: options.resume ? file.read() : undefined,
+    state: options.resume ? file?.read() : undefined,
     save: (state) => {
-      file.write(state);
+      file?.write(state);
       saved = true;
     },
     signal,
     ...(onProgress && {onProgress}),
   });
-  if (outcome.complete) file.remove();
+  if (outcome.complete) file?.remove();
   const pathOf = (index: number) => dataset.samples[index]!.path;
   const evaluation = summarise(outcome, {settings, gates, classes: dataset.classes, pathOf, providers});
   if (fast && outcome.complete) {
@@ -133,7 +136,7 @@ async function run(options: Omit<EvaluateFilesOptions, 'models'>, prepared: Prep
     evaluation.fastCheck = await checkFast(subjects[baselineOf(subjects)]!, session, batches);
   }
   await options.onResult?.(evaluation, (index) => dataset.samples[index]!.read());
-  return {evaluation, path: saved && !outcome.complete ? file.path : undefined};
+  return {evaluation, path: saved && !outcome.complete ? file?.path : undefined};
 }
 
 const sessionOf = (

@@ -152,7 +152,7 @@ class ExportRun {
   ) {}
 
   async make(plan: PlannedForm): Promise<void> {
-    const staging = new Staging();
+    const staging = new Staging({replace: this.options.force});
     const form = formats[plan.format].kind === 'weights' ? await this.weights(plan, staging) : await this.model(plan, staging);
     this.staged.push(form);
   }

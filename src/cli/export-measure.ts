@@ -1,7 +1,5 @@
 /** Accuracy and speed of all forms of one export, side by side with the float32 student. */
 
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
 import {bench} from '../eval/bench.js';
 import type {Evaluation, ModelSummary} from '../eval/evaluation.js';
 import {type Subject, subjectOfModel} from '../eval/subject.js';
@@ -64,7 +62,7 @@ function evaluationOptions(options: ExportFileOptions): Omit<EvaluateFilesOption
   return {
     ...{data: data!, samples: checkSamples, gates, workers, onError, threads, ema, signal},
     ...{provider: 'cpu', strict: false, explainProvider: false, fast: false, resume: false},
-    ...{recipe, overrides, state: join(tmpdir(), `gpd-export-${process.pid}.state.json`)},
+    ...{recipe, overrides, state: null},
     ...(onEvaluation && {onResult: onEvaluation}),
   };
 }

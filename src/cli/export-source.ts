@@ -1,11 +1,10 @@
 /** What is exported: an ONNX student as it is, or a checkpoint, which is converted and proven first. */
-import {mkdtempSync, rmSync} from 'node:fs';
-import {tmpdir} from 'node:os';
 import {basename, dirname, join} from 'node:path';
 import {type Checkpoint, openCheckpoint} from '../checkpoint/open.js';
 import {type ConversionReport, convertFile} from '../convert/convert.js';
 import {deployedWeights} from '../convert/deployed-weights.js';
 import {fileSource} from '../core/bytes.js';
+import {makeTemporary, removeHidden} from '../core/temporary.js';
 import type {StateDict} from '../core/tensor.js';
 import {type Subject, subjectOfFile} from '../eval/subject.js';
 import {type BatchNormChoice, foldedWeights, modulesOf, restoreBatchNorms, withoutBiases} from '../export/weights.js';
@@ -72,8 +71,8 @@ function knownModules(model: Model): readonly Module[] | undefined {
 }
 
 async function checkpointSource(path: string, options: SourceOptions): Promise<ExportSource> {
-  const folder = mkdtempSync(join(tmpdir(), 'gpd-export-'));
-  const remove = () => rmSync(folder, {recursive: true, force: true});
+  const folder = makeTemporary();
+  const remove = () => removeHidden(folder);
   try {
     const student = join(folder, `${basename(path)}.onnx`);
     const conversion = await convertFile(path, {...options, outputs: {student}});

@@ -65,8 +65,10 @@ export function readReplayFolder(folder: string): ReplayFiles {
   };
 }
 
-const writeTensors = (path: string, tensors: NamedTensors): void =>
-  writeAtomically(path, (write) => writeSafetensors(new Map([...tensors].map(([key, t]) => [key, sourceOf(t)])), write));
+const writeTensors = (path: string, tensors: NamedTensors, replace: boolean): void =>
+  writeAtomically(path, (write) => writeSafetensors(new Map([...tensors].map(([key, t]) => [key, sourceOf(t)])), write), {
+    replace,
+  });
 
 /** Everything that training changed, in one file. */
 export function finalTensors({model, ema, staticTeacher}: TrainerState): NamedTensors {
@@ -91,9 +93,10 @@ export async function replayFolder(request: ReplayRequest): Promise<ReplayReport
   const precision = backend === 'tensorflow' ? 'float32' : wanted;
   if (request.precision === 'float64' && precision === 'float32') throw noFloat64(backend);
   const {replay} = await import('../train/replay.js');
-  const result = await replay(files, {compat, ...(grads && {onGradients: (tensors) => writeTensors(grads, tensors)})});
+  const result = await replay(files, {compat, ...(grads && {onGradients: (tensors) => writeTensors(grads, tensors, force)})});
   const report = {backend, precision, steps: result.steps};
-  writeAtomically(trace, (write) => write(new TextEncoder().encode(`${JSON.stringify(report, null, 2)}\n`)));
-  if (final) writeTensors(final, finalTensors(result.final));
+  const text = `${JSON.stringify(report, null, 2)}\n`;
+  writeAtomically(trace, (write) => write(new TextEncoder().encode(text)), {replace: force});
+  if (final) writeTensors(final, finalTensors(result.final), force);
   return report;
 }

@@ -2,7 +2,7 @@
 import {readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {arch, cpus, platform, release} from 'node:os';
-import {checkOutput, Staging} from '../core/output.js';
+import {checkOutput, writeAtomically} from '../core/output.js';
 import {producer} from '../core/version.js';
 import {thumbnail} from '../data/thumbnail.js';
 import type {Evaluation} from '../eval/evaluation.js';
@@ -35,14 +35,6 @@ export function saveReport(path: string, argv: readonly string[]) {
     const thumbnails = new Map<number, Uint8Array>();
     for (const index of shownImages(evaluation)) thumbnails.set(index, await thumbnail(await read(index), THUMBNAIL_SIDE));
     const page = await renderReport(evaluation, {command: commandLine('eval', argv), environment: environment(), thumbnails});
-    const staging = new Staging();
-    try {
-      const file = staging.create(path);
-      file.write(new TextEncoder().encode(page));
-      file.finish();
-      staging.commit();
-    } finally {
-      staging.discard();
-    }
+    writeAtomically(path, (write) => write(new TextEncoder().encode(page)));
   };
 }

@@ -90,7 +90,7 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
   const checkpoint = await watch.measure('open', () => openCheckpoint(source, {ema: options.ema ?? false}));
   const digesting = digestFile(path, checkpoint.checksums());
   digesting.catch(() => {}); // awaited below; an earlier failure must not be reported twice
-  const staging = new Staging();
+  const staging = new Staging({replace: options.force ?? false});
   try {
     const r = await watch.measure('recognise', () =>
       naming(path, () => recognise(checkpoint.stateDict, checkpoint.args, options)),

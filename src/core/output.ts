@@ -1,40 +1,51 @@
 /** Writing results: nothing is visible under the final name before every byte is on the disk. */
 import {
+  chmodSync,
   closeSync,
   existsSync,
   fsyncSync,
+  linkSync,
   lstatSync,
-  mkdirSync,
   openSync,
-  readdirSync,
   realpathSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeSync,
 } from 'node:fs';
 import {basename, dirname, join} from 'node:path';
 import {GpdError} from './error.js';
+import {isInPlace, makeHidden, removeHidden} from './temporary.js';
+
+const refuse = (path: string, problem: string, hint: string, cause?: unknown) =>
+  new GpdError('OUTPUT_REFUSED', `${path}: ${problem}`, {at: path, hint, cause});
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
+
+/** What lies under the name, links not followed. Throws OUTPUT_REFUSED where no file can have that name. */
+function existing(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, {throwIfNoEntry: false});
+  } catch (error) {
+    throw refuse(path, `cannot be written (${codeOf(error)})`, 'choose another name with -o', error);
+  }
+}
 
 /** Refuses what would surprise: an existing file without `force`, an output that is one of the inputs, a missing folder. */
 export function checkOutput(path: string, {force, inputs}: {force: boolean; inputs: readonly string[]}): void {
-  const refuse = (problem: string, hint: string) => new GpdError('OUTPUT_REFUSED', `${path}: ${problem}`, {at: path, hint});
   const folder = dirname(path);
-  if (!existsSync(folder)) throw refuse(`the folder ${folder} does not exist`, 'create it first');
-  if (!existsSync(path)) return;
-  const found = statSync(path);
-  if (!found.isFile()) throw refuse(found.isDirectory() ? 'is a directory' : 'is not a regular file', 'name a file');
+  if (!existsSync(folder)) throw refuse(path, `the folder ${folder} does not exist`, 'create it first');
+  if (!existing(path)) return;
+  const found = statSync(path, {throwIfNoEntry: false}); // undefined: a link to nothing
+  if (found && !found.isFile())
+    throw refuse(path, found.isDirectory() ? 'is a directory' : 'is not a regular file', 'name a file');
   for (const input of inputs) {
-    if (existsSync(input) && realpathSync(input) === realpathSync(path))
-      throw refuse('is the input itself', 'choose another output with -o');
+    if (found && existsSync(input) && realpathSync(input) === realpathSync(path))
+      throw refuse(path, 'is the input itself', 'choose another output with -o');
   }
-  if (!force) throw refuse('already exists', 'use --force to replace it, or -o to write elsewhere');
+  if (!force) throw refuse(path, `already exists${found ? '' : ', as a link to nothing'}`, REPLACE_HINT);
 }
-
-const staged = new Set<string>();
-process.on('exit', () => {
-  for (const path of staged) rmSync(path, {recursive: true, force: true});
-});
+const REPLACE_HINT = 'use --force to replace it, or -o to write elsewhere';
 
 /** A file under construction. */
 export interface StagedFile {
@@ -48,15 +59,21 @@ export interface StagedFile {
 
 /**
  * Files that appear together or not at all. Until `commit` they lie under their own names in a hidden folder beside the
- * targets, so that files may refer to each other and a rename stays on one file system.
+ * targets, so that files may refer to each other and a rename stays on one file system. A failure removes what was staged.
  */
 export class Staging {
   private readonly folders = new Map<string, string>();
   private readonly files: StagedFile[] = [];
+  private readonly replace: boolean;
+
+  /** Without `replace`, a file that has appeared under a result's name meanwhile is left alone, and `commit` throws OUTPUT_REFUSED. */
+  constructor({replace}: {replace: boolean}) {
+    this.replace = replace;
+  }
 
   create(path: string): StagedFile {
     const temporaryPath = join(this.folderFor(dirname(path)), basename(path));
-    const file = stagedFile(path, temporaryPath);
+    const file = stagedFile(path, temporaryPath, (error) => this.unwritable(path, error));
     this.files.push(file);
     return file;
   }
@@ -64,112 +81,121 @@ export class Staging {
   /** Every file appears under its name, in the order of creation. */
   commit(): void {
     for (const file of this.files) file.finish();
+    const published: (() => void)[] = [];
     for (const {temporaryPath, path} of this.files) {
       try {
-        renameSync(temporaryPath, path);
+        if (!isInPlace(dirname(temporaryPath))) throw Object.assign(new Error('the folder was moved'), {code: 'ENOENT'});
+        if (this.replace) replaceFile(temporaryPath, path);
+        else published.push(publishNew(temporaryPath, path));
       } catch (error) {
-        throw unwritable(path, error);
+        for (const withdraw of published) withdraw();
+        throw this.unwritable(path, error);
       }
     }
     this.discard();
   }
 
-  /** Leaves no trace of what was not committed. */
-  discard(): void {
-    for (const folder of this.folders.values()) {
-      rmSync(folder, {recursive: true, force: true});
-      staged.delete(folder);
-    }
+  /** Leaves no trace of what was not committed. Gives the folders that could not be removed. */
+  discard(): string[] {
+    const left = [...this.folders.values()].filter((folder) => !removeHidden(folder));
     this.folders.clear();
+    return left;
   }
 
   private folderFor(target: string): string {
     const known = this.folders.get(target);
     if (known) return known;
-    removeAbandoned(target);
-    const folder = join(target, `.gpd-${process.pid}-${unique++}.tmp`);
     try {
-      mkdirSync(folder);
+      const folder = makeHidden(target);
+      this.folders.set(target, folder);
+      return folder;
     } catch (error) {
-      throw unwritable(target, error);
+      throw this.unwritable(target, error);
     }
-    staged.add(folder);
-    this.folders.set(target, folder);
-    return folder;
   }
-}
-let unique = 0;
 
-/** Older than any conversion takes. */
-const ABANDONED_MS = 24 * 60 * 60 * 1000;
-
-/** A process that was killed could not clean up. What it left goes when the next result is written to the same folder, a day later. */
-function removeAbandoned(target: string): void {
-  for (const name of namesIn(target)) {
-    const pid = /^\.gpd-(\d+)-\d+\.tmp$/.exec(name)?.[1];
-    const path = join(target, name);
-    if (pid === undefined || isRunning(Number(pid))) continue;
-    const found = lstatSync(path, {throwIfNoEntry: false});
-    if (found?.isDirectory() && Date.now() - found.mtimeMs > ABANDONED_MS) rmSync(path, {recursive: true, force: true});
+  /** Why a file cannot be written, once what was staged is gone. */
+  private unwritable(path: string, error: unknown): GpdError {
+    const [left] = this.discard();
+    const code = codeOf(error);
+    if (code === 'EEXIST')
+      return refuse(path, 'appeared while its content was made; it was left as it is', REPLACE_HINT, error);
+    const hint =
+      code === 'ENOSPC' ? 'free some space or write to another disk' : 'check that the folder exists and is writable';
+    if (left === undefined) return refuse(path, `cannot be written (${code}); nothing was left behind`, hint, error);
+    const remaining = basename(left);
+    const problem = `cannot be written (${code}), and ${remaining} could not be removed`;
+    return refuse(path, problem, `the folder was moved or changed meanwhile: remove ${remaining} where it is now`, error);
   }
 }
 
-/** A folder that cannot be listed may still be written to. */
-function namesIn(folder: string): string[] {
+/** A rename puts one file in the place of another at once. What others may do with the file stays as it was. */
+function replaceFile(from: string, to: string): void {
+  const old = statSync(to, {throwIfNoEntry: false});
+  if (old?.isFile()) chmodSync(from, old.mode & 0o777);
+  renameSync(from, to);
+}
+
+/** Of disks without hard links, such as FAT and some network disks. */
+const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
+
+/** A rename would replace what has appeared under the name, a link does not. Gives what takes the file away again. */
+function publishNew(from: string, to: string): () => void {
+  const {ino} = lstatSync(from);
+  const withdraw = () => {
+    if (lstatSync(to, {throwIfNoEntry: false})?.ino === ino) rmSync(to);
+  };
   try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
+    linkSync(from, to);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'; // somebody else's process
+    if (!NO_LINKS.has(codeOf(error))) throw error;
+    closeSync(openSync(to, 'wx')); // the name is claimed first
+    renameSync(from, to);
+    return withdraw;
   }
+  rmSync(from);
+  return withdraw;
 }
 
-function unwritable(path: string, error: unknown): GpdError {
-  const {code} = error as NodeJS.ErrnoException;
-  return new GpdError('OUTPUT_REFUSED', `${path}: cannot be written (${code}); nothing was left behind`, {
-    at: path,
-    hint: code === 'ENOSPC' ? 'free some space or write to another disk' : 'check that the folder exists and is writable',
-    cause: error,
-  });
-}
-
-function stagedFile(path: string, temporaryPath: string): StagedFile {
+function stagedFile(path: string, temporaryPath: string, unwritable: (error: unknown) => GpdError): StagedFile {
   let fd: number | undefined;
+  const close = () => {
+    if (fd !== undefined) closeSync(fd);
+    fd = undefined;
+  };
+  const attempt = (work: () => void) => {
+    try {
+      work();
+    } catch (error) {
+      close();
+      throw unwritable(error);
+    }
+  };
   return {
     temporaryPath,
     path,
     write(bytes) {
-      try {
+      attempt(() => {
         fd ??= openSync(temporaryPath, 'a');
         for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
-      } catch (error) {
-        throw unwritable(path, error);
-      }
+      });
     },
     finish() {
-      if (fd === undefined) return;
-      try {
-        fsyncSync(fd); // some file systems say only here that they are full
-      } catch (error) {
-        throw unwritable(path, error);
-      } finally {
-        closeSync(fd);
-        fd = undefined;
-      }
+      attempt(() => {
+        if (fd !== undefined) fsyncSync(fd); // some file systems say only here that they are full
+      });
+      close();
     },
   };
 }
 
-/** One file, written by `produce` in pieces. */
-export function writeAtomically(path: string, produce: (write: (bytes: Uint8Array) => void) => void): void {
-  const staging = new Staging();
+/** One file, written by `produce` in pieces. Replaces an older one, unless told otherwise. */
+export function writeAtomically(
+  path: string,
+  produce: (write: (bytes: Uint8Array) => void) => void,
+  {replace = true}: {replace?: boolean} = {},
+): void {
+  const staging = new Staging({replace});
   try {
     const file = staging.create(path);
     produce((bytes) => file.write(bytes));

@@ -1,14 +1,14 @@
 /**
- * A .tar.gz cannot be read by offset: it is unpacked once, to a temporary file that disappears with the process. (CIFAR's 50,000
+ * A .tar.gz cannot be read by offset: it is unpacked once, to a temporary file that disappears with the process, kill -9 included. (CIFAR's 50,000
  * images take 75 MB. ImageNet's 6.7 GB gain nothing from gzip; whoever has them so needs the space.)
  */
-import {createReadStream, createWriteStream, mkdtempSync, rmSync, statSync} from 'node:fs';
-import {tmpdir} from 'node:os';
+import {createReadStream, createWriteStream, statSync} from 'node:fs';
 import {join} from 'node:path';
 import {Transform} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {createGunzip} from 'node:zlib';
 import {GpdError} from '../core/error.js';
+import {makeTemporary, removeHidden} from '../core/temporary.js';
 
 /** JPEGs hardly shrink, and tar's padding at most tenfold; beyond this it is a bomb. Small archives may be all padding. */
 const MAX_RATIO = 50;
@@ -16,26 +16,22 @@ const ALWAYS_ALLOWED = 64 * 1024 * 1024;
 
 export interface Unpacked {
   readonly path: string;
+  /** The file has been opened: where the system allows it, its name goes now, and its bytes with the last handle. */
+  opened(): void;
   remove(): void;
 }
 
 export async function gunzipToTemporary(path: string): Promise<Unpacked> {
-  const folder = mkdtempSync(join(tmpdir(), 'gpd-'));
-  const remove = () => rmSync(folder, {recursive: true, force: true});
-  const onExit = () => remove();
-  process.once('exit', onExit);
+  const folder = makeTemporary();
   const unpacked = join(folder, 'archive.tar');
-  const done = () => {
-    process.removeListener('exit', onExit);
-    remove();
-  };
+  const remove = () => void removeHidden(folder);
   try {
     await pipeline(createReadStream(path), createGunzip(), limited(path), createWriteStream(unpacked));
   } catch (error) {
-    done();
+    remove();
     throw explained(path, folder, error as NodeJS.ErrnoException);
   }
-  return {path: unpacked, remove: done};
+  return {path: unpacked, opened: process.platform === 'win32' ? () => {} : remove, remove};
 }
 
 function limited(path: string): Transform {

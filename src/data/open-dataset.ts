@@ -38,6 +38,7 @@ async function listArchive(path: string, kind: 'tar' | 'gzip'): Promise<Listing>
   const unpacked = await gunzipToTemporary(path);
   try {
     const listing = await listTar(unpacked.path, path);
+    unpacked.opened();
     const close = async () => {
       await listing.close();
       unpacked.remove();

@@ -2,8 +2,10 @@
 import {float32ToHalf} from '../core/half.js';
 import {fillUniform, random} from '../core/random.js';
 import {elementCount, float32, type Tensor, tensor} from '../core/tensor.js';
+import {modelBytes} from '../onnx/encode.js';
 import {openSession, preloadRuntime, type Session} from '../onnx/session.js';
 import type {ChildTask, Order, Report, RoundOrder} from './bench-protocol.js';
+import {gemmPeak} from './gemm.js';
 
 let session: Session | undefined;
 let inputs = new Map<string, Tensor>();
@@ -27,7 +29,8 @@ async function open(task: ChildTask): Promise<Report> {
   const bytesBefore = process.memoryUsage().rss;
   const start = performance.now();
   const {path, provider, deviceId, threads} = task;
-  session = await openSession(path, {provider, deviceId, threads});
+  const model = path ?? modelBytes(gemmPeak(provider).model);
+  session = await openSession(model, {provider, deviceId, threads});
   const loadMs = performance.now() - start;
   inputs = inputOf(task);
   return {opened: {loadMs, bytesBefore}};

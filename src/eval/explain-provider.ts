@@ -1,7 +1,7 @@
 /** Which provider ran which node: read from a profile that the runtime wrote, not from what it was asked to do. */
-import {mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs';
-import {tmpdir} from 'node:os';
+import {readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {makeTemporary, removeHidden} from '../core/temporary.js';
 import type {Tensor} from '../core/tensor.js';
 import {type ProviderName, providerNames, providers} from '../onnx/providers.js';
 import type {SessionOptions} from '../onnx/session.js';
@@ -68,7 +68,7 @@ export async function explainProvider(
   options: SessionOptions,
   images: Tensor<'float32'>,
 ): Promise<ProviderExplanation> {
-  const folder = mkdtempSync(join(tmpdir(), 'gpd-profile-'));
+  const folder = makeTemporary();
   try {
     const session = await subject.open({...options, profilePrefix: join(folder, 'profile')});
     try {
@@ -80,6 +80,6 @@ export async function explainProvider(
     const [file] = readdirSync(folder);
     return explainProfile(readFileSync(join(folder, file!), 'utf8'), options.provider ?? 'cpu');
   } finally {
-    rmSync(folder, {recursive: true, force: true});
+    removeHidden(folder);
   }
 }

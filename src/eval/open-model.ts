@@ -1,7 +1,7 @@
 /** A session over a network in memory. A large one goes through a file, so that its weights are not held three times while it loads. */
-import {closeSync, mkdtempSync, openSync, rmSync, writeSync} from 'node:fs';
-import {tmpdir} from 'node:os';
+import {closeSync, openSync, writeSync} from 'node:fs';
 import {join} from 'node:path';
+import {makeTemporary, removeHidden} from '../core/temporary.js';
 import {type ByteStream, encodeModel, modelBytes} from '../onnx/encode.js';
 import type {Model} from '../onnx/graph.js';
 import {openSession, type Session, type SessionOptions} from '../onnx/session.js';
@@ -21,7 +21,7 @@ function writeStream(path: string, stream: ByteStream): void {
 /** The file is needed only until the session is made: what is constant is computed then. */
 export async function openModel(model: Model, weightBytes: number, options: SessionOptions): Promise<Session> {
   if (weightBytes < LARGE_BYTES) return openSession(modelBytes(model), options);
-  const folder = mkdtempSync(join(tmpdir(), 'gpd-model-'));
+  const folder = makeTemporary();
   try {
     const encoded = encodeModel(model, {externalData: 'always', location: 'weights'});
     if (encoded.external) writeStream(join(folder, 'weights'), encoded.external);
@@ -29,6 +29,6 @@ export async function openModel(model: Model, weightBytes: number, options: Sess
     writeStream(path, encoded);
     return await openSession(path, options);
   } finally {
-    rmSync(folder, {recursive: true, force: true});
+    removeHidden(folder);
   }
 }

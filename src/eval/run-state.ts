@@ -1,7 +1,8 @@
 /** An evaluation under way as plain data: what `--resume` reads. Small, whatever the number of images. */
 import {createHash} from 'node:crypto';
-import {existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync} from 'node:fs';
+import {existsSync, readFileSync, rmSync, statSync} from 'node:fs';
 import {GpdError} from '../core/error.js';
+import {writeAtomically} from '../core/output.js';
 import type {PairState} from './pair-tally.js';
 import type {Subject} from './subject.js';
 import type {TallyState} from './tally.js';
@@ -68,10 +69,8 @@ export class StateFile {
 
   /** The file is complete at every moment. */
   write(state: Omit<RunState, 'version' | 'identity'>): void {
-    const temporary = `${this.path}.tmp`;
     const whole: RunState = {version: 1, identity: this.identity, ...state};
-    writeFileSync(temporary, JSON.stringify(whole, encode));
-    renameSync(temporary, this.path);
+    writeAtomically(this.path, (write) => write(new TextEncoder().encode(JSON.stringify(whole, encode))));
   }
   remove(): void {
     rmSync(this.path, {force: true});

@@ -87,7 +87,7 @@ test('a reader never reads past its end', () => {
 
 describe('results', () => {
   test('appear together, and only when all are there', () => {
-    const staging = new Staging();
+    const staging = new Staging({replace: false});
     const [a, b] = [staging.create(at('a')), staging.create(at('b'))];
     a.write(Uint8Array.of(1));
     b.write(Uint8Array.of(2));
@@ -101,7 +101,7 @@ describe('results', () => {
   });
 
   test('leave no trace when they are given up', () => {
-    const staging = new Staging();
+    const staging = new Staging({replace: false});
     staging.create(at('a')).write(content);
     staging.discard();
     expect(readdirSync(folder)).toEqual([]);

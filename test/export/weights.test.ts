@@ -130,7 +130,7 @@ testWith(
     const biased = recognise(withBiases(original), undefined, {});
     expect(biased.kind).toBe('deployed');
     const weights = withoutBiases(await deployedWeights(biased), biased.modules);
-    const staging = new Staging();
+    const staging = new Staging({replace: false});
     const path = join(folder, 'resnet18.pth');
     formats.pth.write(weights, path, staging);
     staging.commit();
@@ -179,7 +179,7 @@ describe('names and numbers', () => {
   test.each(['safetensors', 'pth'] as const)('%s is read back as it was written', async (format) => {
     const [, open] = convolutional[0]!;
     const weights = await deployedWeights(open().recognise());
-    const staging = new Staging();
+    const staging = new Staging({replace: false});
     const written = formats[format].write(weights, join(folder, `x.${format}`), staging);
     const bytes = readFileSync(written.main.temporaryPath);
     expect(written.bytes).toBe(bytes.length);

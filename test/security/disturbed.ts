@@ -61,7 +61,7 @@ export const gpd = (args: readonly string[], how: Launch): Promise<Ended> => end
 
 /** The calls that change something on a disk. A file that is opened for reading is left alone. */
 const changing = `
-const calls = ['mkdirSync', 'openSync', 'writeSync', 'fsyncSync', 'renameSync', 'rmSync'];
+const calls = ['mkdirSync', 'openSync', 'writeSync', 'fsyncSync', 'linkSync', 'renameSync', 'rmSync'];
 const changes = (name, args) => !(name === 'openSync' && (args[1] === 'r' || typeof args[1] !== 'string')) && !(name === 'writeSync' && args[0] <= 2);
 let count = 0;
 const original = Object.fromEntries(calls.map((name) => [name, fs[name]]));
@@ -81,6 +81,7 @@ const strike = (n, name, args) => {
   if (n !== ${change}) return;
   if (name === 'writeSync') original.writeSync(args[0], args[1].subarray(0, args[1].length >> 1));
   process.kill(process.pid, 'SIGKILL');
+  process.reallyExit(137); // process 1 of a namespace is spared by its own signals
 };${changing}`;
 
 /** Runs JavaScript (with \`fs\` as it was in \`original\`) before the first change. */

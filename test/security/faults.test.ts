@@ -1,5 +1,4 @@
 /** What goes wrong around a run: no half-written output, a message that says what happened, the documented exit code, and the next run works. */
-import {execFileSync} from 'node:child_process';
 import {copyFileSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {random} from '../../src/core/random.js';
@@ -55,16 +54,50 @@ describe('kill -9 while a result is written', () => {
 
   test('what was left behind goes after a day, what another process is writing stays', () =>
     inFolder(async (cwd) => {
+      const {signal} = await gpd(convert, {cwd, before: killAt(3)});
+      const [left] = readdirSync(cwd).filter((name) => name.endsWith('.tmp'));
+      expect([signal, left]).toEqual(['SIGKILL', expect.stringMatching(/^\.gpd-/)]);
+      const ofAnother = '.gpd-0123456789abcdef-0.tmp'; // its process touches it every ten minutes: see test/core/output.test.ts
+      mkdirSync(join(cwd, ofAnother));
       const yesterday = Date.now() / 1000 - 2 * 24 * 3600;
-      const dead = execFileSync(process.execPath, ['-e', 'process.stdout.write(String(process.pid))']).toString();
-      const folders = {abandoned: `.gpd-${dead}-0.tmp`, young: `.gpd-${dead}-1.tmp`, used: `.gpd-${process.pid}-9.tmp`};
-      for (const name of Object.values(folders)) {
-        mkdirSync(join(cwd, name));
-        writeFileSync(join(cwd, name, 'x.onnx'), 'half');
-      }
-      for (const name of [folders.abandoned, folders.used]) utimesSync(join(cwd, name), yesterday, yesterday);
+      utimesSync(join(cwd, left!), yesterday, yesterday);
       expect((await gpd(convert, {cwd})).code).toBe(0);
-      expect(readdirSync(cwd).sort()).toEqual([folders.young, folders.used, 'out.onnx'].sort());
+      expect(
+        readdirSync(cwd)
+          .filter((name) => !name.startsWith('.before'))
+          .sort(),
+      ).toEqual([ofAnother, 'out.onnx']);
+    }));
+
+  const inNamespace = ['unshare', '-r', '--pid', '--fork', '--mount-proc', '--kill-child'];
+  testWith('a process namespace', 'in a container, where the process id is the same each time', () =>
+    inFolder(async (cwd) => {
+      const {code, signal} = await gpd(convert, {cwd, before: killAt(3), through: inNamespace});
+      expect(signal ?? code).not.toBe(0);
+      expect(readdirSync(cwd).filter((name) => name.endsWith('.tmp'))).toHaveLength(1);
+      expect(await gpd(convert, {cwd, through: inNamespace})).toMatchObject({code: 0, stderr: ''});
+      expect(readFileSync(join(cwd, 'out.onnx'))).toEqual(whole);
+    }),
+  );
+});
+
+describe('a file that appears under the output’s name while it works', () => {
+  const appears = beforeFirstChange(`fs.appendFileSync('out.onnx', 'precious')`);
+  test('stays without --force', () =>
+    inFolder(async (cwd) => {
+      expectRefusal(await gpd(convert, {cwd, before: appears}), 'OUTPUT_REFUSED');
+      expect(readFileSync(join(cwd, 'out.onnx'), 'utf8')).toBe('precious');
+    }));
+  test('is replaced with it', () =>
+    inFolder(async (cwd) => {
+      expect((await gpd([...convert, '--force'], {cwd, before: appears})).code).toBe(0);
+      expect(readFileSync(join(cwd, 'out.onnx'))).toEqual(whole);
+    }));
+  test('two runs at once without --force: one result, and one refusal', () =>
+    inFolder(async (cwd) => {
+      const both = await Promise.all([gpd(convert, {cwd}), gpd(convert, {cwd})]);
+      expect(both.map(({code}) => code).sort()).toEqual([0, 1]);
+      expect(readdirSync(cwd)).toEqual(['out.onnx']);
     }));
 });
 
