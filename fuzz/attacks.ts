@@ -64,6 +64,13 @@ const manyStateDicts = (): Uint8Array => {
   );
 };
 
+/** Tensors of a million elements, all over one storage, under many names. */
+const views = (names: number, count: number, stride: number): Uint8Array => {
+  const shape = {size: [int(1000 * K)], stride: [int(stride)]};
+  const entries = Array.from({length: names}, (_, i) => [str(`w${i}`), tensor(storage('0', int(count)), shape)]);
+  return archive({'data.pkl': pickle(dict(...entries.flat())), 'data/0': new Uint8Array(4 * count)});
+};
+
 const args = (shared: Uint8Array, names: number): Uint8Array => {
   const fields = list(names, (i) => join(str(`a${i}`), i === 0 ? join(shared, put(0)) : get(0)));
   return withStorage(dict(str('state_dict'), dict(str('w'), aTensor), str('args'), join(bytes('}('), fields, bytes('u'))));
@@ -75,6 +82,8 @@ const smallTensors = (count: number): Uint8Array => {
   const entries = Array.from({length: count}, (_, i) => `"${i}":{"dtype":"U8","shape":[],"data_offsets":[${i},${i + 1}]}`);
   return safetensors(`{${entries.join(',')}}`, count);
 };
+const metadata = (keys: number): string =>
+  `"__metadata__":{${Array.from({length: keys}, (_, i) => `"${i.toString(16)}":""`).join(',')}},`;
 const oneTensor = (text: string): string => `{${text}"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}`;
 
 /** The keys of a CIFAR ResNet, with one of them far away. */
@@ -212,9 +221,17 @@ export const attacks: readonly Attack[] = [
     const many = Array.from({length: 60 * K}, (_, i) => ({name: `a/data/${i}`, data: new Uint8Array(4)}));
     return fakeZip([{name: 'a/data.pkl', data}, ...many], {count: 60 * K + 1});
   }),
+  attack('checkpoint', 'a thousand tensors of one element, a million times each', refused, () => views(1000, 1, 0)),
+  attack('checkpoint', 'a thousand tensors over one storage', refused, () => views(1000, 1000 * K, 1)),
   attack('checkpoint', 'a header of forty thousand tensors', refused, () => smallTensors(40 * K)),
   attack('checkpoint', 'a header of fifteen thousand tensors', 'read', () => smallTensors(15 * K)),
   attack('checkpoint', 'a header of thirty megabytes', refused, () => smallTensors(400 * K)),
+  attack('checkpoint', 'metadata of a hundred thousand keys', refused, () => safetensors(oneTensor(metadata(100 * K)), 1)),
+  attack('checkpoint', 'metadata of thirty thousand keys', 'read', () => safetensors(oneTensor(metadata(30 * K)), 1)),
+  attack('checkpoint', 'a tensor described by four hundred thousand keys', refused, () => {
+    const more = Array.from({length: 400 * K}, (_, i) => `"${i}":0,`).join('');
+    return safetensors(`{"w":{${more}"dtype":"U8","shape":[1],"data_offsets":[0,1]}}`, 1);
+  }),
   attack('checkpoint', 'a header with one long text', 'read', () =>
     safetensors(oneTensor(`"__metadata__":{"a":"${'x'.repeat(4000 * K)}"},`), 1),
   ),

@@ -3,6 +3,7 @@ import {describeTree, toJson} from '../../src/checkpoint/describe-tree.js';
 import {openCheckpoint} from '../../src/checkpoint/open.js';
 import {bufferSource} from '../../src/core/bytes.js';
 import {GpdError} from '../../src/core/error.js';
+import {SHARED_BYTES} from '../../src/core/memory-budget.js';
 import {recognise} from '../../src/models/recognise.js';
 
 export function readCheckpoint(bytes: Uint8Array): string {
@@ -11,7 +12,8 @@ export function readCheckpoint(bytes: Uint8Array): string {
   for (const value of checkpoint.meta.values()) toJson(value);
   checkpoint.verifyCrc();
   for (const source of checkpoint.stateDict.values()) source.read(source.shape.map((d) => Math.ceil(d / 2)));
-  for (const source of checkpoint.stateDict.values()) source.read();
+  const made = [...checkpoint.stateDict.values()].reduce((n, source) => n + source.read().data.byteLength, 0);
+  if (made > bytes.length + SHARED_BYTES) throw new Error(`tensors of ${made} bytes from ${bytes.length}`);
   const few = (n: number) => Math.min(n, 5);
   return `${few(checkpoint.stateDict.size)} tensors, ${few(checkpoint.ignored.length)} ignored, ${recognised(checkpoint)}`;
 }

@@ -7,7 +7,13 @@ export interface JsonProblem {
   readonly at: number;
 }
 
-export function scanJson(text: string, maxDepth: number): JsonProblem | undefined {
+export interface ScanOptions {
+  readonly maxDepth: number;
+  /** Called for each key before anything is made of it: for a budget. */
+  onKey?(depth: number): void;
+}
+
+export function scanJson(text: string, {maxDepth, onKey}: ScanOptions): JsonProblem | undefined {
   const open: (Set<string> | undefined)[] = []; // a set of keys per object, undefined per array
   for (let at = 0; at < text.length; at++) {
     const c = text[at];
@@ -20,6 +26,7 @@ export function scanJson(text: string, maxDepth: number): JsonProblem | undefine
       if (end === undefined) return {problem: 'has a string without an end', at};
       const keys = open.at(-1);
       if (keys && isFollowedByColon(text, end)) {
+        onKey?.(open.length);
         const key = decodeString(text.slice(at, end));
         if (key === undefined || keys.has(key))
           return {problem: key === undefined ? 'has a bad string' : `has the key '${key}' twice`, at};

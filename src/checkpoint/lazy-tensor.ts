@@ -1,9 +1,10 @@
 /** From a view as a file describes it to a tensor that can be read: every number in the description is checked here, against the bytes. */
 import type {ByteSource} from '../core/bytes.js';
 import {type ErrorCode, GpdError} from '../core/error.js';
-import {dtypes, elementCount, formatShape, type Shape, type TensorSource} from '../core/tensor.js';
+import type {ViewBudget} from '../core/memory-budget.js';
+import {byteLength, dtypes, elementCount, formatShape, type Shape, type TensorSource} from '../core/tensor.js';
 import {keyText, type PlainData, type StorageRef, type TensorRef} from './plain-data.js';
-import {readStrided} from './strided.js';
+import {bytesRead, readStrided} from './strided.js';
 
 /** Where the bytes of a storage lie. */
 export interface StoragePlace {
@@ -15,12 +16,19 @@ export interface StoragePlace {
 /** Finds a storage, or undefined where the file does not have it. */
 export type LocateStorage = (storage: StorageRef) => StoragePlace | undefined;
 
+/** What a tensor needs of its file: where storages lie, and the budget that all its tensors pay from. */
+export interface Storages {
+  readonly locate: LocateStorage;
+  readonly views: ViewBudget;
+}
+
 /** PyTorch allows 64; weights of networks have up to 5. */
 export const MAX_RANK = 16;
 /** A view may repeat elements (expand, stride 0) and so be larger than its bytes. Weights never are, small buffers may be. */
 export const MAX_EXPANDED_ELEMENTS = 1 << 20;
 
-export function lazyTensor(source: ByteSource, key: string, ref: TensorRef, locate: LocateStorage): TensorSource {
+/** Reading is paid from the budget of the file: see `ViewBudget`. Throws CHECKPOINT_CORRUPT and LIMIT_EXCEEDED. */
+export function lazyTensor(source: ByteSource, key: string, ref: TensorRef, {locate, views}: Storages): TensorSource {
   const {storage} = ref;
   const fail = (problem: string, code: ErrorCode = 'CHECKPOINT_CORRUPT') =>
     new GpdError(code, `${source.name}: tensor '${key}' ${problem}`, {
@@ -35,11 +43,13 @@ export function lazyTensor(source: ByteSource, key: string, ref: TensorRef, loca
     throw fail(`needs ${storage.count} × ${width} bytes of storage '${storage.key}', which has ${place.length}`);
   }
   const layout = {dtype: storage.dtype, shape, stride, byteOffset: place.offset + offset * width};
+  const pay = views.account(source.name, key);
   const whole = elementCount(shape) === storage.count;
   return {
     dtype: storage.dtype,
     shape,
     read(leading = shape) {
+      pay(byteLength({dtype: storage.dtype, shape: leading}), bytesRead(layout, leading));
       const tensor = readStrided(source, layout, leading);
       if (whole && place.check && isContiguous(shape, stride) && tensor.data.byteLength === place.length) {
         place.check(new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength));

@@ -100,7 +100,7 @@ function openTorch(source: ByteSource, file: TorchFile, budget: MemoryBudget, op
   for (const key of tensors) {
     const ref = dict.get(key);
     if (!isTensor(ref)) continue;
-    stateDict.set(key.slice(prefix.length), lazyTensor(source, key, ref, file.locate));
+    stateDict.set(key.slice(prefix.length), lazyTensor(source, key, ref, file));
     storageOf.set(key.slice(prefix.length), ref.storage);
   }
   const top = isMap(root) && stateDictKey !== null ? root : new Map<PlainData, PlainData>();
@@ -117,7 +117,7 @@ function openTorch(source: ByteSource, file: TorchFile, budget: MemoryBudget, op
     ignored,
     warnings,
     root,
-    tensor: (ref, name) => lazyTensor(source, name, ref, file.locate),
+    tensor: (ref, name) => lazyTensor(source, name, ref, file),
     verifyCrc: (keys = stateDict.keys()) => verify(file, storageOf, keys),
     checksums: () => checksumsOf(file, storageOf),
     close: () => source.close(),

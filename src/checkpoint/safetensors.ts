@@ -28,6 +28,8 @@ export const safetensorsDtypes: Readonly<Record<string, DType>> = {
 export const MAX_HEADER = 4 << 20;
 /** header → tensor → shape */
 const MAX_DEPTH = 3;
+/** Its name and three of its description: paid while the text is scanned. */
+const KEYS_OF_A_TENSOR = 4;
 const METADATA = '__metadata__';
 
 export interface SafetensorsFile {
@@ -52,13 +54,13 @@ export function readSafetensors(source: ByteSource, budget: MemoryBudget): Safet
       at: `${source.name}@${at}`,
       hint: 'the file is damaged or was written by a faulty tool: get it again, or save it again with safetensors',
     });
-  const {header, dataOffset} = readHeader(source, fail);
+  const {header, dataOffset} = readHeader(source, budget, fail);
   const entries: Entry[] = [];
   const metadata = new Map<string, string>();
   for (const [key, value] of Object.entries(header)) {
-    if (key === METADATA) for (const [k, v] of readMetadata(value, fail)) metadata.set(k, v);
+    if (key === METADATA) for (const [k, v] of readMetadata(value, budget, fail)) metadata.set(k, v);
     else {
-      budget.spend(costs.tensor);
+      budget.spend(costs.tensor - KEYS_OF_A_TENSOR * costs.key);
       entries.push(readEntry(key, value, fail));
     }
   }
@@ -66,14 +68,14 @@ export function readSafetensors(source: ByteSource, budget: MemoryBudget): Safet
   return {tensors: new Map(entries.map((entry) => [entry.key, sourceOfEntry(source, entry, dataOffset)])), metadata};
 }
 
-function readHeader(source: ByteSource, fail: Fail): {header: object; dataOffset: number} {
+function readHeader(source: ByteSource, budget: MemoryBudget, fail: Fail): {header: object; dataOffset: number} {
   const length = new ByteReader(source.read(0, 8), source.name).u64();
   if (length > BigInt(MAX_HEADER))
     throw fail(`a header of ${length} bytes; up to ${MAX_HEADER} are read`, {code: 'LIMIT_EXCEEDED'});
   const text = decodeUtf8(source.read(8, Number(length)));
   if (text === undefined) throw fail('the header is not valid UTF-8', {at: 8});
   if (!text.startsWith('{')) throw fail("the header does not begin with '{'", {at: 8});
-  const problem = scanJson(text, MAX_DEPTH);
+  const problem = scanJson(text, {maxDepth: MAX_DEPTH, onKey: () => budget.spend(costs.key)});
   if (problem) throw fail(`the header ${problem.problem}`, {at: 8 + problem.at});
   try {
     return {header: JSON.parse(text) as object, dataOffset: 8 + Number(length)};
@@ -82,9 +84,10 @@ function readHeader(source: ByteSource, fail: Fail): {header: object; dataOffset
   }
 }
 
-function readMetadata(value: unknown, fail: Fail): [string, string][] {
+function readMetadata(value: unknown, budget: MemoryBudget, fail: Fail): [string, string][] {
   if (!isRecord(value)) throw fail(`${METADATA} is not an object`);
   for (const [key, text] of Object.entries(value)) {
+    budget.spend(costs.key + costs.reported); // beyond the scan: they are kept, and shown
     if (typeof text !== 'string') throw fail(`${METADATA} '${key}' is not a string`);
   }
   return Object.entries(value) as [string, string][];

@@ -48,6 +48,17 @@ export function readStrided(source: ByteSource, layout: Layout, leading: Shape =
   return tensorOver(layout.dtype, leading, out);
 }
 
+/** How many bytes of the source `readStrided` reads for a block. Overlapping views may read the same ones many times. */
+export function bytesRead({dtype, stride}: Layout, leading: Shape): number {
+  const {bytes: width} = dtypes[dtype];
+  if (elementCount(leading) === 0) return 0;
+  const {outer, tile} = planTiles(stepsOf(stride, leading), width);
+  const {first, perPart, innerSpan} = partsOf(tile, width);
+  const parts = Math.ceil(first.count / perPart);
+  const perTile = (first.count - parts) * first.from + parts * innerSpan;
+  return outer.reduce((n, {count}) => n * count, perTile * width);
+}
+
 /** Asking for more than there is would be a mistake of the caller, not of the file. */
 function checkLeading(shape: Shape, leading: Shape): void {
   const fits = leading.length === shape.length && leading.every((n, d) => Number.isInteger(n) && n >= 0 && n <= shape[d]!);
@@ -120,9 +131,7 @@ function readTile(source: ByteSource, tile: readonly Step[], place: Place): void
     source.readInto(base + from * width, out.subarray(to * width, (to + count) * width));
     return;
   }
-  const [first, ...inner] = tile as [Step, ...Step[]];
-  const innerSpan = inner.reduce((n, step) => n + (step.count - 1) * step.from, 1);
-  const perPart = Math.max(1, Math.floor((MAX_TILE_BYTES / width - innerSpan) / Math.max(1, first.from)) + 1);
+  const {first, inner, innerSpan, perPart} = partsOf(tile, width);
   for (let i = 0; i < first.count; i += perPart) {
     const count = Math.min(perPart, first.count - i);
     const bytes = scratchOf(((count - 1) * first.from + innerSpan) * width);
@@ -130,6 +139,16 @@ function readTile(source: ByteSource, tile: readonly Step[], place: Place): void
     const elements = elementsOf(width);
     copy([{...first, count}, ...inner], elements(bytes), elements(out), 0, to + i * first.to);
   }
+}
+
+/** How the first step of a tile is cut: `perPart` of its indices are read at once, each spans `innerSpan` elements of the file. */
+function partsOf(tile: readonly Step[], width: number) {
+  const [first = {count: 1, from: 1, to: 1}, ...inner] = tile;
+  const innerSpan = inner.reduce((n, step) => n + (step.count - 1) * step.from, 1);
+  const perPart = isRun(tile)
+    ? first.count
+    : Math.max(1, Math.floor((MAX_TILE_BYTES / width - innerSpan) / Math.max(1, first.from)) + 1);
+  return {first, inner, innerSpan, perPart};
 }
 
 /** Elements as integers: a copy through floating point may change the bits of a NaN. */

@@ -5,7 +5,7 @@
  */
 import {ByteReader, type ByteSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
-import {MemoryBudget} from '../core/memory-budget.js';
+import {MemoryBudget, ViewBudget} from '../core/memory-budget.js';
 import {dtypes} from '../core/tensor.js';
 import type {StoragePlace} from './lazy-tensor.js';
 import {readPickle} from './pickle.js';
@@ -29,6 +29,7 @@ export function readTorchLegacy(source: ByteSource): TorchFile {
     format: 'torch-legacy',
     root: head.root,
     storages: head.storages,
+    views: new ViewBudget(source.size),
     locate: ({key}) => places.get(key),
     checksum: () => undefined,
     verify: () => 'not-recorded',

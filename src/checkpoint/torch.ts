@@ -1,9 +1,9 @@
 /** PyTorch's zip container (since 1.6): `<root>/data.pkl`, the numbers in `<root>/data/<key>`. See docs/formats.md. */
 import {ByteReader, type ByteSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
-import type {MemoryBudget} from '../core/memory-budget.js';
+import {type MemoryBudget, ViewBudget} from '../core/memory-budget.js';
 import {crc32} from './crc32.js';
-import type {LocateStorage} from './lazy-tensor.js';
+import type {Storages} from './lazy-tensor.js';
 import {readPickle} from './pickle.js';
 import type {PlainData, StorageRef} from './plain-data.js';
 import {bigEndian, storageRegistry} from './torch-storage.js';
@@ -17,12 +17,11 @@ export interface Checksum {
 }
 
 /** A PyTorch file: the object tree, and where the storages lie. */
-export interface TorchFile {
+export interface TorchFile extends Storages {
   readonly format: 'torch-zip' | 'torch-legacy';
   readonly root: PlainData;
   /** Every storage that the object tree mentions. */
   readonly storages: ReadonlyMap<string, StorageRef>;
-  readonly locate: LocateStorage;
   /** The checksum that the container has for a storage, if it has one. */
   readonly checksum: (storage: StorageRef) => Checksum | undefined;
   /** Reads all bytes of a storage and compares them with its checksum, where the container has one. */
@@ -47,6 +46,7 @@ export function readTorchZip(source: ByteSource, budget: MemoryBudget): TorchFil
     format: 'torch-zip',
     root,
     storages: registry.storages,
+    views: new ViewBudget(source.size),
     locate(storage) {
       const entry = storageEntry(storage);
       return entry && {offset: entry.dataOffset, length: entry.size, check: (bytes) => checkCrc(archive, entry, bytes)};

@@ -11,7 +11,66 @@ import {GpdError} from './error.js';
 const FIXED_BYTES = 24 << 20;
 
 /** What things keep in memory, with what is thrown away on the way to them, in bytes: measured with Node 20, rounded up. */
-export const costs = {map: 250, record: 120, entry: 48, item: 16, text: 24, file: 600, tensor: 1500, reported: 200} as const;
+export const costs = {
+  map: 250,
+  record: 120,
+  entry: 48,
+  item: 16,
+  text: 24,
+  file: 600,
+  tensor: 1500,
+  reported: 200,
+  key: 300,
+} as const;
+
+/**
+ * What tensors may take beyond the size of the file they come from, all together: several may be views of the same bytes (tied
+ * weights, a value expanded to a vector). Room for a million float32, where real networks share a few thousand numbers.
+ */
+export const SHARED_BYTES = 4 << 20;
+/** A byte that is read costs about so much less time than a byte that is made takes memory worth guarding. */
+const READ_SHARE = 64;
+
+/** What making tensors from a file may cost. Paid by each tensor, so that a few bytes under many names do not become gigabytes. */
+export class ViewBudget {
+  private left: number;
+
+  /** `size` is that of the file whose bytes the tensors are views of. */
+  constructor(size: number) {
+    this.left = size + SHARED_BYTES;
+  }
+
+  /** Another file that tensors may lie in. */
+  extend(size: number): void {
+    this.left += size;
+  }
+
+  /**
+   * The account of one tensor: to be told before each time it is read, how many bytes are about to be made, and how many read for
+   * them. Reading it again costs nothing. Throws LIMIT_EXCEEDED.
+   */
+  account(file: string, tensor: string): (made: number, read?: number) => void {
+    let paid = 0;
+    return (made, read = made) => {
+      const cost = Math.max(made, Math.ceil(read / READ_SHARE));
+      const more = cost - paid;
+      if (more <= 0) return;
+      if (more <= this.left) {
+        this.left -= more;
+        paid = cost;
+        return;
+      }
+      throw new GpdError(
+        'LIMIT_EXCEEDED',
+        `${file}: with tensor '${tensor}' its tensors take more memory than the file explains`,
+        {
+          at: `${file}#${tensor}`,
+          hint: 'many tensors share the same few bytes: no network does that; do not load the file with other tools either',
+        },
+      );
+    };
+  }
+}
 
 export class MemoryBudget {
   private left: number;

@@ -5,6 +5,7 @@
  */
 import type {ByteSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
+import type {ViewBudget} from '../core/memory-budget.js';
 import {
   byteLength,
   type DType,
@@ -28,6 +29,8 @@ export interface ModelBytes {
   read(offset: number, length: number): Uint8Array;
   readonly payloads: readonly TensorPayload[];
   readonly openExternal: OpenExternal | undefined;
+  /** Paid from by tensors in other files: several may lie in the same bytes. */
+  readonly views: ViewBudget;
 }
 
 /** numpy allows 64 dimensions; no tensor of a network has more than 8. */
@@ -98,7 +101,12 @@ function rawTensor(dtype: DType, shape: Shape, range: Range, read: (range: Range
 
 function externalTensor(message: TensorMessage, dtype: DType, shape: Shape, model: ModelBytes, fail: Fail): TensorSource {
   const {file, range} = externalRange(message, byteLength({dtype, shape}), model.openExternal, fail);
-  return rawTensor(dtype, shape, range, (r) => file.read(r.offset, r.length), fail);
+  const pay = model.views.account(model.source.name, message.name ?? '');
+  const read = (r: Range) => {
+    pay(r.length);
+    return file.read(r.offset, r.length);
+  };
+  return rawTensor(dtype, shape, range, read, fail);
 }
 
 function typedTensor(dtype: DType, shape: Shape, {typed}: TensorPayload, model: ModelBytes, fail: Fail): TensorSource {

@@ -6,6 +6,7 @@
  */
 import {type ByteSource, bufferSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
+import {ViewBudget} from '../core/memory-budget.js';
 import type {Tensor} from '../core/tensor.js';
 import {MAX_OPSET} from './check.js';
 import {decodeTensor, MAX_RANK, type ModelBytes} from './decode-tensor.js';
@@ -35,7 +36,21 @@ export function decodeModel(input: Uint8Array | ByteSource, {openExternal}: Deco
   const read = input instanceof Uint8Array ? viewsOf(input) : (offset: number, length: number) => source.read(offset, length);
   const {skeleton, payloads} = scanModel(source);
   const message = decodeMessage(skeleton, source.name);
-  return new ModelDecoder({source, read, payloads, openExternal}).model(message);
+  const views = new ViewBudget(source.size);
+  return new ModelDecoder({source, read, payloads, views, openExternal: openExternal && counted(openExternal, views)}).model(
+    message,
+  );
+}
+
+/** Each file beside the model adds to what its tensors may take. */
+function counted(open: OpenExternal, views: ViewBudget): OpenExternal {
+  const known = new Set<ByteSource>();
+  return (location) => {
+    const file = open(location);
+    if (!known.has(file)) views.extend(file.size);
+    known.add(file);
+    return file;
+  };
 }
 
 const viewsOf = (bytes: Uint8Array) => (offset: number, length: number) => bytes.subarray(offset, offset + length);

@@ -66,7 +66,7 @@ test.each<[string, Uint8Array, string]>([
 });
 
 test('the scan of JSON text knows keys from values and strings from structure', () => {
-  expect(scanJson('{"a":"a","b":["a","a",{"a":1}],"c":"}{\\"d\\":"}', 9)).toBeUndefined();
-  expect(scanJson('{"a":{"x":1,"x":2}}', 9)?.problem).toBe("has the key 'x' twice");
-  expect(scanJson('{"a', 9)?.problem).toMatch('without an end');
+  expect(scanJson('{"a":"a","b":["a","a",{"a":1}],"c":"}{\\"d\\":"}', {maxDepth: 9})).toBeUndefined();
+  expect(scanJson('{"a":{"x":1,"x":2}}', {maxDepth: 9})?.problem).toBe("has the key 'x' twice");
+  expect(scanJson('{"a', {maxDepth: 9})?.problem).toMatch('without an end');
 });

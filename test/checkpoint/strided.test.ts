@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import {type Layout, readStrided} from '../../src/checkpoint/strided.js';
+import {bytesRead, type Layout, readStrided} from '../../src/checkpoint/strided.js';
 import {bufferSource} from '../../src/core/bytes.js';
 import {type DType, dtypes, elementCount, type Shape, type Tensor} from '../../src/core/tensor.js';
 
@@ -22,6 +22,18 @@ function byIndex(bytes: Uint8Array, {dtype, stride, byteOffset}: Layout, leading
 const content = Uint8Array.from({length: 1 << 16}, (_, i) => Math.imul(i, 0x9e3779b1) >>> 24);
 const source = bufferSource(content);
 const bytesOf = ({data}: Tensor) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+/** What really is read. */
+function countReads(bytes: Uint8Array, layout: Layout, leading: Shape): number {
+  let read = 0;
+  const inner = bufferSource(bytes);
+  const readInto = (offset: number, target: Uint8Array) => {
+    read += target.length;
+    inner.readInto(offset, target);
+  };
+  readStrided({...inner, readInto}, layout, leading);
+  return read;
+}
 
 const layouts = fc
   .record({
@@ -46,6 +58,7 @@ test('any shape, stride, offset and leading block equals indexing', () => {
     fc.property(layouts, ({layout, leading}) => {
       const tensor = readStrided(source, layout, leading);
       expect(tensor.shape).toEqual(leading);
+      expect(bytesRead(layout, leading)).toBe(countReads(content, layout, leading));
       expect(Buffer.compare(bytesOf(tensor), byIndex(content, layout, leading))).toBe(0);
     }),
     {numRuns: 2000},
@@ -73,6 +86,7 @@ test.each<[string, Shape, Shape, Shape]>([
 ])('large: %s', (_, shape, stride, leading) => {
   const layout: Layout = {dtype: 'float32', shape, stride, byteOffset: 12};
   expect(Buffer.compare(bytesOf(readStrided(largeSource, layout, leading)), byIndex(large, layout, leading))).toBe(0);
+  expect(bytesRead(layout, leading)).toBe(countReads(large, layout, leading));
 });
 
 test('less is read than asked for by the whole tensor, and memory stays bounded', () => {

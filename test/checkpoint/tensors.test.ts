@@ -1,5 +1,6 @@
 import type {Writable} from '../../src/checkpoint/write-pickle.js';
 import {orderedStateDict, writeTorch, writeTorchLegacy} from '../../src/checkpoint/write-torch.js';
+import {SHARED_BYTES} from '../../src/core/memory-budget.js';
 import {float32, int64, type StateDict, sourceOf, type TensorSource} from '../../src/core/tensor.js';
 import {
   archive,
@@ -80,6 +81,54 @@ describe('tensors that lie', () => {
       'data/0': numbers,
     });
     expect([...open(data).stateDict.get('w')!.read().data]).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+});
+
+describe('tensors that share bytes', () => {
+  const root = (...entries: Uint8Array[]) => pickle(dict(...entries));
+  const made = (file: Uint8Array) => [...open(file).stateDict.values()].reduce((n, t) => n + t.read().data.byteLength, 0);
+  /** `names` tensors of a million float32 each, all views of one storage. */
+  const shared = (names: number, view: View, count: number) => {
+    const tensors = Array.from({length: names}, (_, i) => [str(`w${i}`), tensor(storage('0', int(count)), view)]).flat();
+    return archive({'data.pkl': root(...tensors), 'data/0': new Uint8Array(4 * count)});
+  };
+  const million: View = {size: [int(1000), int(1000)], stride: [int(1000), int(1)]};
+
+  test.each<[string, View, number]>([
+    ['one element, expanded', {size: [int(1000), int(1000)], stride: [int(0), int(0)]}, 1],
+    ['a row, repeated', {size: [int(1000), int(1000)], stride: [int(0), int(1)]}, 1000],
+    ['windows that overlap', {size: [int(1000), int(1000)], stride: [int(1), int(1)]}, 1999],
+    ['the same storage in full', million, 1_000_000],
+  ])('under many names are paid for each time: %s', (_, view, count) => {
+    expect(made(shared(1, view, count))).toBe(4e6);
+    const error = refusal(() => made(shared(9, view, count)));
+    expect([error.code, error.at]).toEqual(['LIMIT_EXCEEDED', expect.stringMatching(/^test\.pth#w\d$/)]);
+    expect(open(shared(9, view, count)).stateDict.size).toBe(9); // to look at them costs nothing
+  });
+  test('tied weights and expanded statistics of a real network are read', () => {
+    const tied = {size: [int(100), int(100)], stride: [int(100), int(1)]};
+    const ones = {size: [int(2048)], stride: [int(0)]};
+    const twenty = Array.from({length: 20}, (_, i) => [
+      ...[str(`w${i}`), tensor(storage('0', int(10_000)), tied)],
+      ...[str(`var${i}`), tensor(storage('1', int(1)), ones)],
+    ]).flat();
+    const file = archive({'data.pkl': root(...twenty), 'data/0': new Uint8Array(40_000), 'data/1': new Uint8Array(4)});
+    expect(made(file)).toBe(20 * 4 * (10_000 + 2048));
+  });
+  test('reading a tensor again, or more of it, is paid once', () => {
+    const source = open(shared(1, million, 1_000_000)).stateDict.get('w0')!;
+    for (let i = 0; i < 5; i++) expect(source.read([500, 1000]).data.length + source.read().data.length).toBe(1_500_000);
+  });
+  test('few numbers for which much of the file is read again and again are paid by what is read', () => {
+    // 900 × 900 elements, 2001 and 2000 apart: each row of them lies on 7 MB of the file
+    const view = {size: [int(900), int(900)], stride: [int(2001), int(2000)]};
+    expect(refusal(() => made(shared(4, view, 899 * 4001 + 1))).code).toBe('LIMIT_EXCEEDED');
+  });
+  test('the allowance is for all tensors of a file together', () => {
+    const size = shared(1, million, 1_000_000).length;
+    expect(Math.floor((size + SHARED_BYTES) / 4e6)).toBe(2);
+    expect(made(shared(2, million, 1_000_000))).toBe(8e6);
+    expect(refusal(() => made(shared(3, million, 1_000_000))).at).toBe('test.pth#w2');
   });
 });
 

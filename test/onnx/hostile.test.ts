@@ -321,6 +321,29 @@ describe('external data', () => {
     expect([error.code, error.message]).toEqual(['GRAPH_INVALID', expect.stringMatching(message)]);
   });
 
+  test('bytes that many tensors share are paid for each time', () => {
+    const million = 1_000_000;
+    writeFileSync(join(inside, 'big.bin'), new Uint8Array(4 * million));
+    const externalData = [{key: 'location', value: 'big.bin'}];
+    const far = {dataType: 1, dims: [million], dataLocation: 1, externalData};
+    const initializer = [
+      {name: 'w', dataType: 1, dims: [2], rawData: new Uint8Array(8)},
+      ...Array.from({length: 9}, (_, i) => ({...far, name: `w${i}`})),
+    ];
+    const files = externalFilesIn(inside);
+    try {
+      const {graph} = decodeModel(withGraph({initializer}), {openExternal: files.open});
+      const readAll = (count: number) => {
+        for (let i = 0; i < count; i++) graph.value(`w${i}`)!.initializer!.read();
+      };
+      readAll(2); // the file's size, and the allowance
+      readAll(2);
+      expect([failure(() => readAll(9)).code, failure(() => readAll(9)).at]).toEqual(['LIMIT_EXCEEDED', 'model#w2']);
+    } finally {
+      files.close();
+    }
+  });
+
   test('nothing is opened for a model that came without a folder', () => {
     const input = withTensor({dataLocation: 1, externalData: [{key: 'location', value: 'w.bin'}]});
     expect(failure(() => decodeModel(input)).message).toMatch(/'w\.bin', which was not given/);
