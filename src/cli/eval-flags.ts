@@ -129,7 +129,7 @@ export const evalFlags = {
 export const verifyFlags = {
   data: Flags.string({char: 'd', description: 'real images, as for eval', helpValue: 'PATH'}),
   samples: Flags.integer({description: 'random images, and as many real ones', min: 1, default: 64, helpValue: 'N'}),
-  tolerance: decimal({description: 'largest |Δ| over max(1, largest output); default: 1e-4', helpValue: 'T'}),
+  tolerance: decimal({description: 'largest |Δ| over the largest output of an image; default: 1e-4', helpValue: 'T'}),
   layers: Flags.boolean({description: 'compare layer by layer even if the outputs agree'}),
   role: Flags.option({
     options: ['student', 'teacher'] as const,

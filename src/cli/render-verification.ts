@@ -1,5 +1,5 @@
 /** What a person reads after a comparison of two models: the table of differences, and the first layer that differs. */
-import type {Divergence, LayerComparison} from '../eval/divergence.js';
+import {type Divergence, isNotFinite, type LayerComparison} from '../eval/divergence.js';
 import type {TensorStatistics} from '../eval/tensor-statistics.js';
 import {count, plural, printable, tiny} from './format.js';
 import type {Style} from './style.js';
@@ -14,7 +14,12 @@ export function renderVerification(v: VerificationResult, style: Style): string[
     `${style.bold(printable(v.actual.name))} against ${style.bold(printable(v.reference.name))}, run by ${v.provider.used} (${v.provider.reason})`,
     '',
     ...renderOutputs(v, style),
-    ...(v.unmatched.length > 0 ? [style.warn(`outputs of one model alone: ${v.unmatched.map(printable).join(', ')}`)] : []),
+    ...v.uncompared.map(({output, why}) => style.warn(`not compared: '${printable(output)}', ${why}`)),
+    ...v.proveNothing
+      .filter(({output}) => v.ok || output !== v.outputs[0]?.output)
+      .map(({output, why}) => style.warn(`'${printable(output)}' proves nothing: ${why}`)),
+    ...renderNonFinite(v, style),
+    ...(v.complete ? [] : [style.warn('interrupted: the verdict is about the images that were compared')]),
     '',
     ...(v.divergence ? renderDivergence(v.divergence, v.ok, style) : []),
     verdict(v, style),
@@ -32,7 +37,20 @@ function renderOutputs({outputs, tolerance}: VerificationResult, style: Style): 
     count(o.exceeding),
   ]);
   const [first, ...rest] = table([head, ...rows], [{maxWidth: 30}, {}, ...head.slice(2).map(() => right)]);
-  return [style.dim(first!), ...rest, style.dim(`  allowed: ${tiny(tolerance)} of max(1, largest output) of each image`)];
+  return [
+    style.dim(first!),
+    ...rest,
+    style.dim(`  allowed: ${tiny(tolerance)} of the largest output of the image, or of the median image`),
+  ];
+}
+
+/** Once for each output, whatever the kinds of inputs. */
+function renderNonFinite({outputs}: VerificationResult, style: Style): string[] {
+  const names = [...new Set(outputs.map(({output}) => output))];
+  return names.flatMap((name) => {
+    const images = outputs.filter(({output}) => output === name).reduce((n, {nonFinite}) => n + nonFinite, 0);
+    return images > 0 ? [style.warn(`'${printable(name)}' is NaN or infinite on ${plural(images, 'image')}`)] : [];
+  });
 }
 
 const numbers = ({min, max, mean, deviation, nonFinite}: TensorStatistics): string =>
@@ -59,7 +77,7 @@ function renderDivergence(d: Divergence, ok: boolean, style: Style): string[] {
   return [
     place,
     ...table([['', 'layer', 'operator', 'shape', 'most', 'relative'], ...rows], [{}, {maxWidth: 44}, {}, {}, right, right]),
-    `first to differ: ${style.bold(printable(d.first.name))}${d.lastEqual ? `; ${printable(d.lastEqual.name)} before it agrees` : ''}`,
+    `${isNotFinite(d.first) ? 'first that is not finite or differs' : 'first to differ'}: ${style.bold(printable(d.first.name))}${d.lastEqual ? `; ${printable(d.lastEqual.name)} before it agrees` : ''}`,
     ...renderTensors(d.first),
     '',
   ];
@@ -69,11 +87,24 @@ const renderTensors = ({reference, actual}: LayerComparison): string[] => [
   `  actual     ${numbers(actual)}`,
 ];
 
-function verdict({ok, worst, outputs}: VerificationResult, style: Style): string {
-  const images = outputs.reduce((n, o) => n + o.images, 0);
-  if (ok) return `${style.good('equal')}  the same function on ${plural(images, 'image')}, within the tolerance`;
-  const where = worst
-    ? `: worst on '${printable(worst.image)}' (${worst.kind}), ${tiny(worst.relative)} of the largest output`
-    : '';
-  return `${style.bad('DIFFERENT')}  the models do not compute the same function${where}`;
+/** `equal` is said of the outputs that were compared. */
+function verdict({verdict, worst, outputs, proveNothing, uncompared}: VerificationResult, style: Style): string {
+  const compared = [...new Set(outputs.map(({output}) => output))];
+  const images = plural(
+    outputs.filter(({output}) => output === compared[0]).reduce((n, o) => n + o.images, 0),
+    'image',
+  );
+  switch (verdict) {
+    case 'same':
+      return uncompared.length === 0
+        ? `${style.good('equal')}  the same function on ${images}, within the tolerance`
+        : `${style.good('equal')}  in what was compared, '${compared.map(printable).join("', '")}', on ${images}, within the tolerance`;
+    case 'different':
+      return `${style.bad('DIFFERENT')}  the models do not compute the same function${worst ? `: ${renderWorst(worst)}` : ''}`;
+    default:
+      return `${style.bad('PROVES NOTHING')}  ${proveNothing[0]!.why}`;
+  }
 }
+
+const renderWorst = ({image, kind, relative}: NonNullable<VerificationResult['worst']>): string =>
+  `worst on '${printable(image)}' (${kind}), ${Number.isFinite(relative) ? `${tiny(relative)} of the largest output` : 'where an output is not finite'}`;

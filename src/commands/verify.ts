@@ -3,7 +3,7 @@ import {engineFlags, imageFlags, recipeOverrides, strictFlags, verifyFlags} from
 import {exitCodes} from '../cli/exit-codes.js';
 import {recogniseFlags, recogniseOptions} from '../cli/flags.js';
 import {GpdCommand} from '../cli/gpd-command.js';
-import {interruptible} from '../cli/interrupt.js';
+import {INTERRUPTED, interruptible} from '../cli/interrupt.js';
 import {rateProgress} from '../cli/rate-progress.js';
 import {renderVerification} from '../cli/render-verification.js';
 import {styleFor} from '../cli/style.js';
@@ -14,7 +14,7 @@ const {'explain-provider': _, ...engine} = {...engineFlags, ...strictFlags};
 export default class Verify extends GpdCommand {
   static override summary = 'compare two models number by number, and find the first layer that differs';
   static override description =
-    `Both see random images, edges (zeros, single pixels, large numbers) and, with --data, real ones. A checkpoint stands for its student as it was trained. Exits 1 if the models differ.`;
+    `Both see random images, edges (zeros, single pixels, large numbers) and, with --data, real ones. A checkpoint stands for its student as it was trained. Exits 1 if the models differ, or if comparing them proves nothing because their outputs do not depend on the input.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %> resnet18_dkd_gpd.pth.tar student.onnx --data imagenet/val --samples 512',
     '<%= config.bin %> <%= command.id %> before.onnx after.onnx --layers --json',
@@ -45,7 +45,8 @@ export default class Verify extends GpdCommand {
     };
     const result = await interruptible((signal) => verifyFiles({...options, signal, onProgress})).finally(progress.end);
     for (const line of renderVerification(result, styleFor(process.stdout))) this.log(line);
-    if (!result.ok) process.exitCode = exitCodes.failure;
+    if (!result.complete) process.exitCode = INTERRUPTED;
+    else if (!result.ok) process.exitCode = exitCodes.failure;
     return result;
   }
 }

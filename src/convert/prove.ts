@@ -1,5 +1,6 @@
 /** The proof: two forms of one network, run by onnxruntime on the same images, give the same logits within a stated bound. */
 import {compare, type Difference} from '../core/compare.js';
+import {compareOutputs, OUTPUT_TOLERANCE, type OutputsDifference, provesNothing} from '../core/compare-outputs.js';
 import {GpdError} from '../core/error.js';
 import {float32, type Tensor} from '../core/tensor.js';
 import {modelBytes} from '../onnx/encode.js';
@@ -8,18 +9,12 @@ import type {Model, Value} from '../onnx/graph.js';
 import {openSession, type Session} from '../onnx/session.js';
 import type {Probes} from './probes.js';
 
-/**
- * |Δ| ≤ 1e-4 · max(1, max |logit|), image by image. Rounding leaves about 1e-6 of that, 3e-5 at worst; each of 25 single
- * mistakes (a factor forgotten, a wrong slice, a swapped statistic) exceeds it.
- */
-export const PROOF_BOUND = 1e-4;
-
 export interface ImageProof {
   image: string;
   maxAbs: number;
-  /** maxAbs over max(1, largest logit). */
+  /** maxAbs over the largest logit of the image, or of the median image where that is larger. */
   relative: number;
-  /** Of the reference. */
+  /** Largest |logit| of the reference. */
   largest: number;
   sameTop1: boolean;
 }
@@ -31,8 +26,6 @@ export interface Proof {
   top1Agreement: number;
   images: readonly ImageProof[];
 }
-
-const argmax = (values: Float32Array): number => values.reduce((best, v, i) => (v > values[best]! ? i : best), 0);
 
 /** The logits of the training form, its nodes run as they are on the tensors of the checkpoint. */
 export async function referenceLogits(before: Model, probes: Probes): Promise<Tensor> {
@@ -66,35 +59,19 @@ export async function modelLogits(session: Session, probes: Probes, batch: numbe
   return float32([count, classes], all);
 }
 
-export function compareLogits(reference: Tensor, actual: Tensor, names: readonly string[]): Proof {
-  const classes = reference.shape[1]!;
-  const images = names.map((image, i): ImageProof => {
-    const [want, got] = [reference, actual].map((t) => (t.data as Float32Array).subarray(i * classes, (i + 1) * classes)) as [
-      Float32Array,
-      Float32Array,
-    ];
-    const {maxAbs, maxExpected} = compare(got, want, {because: 'measured here, judged below'});
-    return {
-      image,
-      maxAbs,
-      relative: maxAbs / Math.max(1, maxExpected),
-      largest: maxExpected,
-      sameTop1: argmax(want) === argmax(got),
-    };
-  });
+/** Image by image; a proof only where the verdict is `same`. */
+export const compareLogits = (reference: Tensor, actual: Tensor): OutputsDifference =>
+  compareOutputs(reference.data as Float32Array, actual.data as Float32Array, reference.shape[0]!, OUTPUT_TOLERANCE);
+
+export function proofOf({images, maxAbs, relative, sameTop1}: OutputsDifference, names: readonly string[]): Proof {
   return {
-    bound: PROOF_BOUND,
-    maxAbs: Math.max(...images.map((i) => i.maxAbs)),
-    relative: Math.max(...images.map((i) => i.relative)),
-    top1Agreement: images.filter((i) => i.sameTop1).length / images.length,
-    images,
+    ...{bound: OUTPUT_TOLERANCE, maxAbs, relative, top1Agreement: sameTop1 / images.length},
+    images: images.map(({maxAbs, relative, largest, sameTop1}, i) => ({image: names[i]!, maxAbs, relative, largest, sameTop1})),
   };
 }
 
-export const holds = (proof: Proof): boolean => proof.relative <= proof.bound;
-
 export interface Divergence {
-  /** The first value of both forms that differs by more than the bound, in the order of computation. */
+  /** The first value of both forms that differs by more than the bound, or else is not finite, in the order of computation. */
   layer: string;
   maxAbs: number;
   relative: number;
@@ -127,15 +104,16 @@ export async function firstDivergence(before: Model, after: Model, probes: Probe
     runWatched(before, watched[0], probes),
     runWatched(after, watched[1], probes),
   ]);
-  for (const [b, a] of pairs) {
+  const differences = pairs.map(([b, a]) => {
     const [got, want] = [actual.get(a.name)!, reference.get(b.name)!].map((t) => t.data as Float32Array) as [
       Float32Array,
       Float32Array,
     ];
     const {maxAbs, maxRel} = worstImage(got, want, probes.names.length);
-    if (!(maxRel <= PROOF_BOUND)) return {layer: a.name, maxAbs, relative: maxRel};
-  }
-  return undefined;
+    return {layer: a.name, maxAbs, relative: maxRel, finite: got.every(Number.isFinite) && want.every(Number.isFinite)};
+  });
+  const found = differences.find(({relative}) => !(relative <= OUTPUT_TOLERANCE)) ?? differences.find(({finite}) => !finite);
+  return found && {layer: found.layer, maxAbs: found.maxAbs, relative: found.relative};
 }
 
 async function runWatched(model: Model, watch: readonly Value[], probes: Probes): Promise<Map<string, Tensor>> {
@@ -150,16 +128,39 @@ async function runWatched(model: Model, watch: readonly Value[], probes: Probes)
   }
 }
 
-export function proofFailed(what: string, proof: Proof, divergence: Divergence | undefined): GpdError {
-  const worst = proof.images.reduce((a, b) => (a.relative > b.relative ? a : b));
-  const where = divergence ? `; the first layer that differs is ${divergence.layer}` : '';
-  return new GpdError(
-    'PROOF_FAILED',
-    `${what} does not compute what the training form computes: logits differ by ${proof.maxAbs.toExponential(2)} (image '${worst.image}', bound ${(proof.bound * Math.max(1, worst.largest)).toExponential(2)})${where}`,
-    {
-      ...(divergence && {at: divergence.layer}),
-      hint: 'nothing was written; this is a bug, or weights that float32 cannot hold: please report it with the checkpoint',
-      data: {proof, divergence},
-    },
-  );
+const MISMATCH =
+  'nothing was written; this is a bug, or weights that float32 cannot hold: please report it with the checkpoint';
+
+/** Why two forms are not proven to be one function, for the verdicts other than `same`. */
+export function proofFailed(
+  what: string,
+  difference: OutputsDifference,
+  names: readonly string[],
+  divergence: Divergence | undefined,
+): GpdError {
+  const {images, nonFinite, verdict} = difference;
+  const details = {...(divergence && {at: divergence.layer}), data: {verdict, difference, divergence}};
+  const where = divergence
+    ? `; the first layer ${nonFinite ? 'that is not finite or differs' : 'that differs'} is ${divergence.layer}`
+    : '';
+  const nothing = provesNothing(difference);
+  if (nothing !== undefined) {
+    const hint =
+      'nothing was written; are these the trained weights? A network whose last layer is zero or whose units are dead gives the same answer for everything';
+    return new GpdError('PROOF_FAILED', `${what}: nothing is proven: ${nothing}`, {...details, hint});
+  }
+  if (nonFinite > 0) {
+    const image = names[images.findIndex(({finite}) => !finite)];
+    const hint = 'nothing was written; the weights overflow float32, or the training diverged: use an earlier checkpoint';
+    const message = `${what}: nothing is proven: logits are NaN or infinite on ${nonFinite} of ${images.length} images (first '${image}')${where}`;
+    return new GpdError('PROOF_FAILED', message, {...details, hint});
+  }
+  const at = images.reduce((worst, image, i) => (isWorse(image, images[worst]!) ? i : worst), 0);
+  const {maxAbs, allowed, otherTop1} = images[at]!;
+  const top = otherTop1 ? ', another class on top' : '';
+  const message = `${what} does not compute what the training form computes: logits differ by ${maxAbs.toExponential(2)} (image '${names[at]}', bound ${allowed.toExponential(2)}${top})${where}`;
+  return new GpdError('PROOF_FAILED', message, {...details, hint: MISMATCH});
 }
+
+const isWorse = (a: OutputsDifference['images'][number], b: OutputsDifference['images'][number]): boolean =>
+  a.ok === b.ok ? a.relative > b.relative : b.ok;

@@ -7,7 +7,7 @@ import {openSession} from '../onnx/session.js';
 import type {Role} from '../reparam/parameters.js';
 import {type ModelOptions, referenceForm} from './build.js';
 import type {Probes} from './probes.js';
-import {compareLogits, firstDivergence, holds, modelLogits, type Proof, proofFailed, referenceLogits} from './prove.js';
+import {compareLogits, firstDivergence, modelLogits, type Proof, proofFailed, proofOf, referenceLogits} from './prove.js';
 
 export class Prover {
   private readonly references = new Map<Role, {model: Model; logits: Tensor}>();
@@ -51,8 +51,11 @@ export class Prover {
   }
 
   private async judge(path: string, actual: Tensor, reference: {model: Model; logits: Tensor}, model: Model): Promise<Proof> {
-    const proof = compareLogits(reference.logits, actual, this.probes.names);
-    if (!holds(proof)) throw proofFailed(path, proof, await firstDivergence(reference.model, model, this.probes));
-    return proof;
+    const difference = compareLogits(reference.logits, actual);
+    const {names} = this.probes;
+    if (difference.verdict === 'same') return proofOf(difference, names);
+    const divergence =
+      difference.verdict === 'different' ? await firstDivergence(reference.model, model, this.probes) : undefined;
+    throw proofFailed(path, difference, names, divergence);
   }
 }

@@ -13,11 +13,10 @@
  *
  * Outputs that do not depend on the input prove nothing, however equal: any two dead networks have them.
  */
+import {SMALLEST_NORMAL} from './compare.js';
 
 /** Rounding in float32 leaves about 1e-6, 3e-5 at worst; each of 25 single mistakes in a conversion exceeds 1e-4. */
 export const OUTPUT_TOLERANCE = 1e-4;
-/** The smallest normal number of float32. */
-const SMALLEST_NORMAL = 2 ** -126;
 
 /** One image: its outputs in the reference and in the model under test. */
 export interface ImageDifference {
@@ -106,31 +105,56 @@ class Spread {
   }
 }
 
+function insertSorted(sorted: number[], value: number): void {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! <= value) low = middle + 1;
+    else high = middle;
+  }
+  sorted.splice(low, 0, value);
+}
+
 /** Compares image by image as the outputs come; memory grows by a few numbers with each image. */
 export class OutputsComparison {
   private readonly measured: Measured[] = [];
   private readonly reference = new Spread();
   private readonly actual = new Spread();
+  /** Sizes of the images that are finite, ascending. */
+  private readonly sizes: number[] = [];
+  private worstPlace: number | undefined;
 
   /** `tolerance`: `OUTPUT_TOLERANCE` for float32; infinite where differences are measured and only finiteness is judged. */
   constructor(private readonly tolerance: number) {}
 
-  /** The outputs of one image. Throws Error where they are not equally many. */
-  add(reference: Numbers, actual: Numbers): void {
+  /** The outputs of one image; gives its place in `images`. Throws Error where they are not equally many. */
+  add(reference: Numbers, actual: Numbers): number {
     if (reference.length !== actual.length) throw new Error(`cannot compare ${actual.length} outputs with ${reference.length}`);
-    this.measured.push(measure(reference, actual));
+    const own = measure(reference, actual);
+    const place = this.measured.push(own) - 1;
+    if (own.finite) insertSorted(this.sizes, own.largest);
+    const worst = this.worst === undefined ? undefined : this.measured[this.worst]!;
+    if (!worst || this.badness(own) > this.badness(worst)) this.worstPlace = place;
     this.reference.add(reference);
     this.actual.add(actual);
+    return place;
+  }
+
+  /** The place of the worst image so far. */
+  get worst(): number | undefined {
+    return this.worstPlace;
+  }
+  private badness(m: Measured): number {
+    return Math.max(m.maxAbs, m.rivals) / this.scaleOf(m);
+  }
+  private scaleOf({largest}: Measured): number {
+    const median = this.sizes[(this.sizes.length - 1) >> 1] ?? 0; // the lower of two: the stricter
+    return Math.max(largest, median, SMALLEST_NORMAL);
   }
 
   result(): OutputsDifference {
     const {measured, tolerance} = this;
-    const sizes = Float64Array.from(
-      measured.filter((m) => m.finite),
-      (m) => m.largest,
-    ).sort();
-    const median = sizes[(sizes.length - 1) >> 1] ?? 0; // the lower of two: the stricter
-    const images = measured.map((m) => judge(m, Math.max(m.largest, median, SMALLEST_NORMAL), tolerance));
+    const images = measured.map((m) => judge(m, this.scaleOf(m), tolerance));
     const count = (is: (image: ImageDifference) => boolean) => images.filter(is).length;
     const constant = {reference: this.reference.constant, actual: this.actual.constant};
     const exceeding = count(({ok}) => !ok);

@@ -1,5 +1,8 @@
 /** How far two arrays of numbers are apart, with the worst place named. One function, used by proofs, tests and reports alike. */
 
+/** 2⁻¹²⁶, the smallest normal number of float32: below it digits are lost. */
+export const SMALLEST_NORMAL = 2 ** -126;
+
 export interface Tolerance {
   /** Absolute bound, and bound relative to the largest expected magnitude: |Δ| ≤ atol + rtol · max |expected|. */
   atol?: number;
@@ -12,7 +15,7 @@ export interface Difference {
   ok: boolean;
   bound: number;
   maxAbs: number;
-  /** maxAbs over max |expected|. */
+  /** maxAbs over max |expected|, over the smallest normal number of float32 where that is smaller. */
   maxRel: number;
   maxExpected: number;
   worstIndex: number;
@@ -47,7 +50,7 @@ export function compare(actual: ArrayLike<number>, expected: ArrayLike<number>, 
     ok: exceeding === 0,
     bound,
     maxAbs,
-    maxRel: maxExpected > 0 ? maxAbs / maxExpected : maxAbs,
+    maxRel: maxAbs / Math.max(maxExpected, SMALLEST_NORMAL),
     maxExpected,
     worstIndex,
     expected: expected[worstIndex] ?? 0,

@@ -27,7 +27,10 @@ export interface Divergence {
   compared: number;
   /** The last that agrees before the first that does not. */
   lastEqual: LayerComparison | undefined;
-  /** Undefined if all agree: then the difference comes from what the runtime makes of the whole. */
+  /**
+   * The first that differs; where none does, the first with a number that is not finite. Undefined if all agree: then the difference
+   * comes from what the runtime makes of the whole.
+   */
   first: LayerComparison | undefined;
   layers: LayerComparison[];
 }
@@ -101,6 +104,10 @@ export async function findDivergence(
     const {maxAbs, maxRel} = compare(got, want, {because: 'measured here, judged below'});
     return {...layer, maxAbs, relative: maxRel, reference: statisticsOf(want), actual: statisticsOf(got)};
   });
-  const at = layers.findIndex(({relative}) => !(relative <= bound));
+  const differing = layers.findIndex(({relative}) => !(relative <= bound));
+  const at = differing >= 0 ? differing : layers.findIndex(isNotFinite);
   return {compared: layers.length, first: layers[at], lastEqual: at > 0 ? layers[at - 1] : undefined, layers};
 }
+
+/** Equal or not: a NaN in both models is nothing that they agree on. */
+export const isNotFinite = ({reference, actual}: LayerComparison): boolean => reference.nonFinite + actual.nonFinite > 0;

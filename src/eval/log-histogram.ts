@@ -1,15 +1,17 @@
 /**
  * How non-negative numbers of very different size are distributed: counts in bins of equal width in their logarithm,
- * in fixed memory. Numbers below 1e-12 count as zero, those above 1e6 belong to the last bin, NaN counts as infinite.
+ * in fixed memory: all that float32 can hold. What is smaller counts as zero; infinite numbers and NaN are counted, and in no bin.
  */
 
-const LOWEST_DECADE = -12;
-const HIGHEST_DECADE = 6;
+const LOWEST_DECADE = -46;
+const HIGHEST_DECADE = 39;
 const BINS_PER_DECADE = 64;
 const BINS = (HIGHEST_DECADE - LOWEST_DECADE) * BINS_PER_DECADE;
 
 export interface LogHistogramState {
   zeros: number;
+  /** Infinite numbers and NaN. */
+  infinite: number;
   /** Pairs of bin and count; most bins are empty. */
   bins: [bin: number, count: number][];
   max: number;
@@ -18,6 +20,7 @@ export interface LogHistogramState {
 export class LogHistogram {
   private readonly counts = new Float64Array(BINS);
   private zeros = 0;
+  private infinite = 0;
   private total = 0;
   max = 0;
 
@@ -25,8 +28,9 @@ export class LogHistogram {
     const histogram = new LogHistogram();
     for (const [bin, n] of state.bins) histogram.counts[bin] = n;
     histogram.zeros = state.zeros;
+    histogram.infinite = state.infinite;
     histogram.max = state.max;
-    histogram.total = state.bins.reduce((sum, [, n]) => sum + n, state.zeros);
+    histogram.total = state.bins.reduce((sum, [, n]) => sum + n, state.zeros + state.infinite);
     return histogram;
   }
 
@@ -36,7 +40,12 @@ export class LogHistogram {
 
   add(value: number): void {
     this.total++;
-    if (value > this.max || Number.isNaN(value)) this.max = Number.isNaN(value) ? Number.POSITIVE_INFINITY : value;
+    if (!Number.isFinite(value)) {
+      this.infinite++;
+      this.max = Number.POSITIVE_INFINITY;
+      return;
+    }
+    if (value > this.max) this.max = value;
     if (value < 10 ** LOWEST_DECADE) this.zeros++;
     else this.counts[binOf(value)]!++;
   }
@@ -52,7 +61,7 @@ export class LogHistogram {
     return this.max;
   }
 
-  /** Counts in wider bins, for a chart: each with its edges. Empty bins at both ends are left out. */
+  /** Counts of finite numbers in wider bins, for a chart: each with its edges. Empty bins at both ends are left out. */
   chart(perDecade = 4): {low: number; high: number; count: number}[] {
     const width = BINS_PER_DECADE / perDecade;
     const bars = Array.from({length: BINS / width}, (_, i) => ({
@@ -67,13 +76,15 @@ export class LogHistogram {
   }
 
   state(): LogHistogramState {
-    return {zeros: this.zeros, max: this.max, bins: [...this.counts].flatMap((n, bin) => (n > 0 ? [[bin, n]] : []))};
+    return {
+      zeros: this.zeros,
+      infinite: this.infinite,
+      max: this.max,
+      bins: [...this.counts].flatMap((n, bin) => (n > 0 ? [[bin, n]] : [])),
+    };
   }
 }
 
 const edgeOf = (bin: number): number => 10 ** (LOWEST_DECADE + bin / BINS_PER_DECADE);
-/** NaN belongs to the last bin, which Math.min would not give. */
-const binOf = (value: number): number => {
-  const bin = Math.floor((Math.log10(value) - LOWEST_DECADE) * BINS_PER_DECADE);
-  return Number.isNaN(bin) ? BINS - 1 : Math.max(0, Math.min(BINS - 1, bin));
-};
+const binOf = (value: number): number =>
+  Math.max(0, Math.min(BINS - 1, Math.floor((Math.log10(value) - LOWEST_DECADE) * BINS_PER_DECADE)));

@@ -14,7 +14,7 @@ export interface Failures {
 }
 
 export interface RunState {
-  version: 1;
+  version: 2;
   /** Of the models, the images and the settings; see `identityOf`. */
   identity: string;
   /** How many of the images, in their order, are done. */
@@ -57,7 +57,7 @@ export class StateFile {
     } catch (error) {
       throw this.mismatch(`is not a saved state: ${(error as Error).message}`);
     }
-    if (state.version !== 1) throw this.mismatch('was not written by this version');
+    if (state.version !== 2) throw this.mismatch('was not written by this version');
     if (state.identity !== this.identity) throw this.mismatch('belongs to a run of other models, images or settings');
     return state as RunState;
   }
@@ -69,7 +69,7 @@ export class StateFile {
 
   /** The file is complete at every moment. */
   write(state: Omit<RunState, 'version' | 'identity'>): void {
-    const whole: RunState = {version: 1, identity: this.identity, ...state};
+    const whole: RunState = {version: 2, identity: this.identity, ...state};
     writeAtomically(this.path, (write) => write(new TextEncoder().encode(JSON.stringify(whole, encode))));
   }
   remove(): void {

@@ -1,4 +1,11 @@
 /** Do two models compute the same function? Measured output by output on random, edge and real images. */
+import {
+  OUTPUT_TOLERANCE,
+  OutputsComparison,
+  type OutputsDifference,
+  provesNothing,
+  type Verdict,
+} from '../core/compare-outputs.js';
 import {GpdError} from '../core/error.js';
 import {float32, type Tensor} from '../core/tensor.js';
 import type {Session, SessionOptions} from '../onnx/session.js';
@@ -6,17 +13,14 @@ import {type Divergence, findDivergence} from './divergence.js';
 import type {InputGroup} from './inputs.js';
 import {LogHistogram} from './log-histogram.js';
 import {runOutputs} from './logits.js';
-import {argmax} from './scores.js';
 import type {Subject} from './subject.js';
-
-/** |Δ| ≤ 1e-4 · max(1, max |output|), image by image, as conversion proves: rounding in float32 leaves about 1e-6. */
-export const DEFAULT_TOLERANCE = 1e-4;
 
 export interface VerifyOptions {
   /** What is right, and what is held against it. */
   reference: Subject;
   actual: Subject;
   inputs: AsyncIterable<InputGroup> | Iterable<InputGroup>;
+  /** See core/compare-outputs.ts; infinite: differences are measured, not judged. Default `OUTPUT_TOLERANCE`. */
   tolerance?: number | undefined;
   /** Of the model under test. */
   session?: SessionOptions;
@@ -31,10 +35,11 @@ export interface OutputComparison {
   output: string;
   kind: string;
   images: number;
-  /** Images beyond the tolerance. */
+  /** Images that are not the same: beyond the tolerance, another top class by more than rounding, or not finite. */
   exceeding: number;
+  /** Infinite where a number is not finite. */
   maxAbs: number;
-  /** The worst image: maxAbs over max(1, its largest output). */
+  /** The worst image: maxAbs over its largest output, or the median image's where that is larger. */
   relative: number;
   /** Of |Δ| over all numbers, at most 4 % too large. */
   p50: number;
@@ -42,13 +47,24 @@ export interface OutputComparison {
   p999: number;
   /** Images with the same largest output. */
   sameTop1: number;
+  /** Images whose largest output is another one, by more than rounding. */
+  otherTop1: number;
+  /** Images with a NaN or infinite number in either model. */
+  nonFinite: number;
 }
 export interface Verification {
+  /** The verdict is `same`. */
   ok: boolean;
+  /** Of the logits; `different` where any output differs. */
+  verdict: Verdict;
+  /** Outputs whose equality shows nothing, and why: they are the same for every input. */
+  proveNothing: {output: string; why: string}[];
   tolerance: number;
+  /** False if it was interrupted: the verdict is about the images that were seen. */
+  complete: boolean;
   outputs: OutputComparison[];
-  /** Outputs that only one of the models has. */
-  unmatched: string[];
+  /** Outputs that were not compared, and why: only one of the models has them, or they have no row for each image. */
+  uncompared: {output: string; why: string}[];
   worst: {kind: string; image: string; output: string; relative: number} | undefined;
   divergence: Divergence | undefined;
 }
@@ -64,78 +80,117 @@ export function pairOutputs(a: Subject, b: Subject): {pairs: OutputPair[]; unmat
   return {pairs, unmatched: [...new Set([...namesA, ...namesB])].filter((name) => !paired.has(name))};
 }
 
-/** One row of the table while images stream by. */
+/** |Δ| over all numbers of one kind of inputs, for the quantiles of a table's row. */
 class Row {
-  private readonly histogram = new LogHistogram();
-  private images = 0;
-  private exceeding = 0;
-  private maxAbs = 0;
-  private relative = 0;
-  private sameTop1 = 0;
+  readonly histogram = new LogHistogram();
+  /** Places of its images in the comparison of the output. */
+  readonly images: number[] = [];
 
-  constructor(
-    private readonly output: string,
-    private readonly kind: string,
-    private readonly tolerance: number,
-  ) {}
+  constructor(readonly kind: string) {}
 
-  /** One image's numbers; gives its relative difference. */
-  add(reference: Float32Array, actual: Float32Array): number {
-    let [worst, largest] = [0, 1];
-    for (let i = 0; i < reference.length; i++) {
-      const [want, got] = [reference[i]!, actual[i]!];
-      const difference = Object.is(want, got) ? 0 : Math.abs(want - got);
-      const distance = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
-      this.histogram.add(distance);
-      if (distance > worst) worst = distance;
-      if (Math.abs(want) > largest) largest = Math.abs(want);
-    }
-    const relative = worst / largest;
-    this.images++;
-    if (!(relative <= this.tolerance)) this.exceeding++;
-    if (argmax(reference) === argmax(actual)) this.sameTop1++;
-    this.maxAbs = Math.max(this.maxAbs, worst);
-    this.relative = Math.max(this.relative, relative);
-    return relative;
+  add(image: number, reference: Float32Array, actual: Float32Array): void {
+    this.images.push(image);
+    for (let i = 0; i < reference.length; i++) this.histogram.add(Math.abs(reference[i]! - actual[i]!));
   }
 
-  result(): OutputComparison {
-    const {output, kind, images, exceeding, maxAbs, relative, sameTop1, histogram} = this;
-    const [p50, p99, p999] = [0.5, 0.99, 0.999].map((q) => histogram.quantile(q)) as [number, number, number];
-    return {output, kind, images, exceeding, maxAbs, relative, p50, p99, p999, sameTop1};
+  result(output: string, {images}: OutputsDifference): OutputComparison {
+    const own = this.images.map((i) => images[i]!);
+    const count = (is: (image: (typeof own)[number]) => boolean) => own.filter(is).length;
+    const most = (of: (image: (typeof own)[number]) => number) => own.reduce((m, image) => Math.max(m, of(image)), 0);
+    const [p50, p99, p999] = [0.5, 0.99, 0.999].map((q) => this.histogram.quantile(q)) as [number, number, number];
+    return {
+      ...{output, kind: this.kind, images: own.length, exceeding: count(({ok}) => !ok)},
+      ...{maxAbs: most(({maxAbs}) => maxAbs), relative: most(({relative}) => relative), p50, p99, p999},
+      ...{sameTop1: count(({sameTop1}) => sameTop1), otherTop1: count(({otherTop1}) => otherTop1)},
+      nonFinite: count(({finite}) => !finite),
+    };
   }
 }
 
-interface Worst {
+interface Image {
   kind: string;
   image: string;
-  output: string;
-  relative: number;
   pixels: Tensor<'float32'>;
+}
+
+/** One output of both models while images stream by. */
+class Output {
+  private readonly comparison: OutputsComparison;
+  private readonly rows = new Map<string, Row>();
+  private worst: Image | undefined;
+  /** Why it cannot be compared. */
+  refusal: string | undefined;
+
+  constructor(
+    readonly name: string,
+    tolerance: number,
+  ) {
+    this.comparison = new OutputsComparison(tolerance);
+  }
+
+  add({kind, images, names}: InputGroup, reference: Float32Array, actual: Float32Array): void {
+    this.refusal ??= whyNotByImage(names.length, reference, actual);
+    if (this.refusal !== undefined) return;
+    const row = this.rows.get(kind) ?? new Row(kind);
+    this.rows.set(kind, row);
+    const width = reference.length / names.length;
+    for (const [i, image] of names.entries()) {
+      const [want, got] = [reference, actual].map((all) => all.subarray(i * width, (i + 1) * width)) as [
+        Float32Array,
+        Float32Array,
+      ];
+      const place = this.comparison.add(want, got);
+      row.add(place, want, got);
+      if (this.comparison.worst === place) this.worst = {kind, image, pixels: imageOf(images, i)};
+    }
+  }
+
+  result() {
+    const difference = this.comparison.result();
+    const rows = [...this.rows.values()].map((row) => row.result(this.name, difference));
+    return {name: this.name, difference, rows, worst: this.worst, why: provesNothing(difference)};
+  }
+}
+
+/** A value that does not lie image after image in both models is another thing than an output of each image. */
+function whyNotByImage(images: number, reference: Float32Array, actual: Float32Array): string | undefined {
+  if (reference.length !== actual.length) return `one has ${reference.length} numbers, the other ${actual.length}`;
+  return reference.length % images === 0
+    ? undefined
+    : `its ${reference.length} numbers are not one row for each of ${images} images`;
 }
 
 /** Throws SHAPE_MISMATCH where the models do not take the same images or give the same number of classes. */
 export async function verify(options: VerifyOptions): Promise<Verification> {
-  const {reference, actual, tolerance = DEFAULT_TOLERANCE} = options;
+  const {reference, actual, tolerance = OUTPUT_TOLERANCE} = options;
   checkComparable(reference, actual);
   const comparison = new Comparison(options, tolerance);
-  await comparison.run();
-  const {outputs, worst} = comparison.result();
-  const ok = outputs.every((row) => row.exceeding === 0);
+  const complete = await comparison.run();
+  refuseIncomparable(comparison.outputs[0]!, actual);
+  const outputs = comparison.outputs.filter(({refusal}) => refusal === undefined).map((output) => output.result());
+  const [logits] = outputs;
+  const verdict = outputs.some(({difference}) => difference.verdict === 'different') ? 'different' : logits!.difference.verdict;
+  const [worst] = outputs.filter((o) => o.worst).sort((a, b) => badness(b.difference) - badness(a.difference));
   const divergence =
-    worst && (!ok || options.layers)
-      ? await findDivergence(reference, actual, worst.pixels, tolerance, options.session)
+    worst && (verdict === 'different' || options.layers)
+      ? await findDivergence(reference, actual, worst.worst!.pixels, tolerance, options.session)
       : undefined;
-  const {pixels: _, ...place} = worst ?? {pixels: undefined};
   return {
-    ok,
+    ok: verdict === 'same',
+    verdict,
+    proveNothing: outputs.flatMap(({name, why}) => (why === undefined ? [] : [{output: name, why}])),
     tolerance,
-    outputs,
-    unmatched: comparison.unmatched,
-    worst: worst ? (place as Omit<Worst, 'pixels'>) : undefined,
+    complete,
+    outputs: outputs.flatMap(({rows}) => rows),
+    uncompared: comparison.uncompared(),
+    worst: worst && {...placeOf(worst.worst!), output: worst.name, relative: worst.difference.relative},
     divergence,
   };
 }
+
+const placeOf = ({kind, image}: Image) => ({kind, image});
+/** What differs before what does not; then the largest difference. */
+const badness = ({exceeding, relative}: OutputsDifference): number => Math.min(relative, 1e300) + (exceeding > 0 ? 1e300 : 0);
 
 function checkComparable(a: Subject, b: Subject): void {
   const facts = (s: Subject) => `${s.name} takes ${s.input.side} px and gives ${s.classes} classes`;
@@ -144,22 +199,39 @@ function checkComparable(a: Subject, b: Subject): void {
   throw new GpdError('SHAPE_MISMATCH', `${facts(a)}, ${facts(b)}`, {at: b.path, hint});
 }
 
+/** What a model declares and what it gives can be two things. */
+function refuseIncomparable({name, refusal}: Output, {path}: Subject): void {
+  if (refusal === undefined) return;
+  const hint = 'an output [N, classes] is expected: one row for each image';
+  throw new GpdError('SHAPE_MISMATCH', `the outputs '${name}' cannot be compared: ${refusal}`, {at: path, hint});
+}
+
 class Comparison {
-  private readonly rows = new Map<string, Row>();
   private readonly pairs: OutputPair[];
-  readonly unmatched: string[];
-  private worst: Worst | undefined;
+  private readonly unmatched: string[];
+  /** The logits first. */
+  readonly outputs: Output[];
 
   constructor(
     private readonly options: VerifyOptions,
-    private readonly tolerance: number,
+    tolerance: number,
   ) {
     const {pairs, unmatched} = pairOutputs(options.reference, options.actual);
     this.pairs = pairs;
     this.unmatched = unmatched;
+    this.outputs = pairs.map((pair) => new Output(pair[0] === pair[1] ? pair[0] : pair.join(' / '), tolerance));
   }
 
-  async run(): Promise<void> {
+  uncompared(): Verification['uncompared'] {
+    const alone = this.unmatched.map((output) => ({output, why: 'only one of the models has it'}));
+    return [
+      ...alone,
+      ...this.outputs.flatMap(({name, refusal}) => (refusal === undefined ? [] : [{output: name, why: refusal}])),
+    ];
+  }
+
+  /** False if it was interrupted. */
+  async run(): Promise<boolean> {
     const {reference, actual, session = {}, inputs, signal, onProgress} = this.options;
     // Constants are folded, or a training form would merge its branches for every batch; nothing is fused.
     const first = await reference.open({...(session.threads !== undefined && {threads: session.threads}), optimize: 'basic'});
@@ -169,7 +241,7 @@ class Comparison {
         for await (const group of inputs) {
           await this.group(group, first, second);
           onProgress?.(group.kind, group.names.length);
-          if (signal?.aborted) break;
+          if (signal?.aborted) return false;
         }
       } finally {
         await second.close();
@@ -177,35 +249,15 @@ class Comparison {
     } finally {
       await first.close();
     }
+    return true;
   }
 
-  private async group({kind, images, names}: InputGroup, first: Session, second: Session): Promise<void> {
+  private async group(group: InputGroup, first: Session, second: Session): Promise<void> {
     const {reference, actual} = this.options;
     const [namesA, namesB] = [0, 1].map((side) => this.pairs.map((pair) => pair[side]!)) as [string[], string[]];
-    const want = await runOutputs(first, reference, images, namesA);
-    const got = await runOutputs(second, actual, images, namesB);
-    for (const [p, pair] of this.pairs.entries()) {
-      const output = pair[0] === pair[1] ? pair[0] : pair.join(' / ');
-      const row = this.row(output, kind);
-      const width = want[p]!.length / names.length;
-      for (const [i, image] of names.entries()) {
-        const rowOf = (all: Float32Array) => all.subarray(i * width, (i + 1) * width);
-        const relative = row.add(rowOf(want[p]!), rowOf(got[p]!));
-        if (!this.worst || relative > this.worst.relative)
-          this.worst = {kind, image, output, relative, pixels: imageOf(images, i)};
-      }
-    }
-  }
-
-  private row(output: string, kind: string): Row {
-    const key = `${output}\0${kind}`;
-    const row = this.rows.get(key) ?? new Row(output, kind, this.tolerance);
-    this.rows.set(key, row);
-    return row;
-  }
-
-  result(): {outputs: OutputComparison[]; worst: Worst | undefined} {
-    return {outputs: [...this.rows.values()].map((row) => row.result()), worst: this.worst};
+    const want = await runOutputs(first, reference, group.images, namesA);
+    const got = await runOutputs(second, actual, group.images, namesB);
+    for (const [p, output] of this.outputs.entries()) output.add(group, want[p]!, got[p]!);
   }
 }
 

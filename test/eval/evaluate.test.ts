@@ -143,7 +143,7 @@ describe('state file', () => {
     const file = new StateFile(path, 'me');
     expect(file.read()).toBeUndefined();
     file.write(state);
-    expect(file.read()).toEqual({version: 1, identity: 'me', ...state});
+    expect(file.read()).toEqual({version: 2, identity: 'me', ...state});
     expect(readFileSync(path, 'utf8').length).toBeLessThan(200);
   });
   test('the state of another run is refused', () => {

@@ -231,12 +231,17 @@ describe('streams', () => {
     expect(histogram.chart().reduce((n, bar) => n + bar.count, 0)).toBe(2000);
     expect(LogHistogram.from(JSON.parse(JSON.stringify(histogram.state()))).chart()).toEqual(histogram.chart());
   });
-  test('LogHistogram: zeros, huge numbers and NaN have a place', () => {
+  test('LogHistogram: zeros, tiny, huge and infinite numbers have a place', () => {
     const histogram = new LogHistogram();
-    for (const v of [0, 0, 0, 1e30, Number.NaN]) histogram.add(v);
-    expect(histogram.count).toBe(5);
-    expect(histogram.quantile(0.5)).toBe(0);
-    expect(histogram.max).toBe(Number.POSITIVE_INFINITY);
-    expect(histogram.chart().map((b) => b.count)).toEqual([3, 2]);
+    for (const v of [0, 0, 0, 1e-40, 2e38, Number.NaN]) histogram.add(v);
+    expect(histogram.count).toBe(6);
+    expect([0.5, 1].map((q) => histogram.quantile(q))).toEqual([0, Number.POSITIVE_INFINITY]);
+    expect([histogram.quantile(4 / 6) / 1e-40, histogram.quantile(5 / 6) / 2e38]).toEqual([
+      expect.closeTo(1.02, 1),
+      expect.closeTo(1.02, 1),
+    ]);
+    const counts = histogram.chart().map((b) => b.count);
+    expect([counts[0], counts[1], counts.at(-1)]).toEqual([3, 1, 1]); // NaN cannot be drawn
+    expect(LogHistogram.from(histogram.state()).state()).toEqual(histogram.state());
   });
 });

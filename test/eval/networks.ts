@@ -10,13 +10,17 @@ export interface TinyOptions {
   batch?: number | string;
   /** Added to each weight of the named constant. */
   disturb?: {name: string; by: number};
+  /** Every weight of the constants whose names begin so becomes another. */
+  change?: {name: string; to: (weight: number) => number};
 }
 
 /** [N, 3, side, side] → [N, classes] */
-export function tinyNetwork({seed = 'tiny', classes = 10, side = 8, batch = 'N', disturb}: TinyOptions = {}): Model {
+export function tinyNetwork({seed = 'tiny', classes = 10, side = 8, batch = 'N', disturb, change}: TinyOptions = {}): Model {
   const graph = new Graph('tiny');
-  const constant = (name: string, shape: Shape) =>
-    graph.initializer(name, weights(`${seed}/${name}`, shape, disturb?.name === name ? disturb.by : 0));
+  const constant = (name: string, shape: Shape) => {
+    const own = weights(`${seed}/${name}`, shape, disturb?.name === name ? disturb.by : 0);
+    return graph.initializer(name, change && name.startsWith(change.name) ? float32(shape, own.data.map(change.to)) : own);
+  };
   const image = graph.input('input', 'float32', [batch, 3, side, side]);
   const conv = (x: typeof image, name: string, shape: Shape) =>
     graph.op(

@@ -1,5 +1,5 @@
 /** Equal models are equal, and a disturbed weight is found in the layer it belongs to. */
-import {toFloat32} from '../../src/core/tensor.js';
+import {float32, toFloat32} from '../../src/core/tensor.js';
 import {edgeInputs, type InputGroup, randomInputs} from '../../src/eval/inputs.js';
 import {runImages} from '../../src/eval/logits.js';
 import {macsOf} from '../../src/eval/macs.js';
@@ -61,6 +61,88 @@ test('NaN in one model alone is no agreement', async () => {
   const {ok, outputs} = await verify({reference: subject(), actual: broken, inputs: inputs()});
   expect(ok).toBe(false);
   expect(outputs[0]).toMatchObject({exceeding: 10, maxAbs: Number.POSITIVE_INFINITY});
+});
+
+const changed = (name: string, to: (v: number) => number, options: TinyOptions = {}): Subject =>
+  subject({...options, change: {name, to}});
+const compared = (reference: Subject, actual: Subject) => verify({reference, actual, inputs: inputs()});
+
+describe('logits of any size', () => {
+  test.each([1e-30, 1e-9, 1e6])('times %d: equal to itself, not to its negation, not to a disturbed one', async (by) => {
+    const scaled = changed('fc.', (v) => v * by);
+    const same = await compared(
+      scaled,
+      changed('fc.', (v) => v * by, {batch: 3}),
+    );
+    expect([same.ok, same.verdict]).toEqual([true, 'same']);
+    const negated = await compared(
+      scaled,
+      changed('fc.', (v) => -v * by),
+    );
+    expect(negated).toMatchObject({
+      ok: false,
+      verdict: 'different',
+      outputs: [{exceeding: 10, sameTop1: 0, otherTop1: 10}, {exceeding: 10}],
+    });
+    const [{maxAbs, p50} = {maxAbs: 0, p50: 0}] = negated.outputs;
+    expect([p50 > maxAbs / 1e3, p50 <= maxAbs]).toEqual([true, true]); // quantiles of tiny and of huge numbers are told too
+    const disturbed = await compared(
+      scaled,
+      changed('fc.', (v) => (v + 0.01) * by),
+    );
+    expect(disturbed).toMatchObject({verdict: 'different', divergence: {first: {name: 'logits'}}});
+  });
+});
+
+test('outputs that do not depend on the input prove nothing', async () => {
+  const dead = changed('fc.weight', () => 0);
+  const both = await compared(
+    dead,
+    changed('fc.weight', () => 0, {batch: 3}),
+  );
+  const why = 'the outputs are the same for every input';
+  expect(both).toMatchObject({ok: false, verdict: 'constant', proveNothing: [{output: 'logits', why}]});
+  expect((await compared(subject(), dead)).verdict).toBe('different');
+  const none = await verify({reference: subject(), actual: subject(), inputs: []});
+  expect(none).toMatchObject({ok: false, verdict: 'nothing', proveNothing: [{why: 'no image was compared'}]});
+});
+
+test('a NaN in both is nothing that they agree on, and the layer is named', async () => {
+  const broken = () => changed('conv2.bias', () => Number.NaN);
+  const {ok, verdict, outputs, divergence} = await compared(broken(), broken());
+  expect([ok, verdict]).toEqual([false, 'different']);
+  expect(outputs[0]).toMatchObject({nonFinite: 10, exceeding: 10, sameTop1: 0});
+  expect(divergence!.first!.name).toBe('conv2');
+});
+
+/** The tiny network with a second output. */
+function withOutput(name: string, shape: readonly number[], numbers: readonly number[]): Subject {
+  const model = tinyNetwork();
+  const extra = model.graph.op('Identity', [model.graph.initializer(`${name}.constant`, float32(shape, numbers))], {}, {name});
+  model.graph.outputs.push(extra);
+  return subjectOfModel('two.pth', 'student', model);
+}
+
+test('outputs that are not compared are named, and so is why', async () => {
+  const alone = await compared(withOutput('aux', [1], [3]), subject());
+  expect(alone).toMatchObject({verdict: 'same', uncompared: [{output: 'aux', why: 'only one of the models has it'}]});
+  const scalars = await compared(withOutput('aux', [1], [3]), withOutput('aux', [1], [4]));
+  expect(scalars.uncompared).toEqual([{output: 'aux', why: 'its 1 numbers are not one row for each of 4 images'}]);
+  const longer = await compared(withOutput('aux', [1], [3]), withOutput('aux', [2], [3, 4]));
+  expect(longer.uncompared).toEqual([{output: 'aux', why: 'one has 1 numbers, the other 2'}]);
+});
+
+test('interrupted: the verdict is about what was seen, and says so', async () => {
+  const controller = new AbortController();
+  const onProgress = () => controller.abort();
+  const result = await verify({
+    reference: subject(),
+    actual: subject(),
+    inputs: inputs(),
+    signal: controller.signal,
+    onProgress,
+  });
+  expect(result).toMatchObject({complete: false, outputs: [{kind: 'random', images: 4}]});
 });
 
 test('models of different networks are refused', async () => {
