@@ -3,8 +3,7 @@
  * against the float32 student, evaluated and timed; it appears under its name only if its check and its gates hold.
  */
 import {existsSync, mkdirSync, readdirSync, rmdirSync} from 'node:fs';
-import {GpdError} from '../core/error.js';
-import {checkOutput, Staging} from '../core/output.js';
+import {checkOutput, checkOutputFolder, Staging} from '../core/output.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
 import {chooseRecipe} from '../eval/choose-recipe.js';
 import type {Evaluation} from '../eval/evaluation.js';
@@ -129,13 +128,9 @@ export async function exportFile(path: string, options: ExportFileOptions): Prom
 /** What the model says of itself. */
 const resizerOf = ({model}: Precise): ResizerName => JSON.parse(model.metadata.get('gpd.preprocessing')!).resizer;
 
-/** A folder may be there if it is empty, or replaced; a file as everywhere. */
 function refuseExisting({path, format}: PlannedForm, input: string, force: boolean): void {
-  const isEmpty = format === 'web' && existsSync(path) && readdirSync(path).length === 0;
-  if (format === 'web' && (!existsSync(path) || isEmpty || force)) return;
-  if (format === 'web')
-    throw new GpdError('OUTPUT_REFUSED', `${path}: is there already, with files in it`, {at: path, hint: 'use --force, or -o'});
-  checkOutput(path, {force, inputs: [input]});
+  if (format === 'web') checkOutputFolder(path, {force});
+  else checkOutput(path, {force, inputs: [input]});
 }
 
 class ExportRun {

@@ -7,6 +7,7 @@ import {
   linkSync,
   lstatSync,
   openSync,
+  readdirSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -31,10 +32,22 @@ function existing(path: string): Stats | undefined {
   }
 }
 
-/** Refuses what would surprise: an existing file without `force`, an output that is one of the inputs, a missing folder. */
-export function checkOutput(path: string, {force, inputs}: {force: boolean; inputs: readonly string[]}): void {
+function requireParent(path: string): void {
   const folder = dirname(path);
   if (!existsSync(folder)) throw refuse(path, `the folder ${folder} does not exist`, 'create it first');
+}
+
+/** Refuses what would surprise where a folder is the output: one that has files in it, without `force`; a file; a missing parent. */
+export function checkOutputFolder(path: string, {force}: {force: boolean}): void {
+  requireParent(path);
+  if (!existing(path)) return;
+  if (!statSync(path, {throwIfNoEntry: false})?.isDirectory()) throw refuse(path, 'is not a folder', 'name a folder');
+  if (!force && readdirSync(path).length > 0) throw refuse(path, 'is there already, with files in it', 'use --force, or -o');
+}
+
+/** Refuses what would surprise: an existing file without `force`, an output that is one of the inputs, a missing folder. */
+export function checkOutput(path: string, {force, inputs}: {force: boolean; inputs: readonly string[]}): void {
+  requireParent(path);
   if (!existing(path)) return;
   const found = statSync(path, {throwIfNoEntry: false}); // undefined: a link to nothing
   if (found && !found.isFile())

@@ -9,7 +9,7 @@ import {type EncodeOptions, encodeModel, modelBytes} from '../onnx/encode.js';
 import type {Model} from '../onnx/graph.js';
 import {openSession} from '../onnx/session.js';
 import {type PageFacts, renderPage} from './web/page.js';
-import {findRuntime, RUNTIME_MODULE, RUNTIME_WASM} from './web/runtime.js';
+import {findRuntime} from './web/runtime.js';
 
 export interface WriteOptions {
   readonly externalData?: EncodeOptions['externalData'];
@@ -81,11 +81,14 @@ async function writeOrt(model: Model, path: string, staging: Staging): Promise<W
 }
 
 async function writeWeb(model: Model, path: string, staging: Staging, {page}: WriteOptions): Promise<Written> {
-  const runtime = findRuntime().map(({name, read}) => stage(join(path, name), [read()], staging));
-  const main = stage(join(path, 'model.onnx'), [modelBytes(model)], staging);
-  const facts = {...page, model: 'model.onnx', runtime: RUNTIME_MODULE, wasm: RUNTIME_WASM, modelBytes: main.bytes};
-  const html = stage(join(path, 'index.html'), [new TextEncoder().encode(renderPage(facts))], staging);
-  const all = [...runtime, main, html];
+  const put = (name: string, bytes: Uint8Array) => ({name, ...stage(join(path, name), [bytes], staging)});
+  const {runtime, wasm} = findRuntime();
+  const [module, binary] = [put(runtime.name, runtime.read()), put(wasm.name, wasm.read())];
+  const main = put('model.onnx', modelBytes(model));
+  const beside = ({name, bytes}: typeof main) => ({name, bytes});
+  const facts = {...page, runtime: beside(module), wasm: beside(binary), model: beside(main)};
+  const html = put('index.html', new TextEncoder().encode(renderPage(facts)));
+  const all = [module, binary, main, html];
   return {main, bytes: sum(all), files: all.map((file) => file.path)};
 }
 

@@ -108,6 +108,7 @@ test.each([
   [['--target', 'tensorrt', '--embed-preprocessing'], 1, 'antialiased'],
   [['--top-k', '5000'], 1, 'ask for at most'],
   [['-o', 'nowhere/x.onnx'], 1, 'nowhere'],
+  [['-o', 'nowhere/x', '--format', 'web'], 1, 'the folder nowhere does not exist'],
 ])('%j: status %i, and what to do', (args, status, text) =>
   inFolder(async (folder) => {
     const result = await exported(folder, ...args);

@@ -1,36 +1,10 @@
-/** Headless Chromium by its own protocol over a pipe, and a plain static server: no package needed. https://chromedevtools.github.io/devtools-protocol/ */
+/** Headless Chromium by its own protocol over a pipe: no package needed. https://chromedevtools.github.io/devtools-protocol/ */
 import {type ChildProcess, spawn} from 'node:child_process';
-import {existsSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
-import {createServer} from 'node:http';
-import type {AddressInfo} from 'node:net';
+import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
-import {extname, join, normalize} from 'node:path';
+import {join} from 'node:path';
 import type {Readable, Writable} from 'node:stream';
-
-const paths = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-export const chromium = [process.env['CHROMIUM'] ?? '', ...paths].find((path) => path !== '' && existsSync(path));
-
-const types: Readonly<Record<string, string>> = {
-  '.html': 'text/html',
-  '.mjs': 'text/javascript',
-  '.wasm': 'application/wasm',
-  '.onnx': 'application/octet-stream',
-};
-
-/** Serves a folder to this machine. `requested` collects what was asked for. */
-export async function serve(folder: string): Promise<{url: string; requested: string[]; close(): void}> {
-  const requested: string[] = [];
-  const server = createServer((request, response) => {
-    const path = normalize(decodeURIComponent(new URL(request.url!, 'http://x').pathname));
-    requested.push(path);
-    const file = join(folder, path.endsWith('/') ? `${path}index.html` : path);
-    if (!existsSync(file)) response.writeHead(404).end();
-    else response.writeHead(200, {'Content-Type': types[extname(file)] ?? 'application/octet-stream'}).end(readFileSync(file));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const {port} = server.address() as AddressInfo;
-  return {url: `http://127.0.0.1:${port}/`, requested, close: () => server.close()};
-}
+import {chromium} from '../optional.js';
 
 type Json = Record<string, unknown>;
 
@@ -50,9 +24,13 @@ export class Page {
       '--disable-gpu',
       '--disable-dev-shm-usage',
       '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-breakpad',
       '--remote-debugging-pipe',
     ];
-    const options = {stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] as ('ignore' | 'pipe')[]};
+    // A group of its own: its helpers end with it.
+    const options = {detached: true, stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] as ('ignore' | 'pipe')[]};
     this.child = spawn(chromium!, [...flags, `--user-data-dir=${this.profile}`, 'about:blank'], options);
     let rest = '';
     (this.child.stdio[4] as Readable).setEncoding('utf8').on('data', (text: string) => {
@@ -94,6 +72,11 @@ export class Page {
     }
   }
 
+  /** Text of an element by its id. */
+  text(id: string): Promise<string> {
+    return this.evaluate<string>(`document.getElementById(${JSON.stringify(id)}).textContent`);
+  }
+
   /** As if a person had chosen the file. */
   async choose(file: string): Promise<void> {
     const {root} = (await this.send('DOM.getDocument')) as {root: {nodeId: number}};
@@ -106,11 +89,27 @@ export class Page {
     return Buffer.from(data as string, 'base64');
   }
 
+  /** Chromium is asked to end, and made to. Its helpers may still write for a moment: the profile is removed once they let it. */
   async close(): Promise<void> {
     const ended = new Promise((resolve) => this.child.once('exit', resolve));
-    this.child.kill('SIGKILL');
+    this.session = undefined;
+    this.send('Browser.close').catch(() => {});
+    const late = setTimeout(() => process.kill(-this.child.pid!, 'SIGKILL'), 10_000);
     await ended;
-    rmSync(this.profile, {recursive: true, force: true, maxRetries: 5});
+    clearTimeout(late);
+    try {
+      process.kill(-this.child.pid!, 'SIGKILL');
+    } catch {
+      // Nobody is left.
+    }
+    for (let i = 0; ; i++) {
+      try {
+        return rmSync(this.profile, {recursive: true, force: true});
+      } catch (error) {
+        if (i === 100) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
   }
 
   private send(method: string, params: Json = {}): Promise<Json> {

@@ -9,24 +9,33 @@ import {pathToFileURL} from 'node:url';
 import {fileSource} from '../../core/bytes.js';
 import {GpdError} from '../../core/error.js';
 
-/** The module with its glue inside, and the WebAssembly that it fetches: CPU with SIMD, all operators. */
-export const RUNTIME_MODULE = 'ort.wasm.bundle.min.mjs';
-export const RUNTIME_WASM = 'ort-wasm-simd-threaded.wasm';
-const RUNTIME_FILES = [RUNTIME_MODULE, RUNTIME_WASM] as const;
+/**
+ * The module with its glue inside, and its WebAssembly: CPU with SIMD, all operators. Web servers that do not know `.mjs` (nginx of many
+ * distributions, busybox) know `.js`.
+ */
+const files = {
+  runtime: {installed: 'ort.wasm.bundle.min.mjs', name: 'ort.wasm.bundle.min.js'},
+  wasm: {installed: 'ort-wasm-simd-threaded.wasm', name: 'ort-wasm-simd-threaded.wasm'},
+} as const;
+const parts = Object.values(files);
 
 export interface RuntimeFile {
+  /** Name beside the page. */
   readonly name: string;
   read(): Uint8Array;
 }
+/** What a page needs of onnxruntime-web. */
+export type Runtime = Readonly<Record<keyof typeof files, RuntimeFile>>;
 
 /** Looked for as Node would, from the working folder first. Throws EXPORT_REFUSED where it is not installed. */
-export function findRuntime(folders: readonly string[] = [process.cwd(), import.meta.dirname ?? __dirname]): RuntimeFile[] {
+export function findRuntime(folders: readonly string[] = [process.cwd(), import.meta.dirname ?? __dirname]): Runtime {
   for (const folder of folders) {
     const require = createRequire(pathToFileURL(join(folder, 'noop.js')));
     try {
       const dist = dirname(require.resolve('onnxruntime-web'));
-      if (RUNTIME_FILES.every((name) => existsSync(join(dist, name))))
-        return RUNTIME_FILES.map((name) => runtimeFile(join(dist, name), name));
+      const found = ({installed, name}: (typeof parts)[number]) => ({name, read: () => contentOf(join(dist, installed))});
+      if (parts.every(({installed}) => existsSync(join(dist, installed))))
+        return {runtime: found(files.runtime), wasm: found(files.wasm)};
     } catch {
       // Not here: the next folder may have it.
     }
@@ -36,14 +45,11 @@ export function findRuntime(folders: readonly string[] = [process.cwd(), import.
   });
 }
 
-const runtimeFile = (path: string, name: string): RuntimeFile => ({
-  name,
-  read() {
-    const source = fileSource(path);
-    try {
-      return source.read(0, source.size);
-    } finally {
-      source.close();
-    }
-  },
-});
+function contentOf(path: string): Uint8Array {
+  const source = fileSource(path);
+  try {
+    return source.read(0, source.size);
+  } finally {
+    source.close();
+  }
+}
