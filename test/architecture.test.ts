@@ -110,6 +110,43 @@ test('the rule sees what breaks it', () => {
   expect(whyNot('src/onnx/passes/x.ts', '../graph.js')).toBeUndefined();
 });
 
+/**
+ * `.buffer` of a Node Buffer is the memory of a pool, or 64 KiB of old memory where the Buffer is empty. A view of it needs its place and
+ * length beside it (`x.buffer, x.byteOffset, …`); what is to be moved goes through `ownBytes`. Arrays made in the same expression, our own
+ * typed arrays and WebAssembly's memory are whole.
+ */
+const WHOLE: readonly (readonly [file: string, expression: string])[] = [
+  ['src/checkpoint/byte-writer.ts', 'this.bytes.buffer'],
+  ['src/checkpoint/byte-writer.ts', 'larger.buffer'],
+  ['src/core/bytes.ts', 'bytes.buffer'], // `ownBytes` itself
+  ['src/core/half.ts', 'out.buffer'],
+  ['src/data/decoders.ts', 'bytes.buffer'], // looks at the length first
+  ['src/data/decode-worker.ts', 'result.image.data.buffer'], // names what is moved; the view goes with it
+  ['src/data/jpeg/decode.ts', 'kernels.memory.buffer'],
+  ['src/data/resample.ts', 'memory.buffer'],
+  ['src/data/wasm.ts', 'exports.memory.buffer'],
+  ['src/export/web/script.js', 'wasm).buffer'], // a browser has no Buffers
+  ['src/onnx/decode-tensor.ts', 'into.buffer'],
+];
+function bareBuffers(file: string, text: string): string[] {
+  return [
+    ...text.matchAll(/([\w$.!]+(?:\([^()]*\))?\)*)\.buffer\b(?!:)(?: as ArrayBuffer)?(, ([\w$.]+)\.byteOffset)?/g),
+  ].flatMap(([, expression = '', , viewed]) => {
+    const fresh = /^\w*Array\.(of|from)\(/.test(expression);
+    const known = WHOLE.some(([where, what]) => where === file && what === `${expression}.buffer`);
+    return fresh || known || viewed === expression ? [] : [`${file}: ${expression}.buffer`];
+  });
+}
+
+test('a Buffer’s memory is never used without its place and length', () => {
+  const programs = [...sources, ...filesIn('bin'), ...filesIn('scripts')];
+  expect(programs.flatMap((file) => bareBuffers(file, textOf(file)))).toEqual([]);
+  expect(bareBuffers('x', 'new Uint8Array((await readFile(file)).buffer as ArrayBuffer)')).toHaveLength(1);
+  expect(bareBuffers('x', 'new DataView(readFileSync(path).buffer)')).toHaveLength(1);
+  expect(bareBuffers('x', 'new DataView(a.buffer, b.byteOffset)')).toHaveLength(1);
+  expect(bareBuffers('x', 'new DataView(a.buffer, a.byteOffset); Float64Array.of(v).buffer')).toEqual([]);
+});
+
 const written = ['src', 'test', 'fixtures', 'bench', 'scripts', 'bin'].flatMap(filesIn);
 const MAX_LINES = 400;
 

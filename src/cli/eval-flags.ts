@@ -2,6 +2,7 @@
 import {CLIError} from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 import type {InferredFlags} from '@oclif/core/interfaces';
+import type {LabelBase} from '../data/label-base.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
 import {providerNames} from '../onnx/providers.js';
 import {exitCodes} from './exit-codes.js';
@@ -62,6 +63,16 @@ export const imageFlags = {
     helpValue: 'FILE',
     helpGroup: 'images',
   }),
+  'label-base': Flags.option({
+    options: ['0', '1'] as const,
+    description: 'what the first class is in --labels, where the numbers leave it open',
+    helpValue: 'N',
+    helpGroup: 'images',
+  })(),
+  'strict-data': Flags.boolean({
+    description: 'refuse a set with files left out, classes without images and the like, instead of warning',
+    helpGroup: 'images',
+  }),
   recipe: Flags.option({
     options: RECIPES,
     description: 'how images are prepared; default: as the network was trained',
@@ -97,8 +108,19 @@ export const imageFlags = {
 };
 type ImageFlags = InferredFlags<typeof imageFlags>;
 
+/** How labels and a set that looks wrong are taken. */
+export const dataOptions = (flags: Pick<ImageFlags, 'label-base' | 'strict-data'>) => ({
+  labelBase: flags['label-base'] === undefined ? undefined : (Number(flags['label-base']) as LabelBase),
+  strictData: flags['strict-data'],
+});
+
 /** Only what was given. */
-export function recipeOverrides({resize, interpolation, mean, std}: ImageFlags): Partial<Recipe> {
+export function recipeOverrides({
+  resize,
+  interpolation,
+  mean,
+  std,
+}: Pick<ImageFlags, 'resize' | 'interpolation' | 'mean' | 'std'>): Partial<Recipe> {
   return {
     ...(resize !== undefined && {resize}),
     ...(interpolation !== undefined && {interpolation}),

@@ -2,11 +2,12 @@
 
 import type {Dataset} from '../data/dataset.js';
 import {decodeImage} from '../data/image.js';
+import type {LabelBase} from '../data/label-base.js';
 import {loadBatches} from '../data/loader.js';
 import {openDataset} from '../data/open-dataset.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
 import {chooseRecipe} from '../eval/choose-recipe.js';
-import {checkCompatible, evaluate, type Progress} from '../eval/evaluate.js';
+import {checkClasses, checkCompatible, evaluate, type Progress} from '../eval/evaluate.js';
 import {baselineOf, type Evaluation, type Settings, summarise} from '../eval/evaluation.js';
 import {explainProvider} from '../eval/explain-provider.js';
 import {checkFast} from '../eval/fast-check.js';
@@ -22,6 +23,9 @@ export interface EvaluateFilesOptions extends SubjectOptions {
   models: readonly string[];
   data: string;
   labels?: string | undefined;
+  labelBase?: LabelBase | undefined;
+  /** What is noticed in the set is an error. */
+  strictData?: boolean | undefined;
   provider: ProviderName | 'auto';
   device?: number | undefined;
   strict: boolean;
@@ -70,9 +74,11 @@ export async function evaluateSubjects(
 ): Promise<EvaluationRun> {
   const choice = chooseProvider(options.provider);
   const {recipe, reason} = chooseRecipe(subjects, options.recipe, options.overrides);
-  const dataset = await openDataset(options.data, options.labels === undefined ? {} : {labels: options.labels});
+  checkCompatible(subjects);
+  const {labels, labelBase, strictData: strict} = options;
+  const dataset = await openDataset(options.data, {labels, labelBase, strict, outputs: subjects[0]!.classes});
   try {
-    checkCompatible(subjects, dataset.classes.length);
+    checkClasses(subjects[0]!, dataset);
     const settings: Settings = {
       data: options.data,
       classes: dataset.classes.length,
@@ -129,7 +135,14 @@ async function run(options: Omit<EvaluateFilesOptions, 'models'>, prepared: Prep
   });
   if (outcome.complete) file?.remove();
   const pathOf = (index: number) => dataset.samples[index]!.path;
-  const evaluation = summarise(outcome, {settings, gates, classes: dataset.classes, pathOf, providers});
+  const evaluation = summarise(outcome, {
+    settings,
+    gates,
+    classes: dataset.classes,
+    warnings: dataset.warnings,
+    pathOf,
+    providers,
+  });
   if (fast && outcome.complete) {
     const some = spread(order.length, FAST_CHECK_IMAGES).map((i) => order[i]!);
     const batches = (own: boolean) => loadBatches(dataset, {...load, fast: own, indices: some});

@@ -3,6 +3,7 @@ import {tensor} from '../core/tensor.js';
 import {loadBatches} from '../data/loader.js';
 import {openDataset} from '../data/open-dataset.js';
 import type {Recipe} from '../data/recipe.js';
+import {type WarningOfSet, warningsOf} from '../data/warnings.js';
 import {randomInputs} from '../eval/inputs.js';
 import type {Subject} from '../eval/subject.js';
 import type {Calibration} from '../export/precision.js';
@@ -13,6 +14,12 @@ export interface CalibrationOptions {
   calibrationSamples: number;
   workers?: number | undefined;
   onError: 'stop' | 'skip';
+  strictData?: boolean | undefined;
+}
+
+/** With what is wrong with the images, which a person should know. */
+export interface CalibrationOf extends Calibration {
+  readonly warnings: readonly WarningOfSet[];
 }
 
 const BATCH = 8;
@@ -20,12 +27,14 @@ const BATCH = 8;
 const RANDOM_IMAGES = 16;
 
 /** A fixed batch gets batches of its size; what is left over at the end is left out. */
-export async function calibrationOf({input}: Subject, recipe: Recipe, options: CalibrationOptions): Promise<Calibration> {
+export async function calibrationOf({input}: Subject, recipe: Recipe, options: CalibrationOptions): Promise<CalibrationOf> {
   const {calibrate: path, calibrationSamples} = options;
   const size = input.batch ?? BATCH;
   if (path === undefined) return randomCalibration(input.side, size);
-  const samples = Math.min(calibrationSamples, await countOf(path));
+  const {count, warnings} = await look(path, options);
+  const samples = Math.min(calibrationSamples, count);
   return {
+    warnings,
     description: `${samples} images of ${path}`,
     real: true,
     async *batches() {
@@ -43,13 +52,14 @@ export async function calibrationOf({input}: Subject, recipe: Recipe, options: C
   };
 }
 
-async function countOf(path: string): Promise<number> {
-  const dataset = await openDataset(path);
+async function look(path: string, {strictData: strict}: CalibrationOptions) {
+  const dataset = await openDataset(path, {imagesOnly: true, strict});
   await dataset.close();
-  return dataset.samples.length;
+  return {count: dataset.samples.length, warnings: warningsOf(path, dataset.warnings)};
 }
 
-const randomCalibration = (side: number, size: number): Calibration => ({
+const randomCalibration = (side: number, size: number): CalibrationOf => ({
+  warnings: [],
   description: `${Math.ceil(RANDOM_IMAGES / size) * size} random images`,
   real: false,
   async *batches() {

@@ -5,6 +5,7 @@
 import {existsSync, mkdirSync, readdirSync, rmdirSync} from 'node:fs';
 import {checkOutput, checkOutputFolder, Staging} from '../core/output.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
+import {type WarningOfSet, warningsOf} from '../data/warnings.js';
 import {chooseRecipe} from '../eval/choose-recipe.js';
 import type {Evaluation} from '../eval/evaluation.js';
 import type {GateOptions} from '../eval/gates.js';
@@ -12,13 +13,13 @@ import type {Subject} from '../eval/subject.js';
 import type {FormatName, WriteOptions} from '../export/formats.js';
 import {formats} from '../export/formats.js';
 import {type ModelOptions, makeModel, prepareStudent} from '../export/make.js';
-import type {Calibration, Int8Options, Precise, PrecisionContext} from '../export/precision.js';
+import type {Int8Options, Precise, PrecisionContext} from '../export/precision.js';
 import {type PrecisionName, precisions} from '../export/precisions.js';
 import type {ResizerName} from '../export/preprocess/resize.js';
 import {type TargetName, targets} from '../export/targets.js';
 import {type BatchNormChoice, inHalf, renamed, type WeightNames} from '../export/weights.js';
 import type {RecogniseOptions} from '../models/recognise.js';
-import {calibrationOf} from './export-calibration.js';
+import {type CalibrationOf, calibrationOf} from './export-calibration.js';
 import {checkModel, checkPhotographs, checkWeights, type FormCheck} from './export-check.js';
 import {type MeasuredForm, measureForms} from './export-measure.js';
 import {type PlannedForm, planForms} from './export-plan.js';
@@ -53,6 +54,7 @@ export interface ExportFileOptions extends RecogniseOptions {
   overrides: Partial<Recipe>;
   workers?: number | undefined;
   onError: 'stop' | 'skip';
+  strictData?: boolean | undefined;
   threads?: number | undefined;
   /** Of the timing; 0: none. */
   rounds: number;
@@ -84,6 +86,8 @@ export interface ExportReport {
     'latencyMs' | 'imagesPerSecond'
   >;
   calibration: string;
+  /** What was left out of the calibration's and the check's images, or looks wrong in them. */
+  warnings: readonly WarningOfSet[];
   forms: FormReport[];
   gates: Evaluation['gates'];
   /** With `--check-data`. */
@@ -143,7 +147,7 @@ class ExportRun {
     private readonly source: ExportSource,
     private readonly options: ExportFileOptions,
     private readonly recipe: Recipe,
-    private readonly calibration: Calibration,
+    private readonly calibration: CalibrationOf,
   ) {}
 
   async make(plan: PlannedForm): Promise<void> {
@@ -168,6 +172,7 @@ class ExportRun {
         ...measured.source,
       },
       calibration: this.calibration.description,
+      warnings: [...this.calibration.warnings, ...warningsOf(options.data ?? '', measured.evaluation?.warnings ?? [])],
       forms: reports,
       gates: measured.evaluation?.gates ?? [],
       evaluation: measured.evaluation ?? null,

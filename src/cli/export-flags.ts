@@ -17,7 +17,7 @@ import {recogniseFlags, recogniseOptions} from './flags.js';
 
 const list = {multiple: true, multipleNonGreedy: true, delimiter: ','} as const;
 const methods = Object.keys(rangeMethods) as (keyof typeof rangeMethods)[];
-const {labels: _, fast: __, ...preparation} = imageFlags;
+const {labels: _, fast: __, 'label-base': ___, ...preparation} = imageFlags;
 
 const form = {helpGroup: 'form'} as const;
 const inside = {helpGroup: 'inside the model'} as const;
@@ -144,6 +144,7 @@ export function exportOptions(flags: InferredFlags<typeof exportFlags>): ExportF
     ...{calibrate: flags.calibrate, calibrationSamples: flags.samples, workers: flags.workers, onError: flags['on-error']},
     int8: {method: flags['int8-ranges'], ...(flags.symmetric && {activations: 'symmetric' as const})},
     ...{data: flags['check-data'], checkSamples: flags['check-samples'], gates, recipe: flags.recipe},
-    overrides: recipeOverrides({...flags, fast: false, labels: undefined}),
+    overrides: recipeOverrides(flags),
+    strictData: flags['strict-data'],
   };
 }

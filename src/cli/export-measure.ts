@@ -58,9 +58,10 @@ export async function measureForms({source: {subject: source, onnxPath}, forms, 
 const accuracyOf = (m: ModelSummary | undefined) => ({top1: m?.top1 ?? null, agreement: m?.agreement ?? null});
 
 function evaluationOptions(options: ExportFileOptions): Omit<EvaluateFilesOptions, 'models'> {
-  const {data, checkSamples, gates, workers, onError, threads, ema, signal, onEvaluation, recipe, overrides} = options;
+  const {data, checkSamples, gates, workers, onError, threads, ema, signal, onEvaluation, recipe, overrides, strictData} =
+    options;
   return {
-    ...{data: data!, samples: checkSamples, gates, workers, onError, threads, ema, signal},
+    ...{data: data!, samples: checkSamples, gates, workers, onError, threads, ema, signal, strictData},
     ...{provider: 'cpu', strict: false, explainProvider: false, fast: false, resume: false},
     ...{recipe, overrides, state: null},
     ...(onEvaluation && {onResult: onEvaluation}),

@@ -3,6 +3,7 @@ import {checkOutput, writeAtomically} from '../core/output.js';
 import {thumbnail} from '../data/thumbnail.js';
 import type {Evaluation} from '../eval/evaluation.js';
 import {barChart, colourOf} from '../eval/report/charts.js';
+import {dataNotices} from '../eval/report/data-warnings.js';
 import {type Html, html, htmlTable} from '../eval/report/html.js';
 import {renderPage, renderReport} from '../eval/report/page.js';
 import {shownImages, THUMBNAIL_SIDE} from '../eval/report/worst-images.js';
@@ -74,7 +75,8 @@ function checks({forms}: ExportReport): Html {
 async function formsSection(report: ExportReport): Promise<Html> {
   const rows = rowsOf(report);
   const notes = report.forms.filter((form) => form.notes.length > 0);
-  return html`<h2>Forms</h2>
+  const ofCalibration = report.warnings.slice(0, report.warnings.length - (report.evaluation?.warnings.length ?? 0));
+  return html`${dataNotices(ofCalibration)}<h2>Forms</h2>
 <div class="charts">
 ${await chart('Bytes', rows, (r) => r.bytes, bytes)}
 ${await chart(

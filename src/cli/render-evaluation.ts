@@ -5,6 +5,7 @@ import type {ComparisonSummary, Evaluation, ModelSummary} from '../eval/evaluati
 import type {ProviderExplanation} from '../eval/explain-provider.js';
 import type {GateResult} from '../eval/gates.js';
 import {bytes, count, duration, plural, printable, tiny} from './format.js';
+import {renderWarnings} from './render-warnings.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
 import {wrap} from './wrap.js';
@@ -17,6 +18,7 @@ const right = {align: 'right'} as const;
 export function renderEvaluation(e: Evaluation, style: Style): string[] {
   return [
     ...renderSettings(e, style),
+    ...renderWarnings(e.warnings, style),
     '',
     ...renderModels(e, style),
     '',

@@ -2,6 +2,7 @@
 import type {ExportReport, FormReport} from './export-files.js';
 import {bytes, count, plural, printable, tiny} from './format.js';
 import {renderGate} from './render-evaluation.js';
+import {renderWarnings} from './render-warnings.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
 import {wrap} from './wrap.js';
@@ -14,6 +15,7 @@ export function renderExport(report: ExportReport, style: Style): string[] {
   const made = input.converted ? ', converted and proven first' : '';
   return [
     `${style.bold(printable(input.path))}  ${printable(input.arch ?? 'a network without a name')}${made}`,
+    ...renderWarnings(report.warnings, style),
     '',
     ...renderForms(report, style),
     '',

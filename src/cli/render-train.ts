@@ -1,5 +1,6 @@
 /** What a person reads when training has ended. */
 import {bytes, plural, tiny} from './format.js';
+import {renderWarnings} from './render-warnings.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
 import type {TrainSummary} from './train-files.js';
@@ -8,7 +9,8 @@ const SHOWN = 5;
 const right = {align: 'right'} as const;
 const percent = (value: number | undefined): string => (value === undefined ? '–' : value.toFixed(2));
 
-export function renderTrain({out, complete, backend, epochs, best, student}: TrainSummary, style: Style): string[] {
+export function renderTrain(summary: TrainSummary, style: Style): string[] {
+  const {out, complete, backend, warnings, epochs, best, student} = summary;
   const shown = epochs.slice(-SHOWN);
   const rows = shown.map(({epoch, validation: v, train, imagesPerSecond}) => [
     String(epoch + 1),
@@ -20,6 +22,7 @@ export function renderTrain({out, complete, backend, epochs, best, student}: Tra
   return [
     `${style.bold(out)}  ${plural(epochs.length, 'epoch')} on ${backend.name} (${backend.reason})`,
     ...(complete ? [] : [style.warn('interrupted: repeat the command with --resume to go on')]),
+    ...renderWarnings(warnings, style),
     ...(shown.length > 0
       ? [
           '',

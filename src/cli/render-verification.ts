@@ -2,6 +2,7 @@
 import {type Divergence, isNotFinite, type LayerComparison} from '../eval/divergence.js';
 import type {TensorStatistics} from '../eval/tensor-statistics.js';
 import {count, plural, printable, tiny} from './format.js';
+import {renderWarnings} from './render-warnings.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
 import type {VerificationResult} from './verify-files.js';
@@ -12,6 +13,7 @@ const MAX_LAYERS = 12;
 export function renderVerification(v: VerificationResult, style: Style): string[] {
   return [
     `${style.bold(printable(v.actual.name))} against ${style.bold(printable(v.reference.name))}, run by ${v.provider.used} (${v.provider.reason})`,
+    ...renderWarnings(v.warnings, style),
     '',
     ...renderOutputs(v, style),
     ...v.uncompared.map(({output, why}) => style.warn(`not compared: '${printable(output)}', ${why}`)),

@@ -3,6 +3,7 @@ import {existsSync} from 'node:fs';
 import {join} from 'node:path';
 import {convertFile} from '../convert/convert.js';
 import {writeAtomically} from '../core/output.js';
+import {type WarningOfSet, warningText} from '../data/warnings.js';
 import {renderTraining} from '../eval/report/training-page.js';
 import {selectBackend} from '../tfjs/select-backend.js';
 import {formatConfig} from '../train/config.js';
@@ -19,6 +20,8 @@ import {environment} from './save-report.js';
 export interface TrainFilesOptions {
   readonly options: TrainOptions;
   readonly resume: boolean;
+  /** What is noticed in the images is an error. */
+  readonly strictData: boolean;
   /** The command that was given, for the report. */
   readonly command: string;
   readonly signal: AbortSignal;
@@ -47,6 +50,8 @@ export interface TrainSummary {
   readonly backend: {readonly name: string; readonly reason: string};
   /** How the learning rate goes. */
   readonly schedule: ScheduleInWords;
+  /** What was left out of the images, or looks wrong in them. */
+  readonly warnings: readonly WarningOfSet[];
   readonly epochs: readonly EpochRow[];
   readonly best: Position['best'] | null;
   readonly student: StudentSummary | null;
@@ -57,24 +62,31 @@ export async function trainFiles(request: TrainFilesOptions): Promise<TrainSumma
   onPhase('reading images and weights');
   const {threads} = options;
   const backend = await selectBackend(options.backend, threads === null ? {} : {threads});
-  const images = await openImages(options);
+  const images = await openImages(options, request.strictData);
+  const {warnings} = images;
+  for (const warning of warnings) onNote(`warning  ${warningText(warning)}`);
   try {
     const directory = new RunDirectory(options.out);
     const start = startingPoint(options, images.classes);
-    const onEpoch = (epochs: readonly EpochRow[]) => saveReport(request, directory, epochs);
+    const onEpoch = (epochs: readonly EpochRow[]) => saveReport(request, directory, {epochs, warnings});
     const result = await trainRun({options, images, start, directory, resume, signal, onProgress, onNote, onEpoch});
     const convert = result.complete && options.convert && result.best !== undefined;
     if (convert) onPhase('converting the best student');
     const student = convert ? await convertBest(directory, options, result.best!, images.validationPath) : null;
     const {complete, epochs, best = null} = result;
-    return {out: options.out, complete, backend, schedule: describeSchedule(options), epochs, best, student};
+    return {out: options.out, complete, backend, schedule: describeSchedule(options), warnings, epochs, best, student};
   } finally {
     await images.close();
   }
 }
 
-async function saveReport({options, command}: TrainFilesOptions, directory: RunDirectory, epochs: readonly EpochRow[]) {
+async function saveReport(
+  {options, command}: TrainFilesOptions,
+  directory: RunDirectory,
+  {epochs, warnings}: Pick<TrainSummary, 'epochs' | 'warnings'>,
+) {
   const page = await renderTraining(epochs, {
+    warnings,
     title: `Training of ${options.arch} on ${options.data}`,
     command,
     environment: environment(),

@@ -47,6 +47,9 @@ export const trainFlags = {
   })(),
   config: Flags.file({description: 'options from a file, one a line; flags win', helpValue: 'FILE'}),
   resume: Flags.boolean({description: 'go on with the run in --out, or begin it where there is none'}),
+  'strict-data': Flags.boolean({
+    description: 'refuse sets with files left out, classes without images and the like, instead of warning',
+  }),
   'print-config': Flags.boolean({description: 'print the whole configuration as a file, and stop'}),
 };
 

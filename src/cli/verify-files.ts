@@ -1,8 +1,11 @@
 /** `gpd verify` as a function: two files in, one plain result out. */
 
+import type {Dataset} from '../data/dataset.js';
+import type {LabelBase} from '../data/label-base.js';
 import {loadBatches} from '../data/loader.js';
 import {openDataset} from '../data/open-dataset.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
+import type {DataWarning} from '../data/warnings.js';
 import {chooseRecipe} from '../eval/choose-recipe.js';
 import {edgeInputs, type InputGroup, randomInputs} from '../eval/inputs.js';
 import type {Subject} from '../eval/subject.js';
@@ -31,6 +34,8 @@ export interface VerifyFilesOptions extends SubjectOptions {
   onError: 'stop' | 'skip';
   fast: boolean;
   labels?: string | undefined;
+  labelBase?: LabelBase | undefined;
+  strictData?: boolean | undefined;
   recipe?: RecipeName | undefined;
   overrides: Partial<Recipe>;
   onProgress?: (done: number, total: number) => void;
@@ -42,6 +47,8 @@ export interface VerificationResult extends Verification {
   actual: {name: string; path: string};
   provider: {asked: string; used: ProviderName; reason: string};
   seed: number;
+  /** What was left out of the real images, or looks wrong in them. */
+  warnings: readonly DataWarning[];
 }
 
 /** Images at a time: activations of large networks are what takes memory. */
@@ -51,12 +58,13 @@ export async function verifyFiles(options: VerifyFilesOptions): Promise<Verifica
   const {signal, onProgress, tolerance, layers, seed, device, threads, strict} = options;
   const choice = chooseProvider(options.provider);
   const [reference, actual] = await openPair(options);
+  const dataset = await openReal(options, actual);
   let done = 0;
-  const total = options.samples * (options.data === undefined ? 1 : 2);
-  const result = await verify({
+  const total = options.samples * (dataset ? 2 : 1);
+  const work = verify({
     reference,
     actual,
-    inputs: inputsOf(options, [reference, actual]),
+    inputs: inputsOf(options, [reference, actual], dataset),
     tolerance,
     layers,
     session: {provider: choice.name, deviceId: device, threads, strict},
@@ -66,9 +74,16 @@ export async function verifyFiles(options: VerifyFilesOptions): Promise<Verifica
       onProgress?.(Math.min(done, total), total);
     },
   });
+  const result = await work.finally(() => dataset?.close());
   const file = ({name, path}: Subject) => ({name, path});
   const provider = {asked: options.provider, used: choice.name, reason: choice.reason};
-  return {...result, reference: file(reference), actual: file(actual), provider, seed};
+  const warnings = dataset?.warnings ?? [];
+  return {...result, reference: file(reference), actual: file(actual), provider, seed, warnings};
+}
+
+async function openReal(options: VerifyFilesOptions, {classes: outputs}: Subject): Promise<Dataset | undefined> {
+  const {data, labels, labelBase, strictData: strict} = options;
+  return data === undefined ? undefined : openDataset(data, {labels, labelBase, outputs, strict, imagesOnly: true});
 }
 
 /** A teacher is held against a teacher: the ONNX file says what it was made of. */
@@ -84,28 +99,27 @@ const openOne = async (path: string, options: SubjectOptions, role: Role = 'stud
   return subject ?? (await openSubject(path, options, ['student']))[0]!; // a plain network has only one
 };
 
-async function* inputsOf(options: VerifyFilesOptions, subjects: readonly Subject[]): AsyncGenerator<InputGroup> {
+async function* inputsOf(
+  options: VerifyFilesOptions,
+  subjects: readonly Subject[],
+  dataset: Dataset | undefined,
+): AsyncGenerator<InputGroup> {
   const {side} = subjects[0]!.input;
   yield* randomInputs(side, options.seed, options.samples, BATCH);
   yield edgeInputs(side, options.seed);
-  if (options.data !== undefined) yield* realInputs(options.data, options, subjects);
+  if (dataset) yield* realInputs(dataset, options, subjects);
 }
 
 async function* realInputs(
-  data: string,
+  dataset: Dataset,
   options: VerifyFilesOptions,
   subjects: readonly Subject[],
 ): AsyncGenerator<InputGroup> {
-  const {workers, onError, fast, labels, samples} = options;
+  const {workers, onError, fast, samples} = options;
   const {recipe} = chooseRecipe(subjects, options.recipe, options.overrides);
-  const dataset = await openDataset(data, labels === undefined ? {} : {labels});
-  try {
-    const indices = spread(dataset.samples.length, samples);
-    const load = {recipe, batchSize: BATCH, onError, fast, indices, ...(workers !== undefined && {workers})};
-    for await (const {images, indices: own} of loadBatches(dataset, load)) {
-      if (own.length > 0) yield {kind: 'real', images, names: Array.from(own, (i) => dataset.samples[i]!.path)};
-    }
-  } finally {
-    await dataset.close();
+  const indices = spread(dataset.samples.length, samples);
+  const load = {recipe, batchSize: BATCH, onError, fast, indices, ...(workers !== undefined && {workers})};
+  for await (const {images, indices: own} of loadBatches(dataset, load)) {
+    if (own.length > 0) yield {kind: 'real', images, names: Array.from(own, (i) => dataset.samples[i]!.path)};
   }
 }

@@ -1,5 +1,5 @@
 import * as Args from '@oclif/core/args';
-import {engineFlags, evalFlags, gateFlags, imageFlags, recipeOverrides, strictFlags} from '../cli/eval-flags.js';
+import {dataOptions, engineFlags, evalFlags, gateFlags, imageFlags, recipeOverrides, strictFlags} from '../cli/eval-flags.js';
 import {exitCodes} from '../cli/exit-codes.js';
 import {recogniseFlags, recogniseOptions} from '../cli/flags.js';
 import {GpdCommand} from '../cli/gpd-command.js';
@@ -38,6 +38,7 @@ export default class Eval extends GpdCommand {
     const options = {
       ...{models: args.models, ...flags, ...recogniseOptions(flags), overrides: recipeOverrides(flags)},
       ...{explainProvider: flags['explain-provider'], batchSize: flags['batch-size'], onError: flags['on-error']},
+      ...dataOptions(flags),
       gates: {minTop1: flags['min-top1'], maxDrop: flags['max-drop'], minAgreement: flags['min-agreement']},
       onProgress: (p: {done: number; total: number; imagesPerSecond: number}) =>
         progress.show(p.done, p.total, p.imagesPerSecond),

@@ -38,8 +38,8 @@ export default class Train extends GpdCommand {
     const {commandLine} = await import('../cli/save-report.js');
     const progress = trainProgress(process.stderr, options.epochs);
     const command = commandLine('train', this.argv);
-    const {resume} = flags;
-    const work = interruptible((signal) => trainFiles({options, resume, command, signal, ...progress}));
+    const {resume, 'strict-data': strictData} = flags;
+    const work = interruptible((signal) => trainFiles({options, resume, strictData, command, signal, ...progress}));
     const summary = await work.finally(progress.end);
     for (const line of renderTrain(summary, styleFor(process.stdout))) this.log(line);
     if (!summary.complete) process.exitCode = INTERRUPTED;

@@ -1,5 +1,5 @@
 import * as Args from '@oclif/core/args';
-import {engineFlags, imageFlags, recipeOverrides, strictFlags, verifyFlags} from '../cli/eval-flags.js';
+import {dataOptions, engineFlags, imageFlags, recipeOverrides, strictFlags, verifyFlags} from '../cli/eval-flags.js';
 import {exitCodes} from '../cli/exit-codes.js';
 import {recogniseFlags, recogniseOptions} from '../cli/flags.js';
 import {GpdCommand} from '../cli/gpd-command.js';
@@ -42,6 +42,7 @@ export default class Verify extends GpdCommand {
       ...recogniseOptions(flags),
       overrides: recipeOverrides(flags),
       onError: flags['on-error'],
+      ...dataOptions(flags),
     };
     const result = await interruptible((signal) => verifyFiles({...options, signal, onProgress})).finally(progress.end);
     for (const line of renderVerification(result, styleFor(process.stdout))) this.log(line);

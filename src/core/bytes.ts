@@ -143,6 +143,15 @@ const changed = (path: string, problem: string, offset?: number): GpdError =>
     hint: 'wait until whatever writes it has finished',
   });
 
+/**
+ * The same bytes in an array whose memory holds nothing else, so that it may be moved to another thread: a Buffer is often a part of a
+ * pool, and one of no bytes may stand on 64 KiB of old memory. A copy is made only where it is needed.
+ */
+export const ownBytes = (bytes: Uint8Array): Uint8Array<ArrayBuffer> =>
+  bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength
+    ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    : new Uint8Array(bytes); // not slice(): a Buffer's own is a view
+
 /** A part of another source, with offsets of its own. */
 export function sliceSource(source: ByteSource, start: number, size: number, name = source.name): ByteSource {
   checkRange(source.name, source.size, start, size);

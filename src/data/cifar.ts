@@ -6,6 +6,7 @@ import {GpdError} from '../core/error.js';
 import type {Dataset, Sample} from './dataset.js';
 import {compareText, type Entry, fileOf, type Listing} from './entries.js';
 import {encodePpm} from './ppm.js';
+import {warnings} from './warnings.js';
 
 const SIDE = 32;
 const PLANE = SIDE * SIDE;
@@ -25,11 +26,15 @@ export async function cifarIn(listing: Listing): Promise<Dataset | undefined> {
     if (listing.entries.some(isPython)) throw pythonBatches(listing.name);
     return undefined;
   }
-  const warnings = test.length > 0 && train.length > 0 ? ['the test batch was taken; name a data_batch file to use that'] : [];
+  const unused = test.length > 0 ? train.map(({path}) => path) : [];
   const batches = await Promise.all(
     (test.length > 0 ? test : train).map(async (entry) => ({path: entry.path, bytes: await entry.read()})),
   );
-  return {...cifarDataset(listing.name, batches), warnings, close: () => listing.close()};
+  return {
+    ...cifarDataset(listing.name, batches),
+    warnings: [...listing.warnings, ...warnings('other-batches', unused)],
+    close: () => listing.close(),
+  };
 }
 
 export function cifarDataset(name: string, batches: readonly {path: string; bytes: Uint8Array}[]): Dataset {

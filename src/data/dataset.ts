@@ -1,4 +1,5 @@
 /** Samples with labels, wherever they come from. */
+import type {DataWarning} from './warnings.js';
 
 export interface Sample {
   readonly index: number;
@@ -14,8 +15,8 @@ export interface Dataset {
   readonly samples: readonly Sample[];
   /** Class names in label order; [] when unknown. */
   readonly classes: readonly string[];
-  /** What was left out or looks wrong: files that are no images, classes without any, doubles. */
-  readonly warnings: readonly string[];
+  /** What was left out, guessed or looks wrong: files that are no images, classes without any, doubles. Whoever opens a set shows them. */
+  readonly warnings: readonly DataWarning[];
   close(): Promise<void>;
 }
 

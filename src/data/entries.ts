@@ -1,4 +1,5 @@
 /** What a folder and an archive have in common: files with relative paths that can be read. */
+import type {DataWarning} from './warnings.js';
 
 export interface Entry {
   /** Relative, with '/'; no '.', '..' or empty parts. */
@@ -13,7 +14,7 @@ export interface Listing {
   readonly entries: readonly Entry[];
   /** Folders that hold no file are classes too. */
   readonly folders: readonly string[];
-  readonly warnings: readonly string[];
+  readonly warnings: readonly DataWarning[];
   close(): Promise<void>;
 }
 
@@ -28,7 +29,7 @@ export function compareText(a: string, b: string): number {
 }
 
 /** torchvision's IMG_EXTENSIONS. */
-const imageExtensions = ['.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'];
+export const imageExtensions = ['.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'];
 export const isImage = (path: string): boolean => imageExtensions.some((extension) => path.toLowerCase().endsWith(extension));
 /** Hidden files, and what macOS leaves in archives: `._x`, `.DS_Store`, `__MACOSX`. */
 export const isHidden = (path: string): boolean => path.split('/').some((part) => part.startsWith('.') || part === '__MACOSX');

@@ -2,8 +2,12 @@
 import {type Dirent, realpathSync, statSync} from 'node:fs';
 import {readdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {ownBytes} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {type Entry, isHidden, type Listing} from './entries.js';
+import {warnings} from './warnings.js';
+
+type LeftOut = 'link-loop' | 'dead-link' | 'special-file';
 
 /** Sets are a few folders deep; a tree deeper than this is not one. */
 const MAX_DEPTH = 32;
@@ -11,11 +15,11 @@ const MAX_DEPTH = 32;
 export async function listFolder(folder: string): Promise<Listing> {
   const entries: Entry[] = [];
   const folders: string[] = [];
-  const warnings: string[] = [];
+  const left: Record<LeftOut, string[]> = {'link-loop': [], 'dead-link': [], 'special-file': []};
   const visit = async (relative: string, above: readonly string[]) => {
     const real = realpathSync(join(folder, relative));
     if (above.includes(real) || above.length > MAX_DEPTH) {
-      warnings.push(`${relative}: a link back to a folder that contains it was not followed`);
+      left['link-loop'].push(relative);
       return;
     }
     for (const item of await read(join(folder, relative))) {
@@ -28,11 +32,12 @@ export async function listFolder(folder: string): Promise<Listing> {
       } else if (kind === 'file') {
         const file = join(folder, path);
         entries.push({path, size: -1, read: () => readWhole(file)});
-      } else warnings.push(`${path}: ${kind}`);
+      } else left[kind].push(path);
     }
   };
   await visit('', []);
-  return {name: folder, entries, folders, warnings, async close() {}};
+  const said = (Object.keys(left) as LeftOut[]).flatMap((kind) => warnings(kind, left[kind]));
+  return {name: folder, entries, folders, warnings: said, async close() {}};
 }
 
 async function read(path: string): Promise<Dirent[]> {
@@ -47,26 +52,19 @@ async function read(path: string): Promise<Dirent[]> {
   }
 }
 
-function kindOf(path: string, item: Dirent): string {
-  if (item.isDirectory()) return 'folder';
-  if (item.isFile()) return 'file';
-  if (!item.isSymbolicLink()) return 'is not a regular file, and was left out';
+function kindOf(path: string, item: Dirent): 'folder' | 'file' | LeftOut {
   try {
-    const target = statSync(path);
-    return target.isDirectory()
-      ? 'folder'
-      : target.isFile()
-        ? 'file'
-        : 'links to something that is not a file, and was left out';
+    const target = item.isSymbolicLink() ? statSync(path) : item;
+    return target.isDirectory() ? 'folder' : target.isFile() ? 'file' : 'special-file';
   } catch {
-    return 'is a link that leads nowhere, and was left out';
+    return 'dead-link'; // to nothing, to itself, or to where nobody may look
   }
 }
 
 /** A plain error, for the loader to report with the path: one lost image does not make the set unreadable. */
 async function readWhole(file: string): Promise<Uint8Array> {
   try {
-    return new Uint8Array((await readFile(file)).buffer as ArrayBuffer); // readFile's buffers are not shared
+    return ownBytes(await readFile(file));
   } catch (error) {
     throw new Error(`it cannot be read (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`);
   }

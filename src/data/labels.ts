@@ -4,22 +4,31 @@
  */
 import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
-import {compareText, fileOf, some} from './entries.js';
+import {numberedClasses} from './class-numbers.js';
+import {compareText, fileOf, isImage, some} from './entries.js';
+import {numberingOf, numberingOfLines} from './ilsvrc-validation.js';
+import {countedFromZero, type LabelContext} from './label-base.js';
+import {type DataWarning, warnings} from './warnings.js';
 
 /** ImageNet's 1.3 million training images with their paths take 60 MB. */
 const MAX_BYTES = 256 * 1024 * 1024;
 
 export interface LabelFile {
   readonly path: string;
-  /** A label a line, in order; or labels by file. Values are still text. */
-  readonly lines: readonly string[] | undefined;
-  readonly byFile: ReadonlyMap<string, string> | undefined;
+  /** Labels as they stand there, in order. */
+  readonly texts: readonly string[];
+  /** Whose they are: places in `texts`. Undefined for a label a line, in the order of the images. */
+  readonly byFile: ReadonlyMap<string, number> | undefined;
+  /** Where a label stands, for messages: `line 7`. */
+  where(place: number): string;
 }
 
 const invalid = (path: string, problem: string, hint: string) =>
   new GpdError('DATASET_INVALID', `${path}: ${problem}`, {at: path, hint});
 const FORMATS = "give one label on each line, in the order of the images' names, or 'FILE LABEL' on each line";
+const onLine = (place: number): string => `line ${place + 1}`;
 
+/** Throws DATASET_INVALID for what is no file of labels, and for one that gives a file two labels. */
 export function readLabelFile(path: string): LabelFile {
   const source = fileSource(path);
   let text: string;
@@ -31,21 +40,41 @@ export function readLabelFile(path: string): LabelFile {
   } finally {
     source.close();
   }
-  if (/^\s*\{/.test(text)) return {path, lines: undefined, byFile: fromJson(path, text)};
+  if (/^\s*\{/.test(text)) return fromJson(path, text);
   const lines = text.split(/\r?\n/).map((line) => line.trim());
   while (lines.at(-1) === '') lines.pop();
   if (lines.length === 0) throw invalid(path, 'is empty', FORMATS);
   const blank = lines.indexOf('');
   if (blank >= 0) throw invalid(path, `line ${blank + 1} is empty`, FORMATS);
   const pairs = lines.map((line) => /^(.*\S)[\s,;]+(\S+)$/.exec(line));
-  if (pairs.every((pair) => pair === null)) return {path, lines, byFile: undefined};
+  if (pairs.every((pair) => pair === null)) return {path, texts: lines, byFile: undefined, where: onLine};
   const bad = pairs.indexOf(null);
   if (bad >= 0)
     throw invalid(path, `line ${bad + 1}, '${lines[bad]!.slice(0, 60)}', has one column where others have two`, FORMATS);
-  return {path, lines: undefined, byFile: new Map(pairs.map((pair) => [pair![1]!.replace(/[,;]$/, ''), pair![2]!]))};
+  const files = pairs.map((pair) => pair![1]!.replace(/[,;]$/, ''));
+  return fromPairs(
+    path,
+    files,
+    pairs.map((pair) => pair![2]!),
+  );
 }
 
-function fromJson(path: string, text: string): Map<string, string> {
+function fromPairs(path: string, files: readonly string[], texts: readonly string[]): LabelFile {
+  const byFile = new Map<string, number>();
+  for (const [place, file] of files.entries()) {
+    const before = byFile.get(file);
+    if (before !== undefined && texts[before] !== texts[place])
+      throw invalid(
+        path,
+        `gives '${file}' two labels: ${texts[before]} on line ${before + 1}, ${texts[place]} on line ${place + 1}`,
+        'leave the right one in the file',
+      );
+    byFile.set(file, before ?? place);
+  }
+  return {path, texts, byFile, where: onLine};
+}
+
+function fromJson(path: string, text: string): LabelFile {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -55,31 +84,39 @@ function fromJson(path: string, text: string): Map<string, string> {
   const entries = Object.entries(value as Record<string, unknown>);
   const bad = entries.find(([, label]) => typeof label !== 'string' && typeof label !== 'number');
   if (bad) throw invalid(path, `the label of '${bad[0]}' is neither a number nor a name`, FORMATS);
-  return new Map(entries.map(([file, label]) => [file, String(label)]));
+  const texts = entries.map(([, label]) => String(label));
+  return {path, texts, byFile: new Map(entries.map(([file], i) => [file, i])), where: (i) => `'${entries[i]![0]}'`};
 }
 
 export interface Labelled {
   /** In the order of the paths asked for. */
   readonly labels: readonly number[];
   readonly classes: readonly string[];
-  readonly warnings: readonly string[];
+  readonly warnings: readonly DataWarning[];
 }
 
-/** Labels of images that have no class folders; `paths` in the order of their names. */
-export function labelsOf(file: LabelFile, paths: readonly string[]): Labelled {
-  return resolve(file, textOf(file, paths));
+/**
+ * Labels of images that have no class folders; `paths` in the order of their names. Throws DATASET_INVALID where the file leaves open
+ * whose labels it has or how they count, and for a label that the model does not have.
+ */
+export function labelsOf(file: LabelFile, paths: readonly string[], context: LabelContext): Labelled {
+  const places = placesOf(file, paths);
+  const labelled = isNumeric(file, places) ? numbersOf(file, paths, places, context) : namesOf(file, places);
+  return {...labelled, warnings: [...labelled.warnings, ...unused(file, places)]};
 }
 
-function textOf({path, lines, byFile}: LabelFile, paths: readonly string[]): string[] {
-  if (lines) {
-    if (lines.length === paths.length) return [...lines];
+/** Of each image, where its label stands. */
+function placesOf({path, texts, byFile}: LabelFile, paths: readonly string[]): readonly number[] {
+  if (!byFile) {
+    if (texts.length === paths.length) return paths.map((_, i) => i);
     throw invalid(
       path,
-      `has ${lines.length} labels for ${paths.length} images`,
+      `has ${texts.length} labels for ${paths.length} images`,
       "give the file that belongs to this set, or 'FILE LABEL' on each line",
     );
   }
-  const missing = paths.filter((p) => !byFile!.has(p) && !byFile!.has(fileOf(p)));
+  const places = paths.map((p) => byFile.get(p) ?? byFile.get(fileOf(p)));
+  const missing = paths.filter((_, i) => places[i] === undefined);
   if (missing.length > 0) {
     throw invalid(
       path,
@@ -87,57 +124,81 @@ function textOf({path, lines, byFile}: LabelFile, paths: readonly string[]): str
       'write their names as they are in the set',
     );
   }
-  return paths.map((p) => byFile!.get(p) ?? byFile!.get(fileOf(p))!);
+  refuseShared(path, byFile, paths);
+  return places as number[];
 }
 
-/** Numbers as they are, counted from 0 or 1; names in their sorted order, as class folders are. */
-function resolve({path, lines}: LabelFile, texts: readonly string[]): Labelled {
-  const numeric = texts.filter((text) => /^\d{1,7}$/.test(text)).length;
-  if (numeric > 0 && numeric < texts.length) {
-    throw invalid(path, `mixes numbers and names (${numeric} of ${texts.length} are numbers)`, FORMATS);
+/** A name without its folders must not mean several images. */
+function refuseShared(path: string, byFile: ReadonlyMap<string, number>, paths: readonly string[]): void {
+  const images = new Map<string, string[]>();
+  for (const p of paths) {
+    const own = images.get(fileOf(p));
+    if (own) own.push(p);
+    else images.set(fileOf(p), [p]);
   }
-  if (numeric === 0) {
-    const classes = [...new Set(texts)].sort(compareText);
-    const label = new Map(classes.map((name, i) => [name, i]));
-    return {labels: texts.map((text) => label.get(text)!), classes, warnings: []};
-  }
-  const numbers = texts.map(Number);
-  if (lines && isDevkitOrder(numbers)) {
-    throw invalid(
-      path,
-      "has ILSVRC2012's own class numbers, which are not in the order of the networks' outputs",
-      "give the synset of each image instead ('ILSVRC2012_val_00000001.JPEG n01751748' on each line), or sort the images into synset folders",
-    );
-  }
-  const first = startsAtOne(numbers) ? 1 : 0;
-  const warnings = first === 1 ? [`${path}: labels run from 1 to ${largest(numbers)} and were counted from 1`] : [];
-  return {labels: numbers.map((n) => n - first), classes: [], warnings};
-}
-
-/** Not Math.max(...): a million arguments do not fit on the stack. */
-function largest(numbers: Iterable<number>): number {
-  let most = 0;
-  for (const n of numbers) most = Math.max(most, n);
-  return most;
-}
-
-/** Every number from 1 to n occurs, and 0 does not. */
-function startsAtOne(numbers: readonly number[]): boolean {
-  const distinct = new Set(numbers);
-  return !distinct.has(0) && distinct.has(1) && largest(distinct) === distinct.size;
-}
-
-/** How ILSVRC2012_validation_ground_truth.txt begins. Its numbers are those of the development kit's meta.mat. */
-const DEVKIT = [490, 361, 171, 822, 297, 482, 13, 704];
-const isDevkitOrder = (numbers: readonly number[]) => DEVKIT.every((n, i) => numbers[i] === n);
-
-/** For images in class folders: the file lists the classes in label order. */
-export function classOrder({path, lines}: LabelFile, folders: readonly string[]): readonly string[] {
-  const unknown = folders.filter((folder) => !lines!.includes(folder));
-  if (unknown.length === 0) return lines!;
+  const shared = paths.find((p) => !byFile.has(p) && images.get(fileOf(p))!.length > 1);
+  if (shared === undefined) return;
+  const name = fileOf(shared);
+  const own = images.get(name)!;
   throw invalid(
     path,
-    `does not list ${unknown.length} of the ${folders.length} class folders: ${some(unknown)}`,
-    'list every class by the name of its folder, in label order',
+    `gives one label to '${name}', and ${own.length} images have that name: ${some(own)}`,
+    `write their folders too, as in '${own[0]} LABEL'`,
   );
+}
+
+/** Tables of floats write 5 as 5.0. */
+const NUMBER = /^\d{1,7}(\.0*)?$/;
+
+function isNumeric({path, texts}: LabelFile, places: readonly number[]): boolean {
+  const numeric = places.filter((place) => NUMBER.test(texts[place]!)).length;
+  if (numeric > 0 && numeric < places.length)
+    throw invalid(path, `mixes numbers and names (${numeric} of ${places.length} are numbers)`, FORMATS);
+  return numeric > 0;
+}
+
+/** Names in their sorted order, as class folders are. A file of more images than the set has knows more classes, too. */
+function namesOf({texts, byFile}: LabelFile, places: readonly number[]): Labelled {
+  const others = [...(byFile ?? [])].filter(([file]) => isImage(file)).map(([, place]) => place);
+  const classes = [...new Set([...places, ...others].map((place) => texts[place]!))].sort(compareText);
+  const label = new Map(classes.map((name, i) => [name, i]));
+  return {labels: places.map((place) => label.get(texts[place]!)!), classes, warnings: numberedClasses(classes)};
+}
+
+function numbersOf(file: LabelFile, paths: readonly string[], places: readonly number[], context: LabelContext): Labelled {
+  const {path, texts, byFile, where} = file;
+  const named = byFile ? [...byFile] : paths.map((p, i) => [p, i] as const);
+  const numbers = named
+    .filter(([, place]) => NUMBER.test(texts[place]!))
+    .map(([name, place]) => [name, Number(texts[place])] as const);
+  const all = numbers.map(([, label]) => label);
+  const used = places.map((place) => ({label: Number(texts[place]), where: () => where(place)}));
+  const numbering = numberingOf(numbers) ?? (byFile ? undefined : numberingOfLines(all));
+  return {classes: [], ...countedFromZero({path, used, all, numbering}, context)};
+}
+
+/** Lines of images that the set does not have; a header is none. */
+function unused({path, byFile}: LabelFile, places: readonly number[]): DataWarning[] {
+  if (!byFile) return [];
+  const used = new Set(places);
+  const names = [...byFile].filter(([file, place]) => !used.has(place) && isImage(file)).map(([file]) => file);
+  return warnings('unused-labels', names, path);
+}
+
+/** For images in class folders: the file lists the classes in label order. Throws DATASET_INVALID where one is missing or there twice. */
+export function classOrder({path, texts, where}: LabelFile, folders: readonly string[]): readonly string[] {
+  const places = new Map<string, number>();
+  for (const [place, name] of texts.entries()) places.set(name, places.get(name) ?? place);
+  const unknown = folders.filter((folder) => !places.has(folder));
+  if (unknown.length > 0)
+    throw invalid(
+      path,
+      `does not list ${unknown.length} of the ${folders.length} class folders: ${some(unknown)}`,
+      'list every class by the name of its folder, in label order',
+    );
+  const again = texts.findIndex((name, place) => places.get(name) !== place);
+  if (again < 0) return texts;
+  const name = texts[again]!;
+  const lines = `${where(places.get(name)!)} and ${where(again)}`;
+  throw invalid(path, `lists '${name}' twice, on ${lines}`, 'list every class once, in label order');
 }

@@ -9,29 +9,63 @@ import type {Listing} from './entries.js';
 import {listFolder} from './folder.js';
 import {gunzipToTemporary} from './gunzip.js';
 import {imageKind} from './image-kind.js';
+import type {LabelBase} from './label-base.js';
 import {readLabelFile} from './labels.js';
 import {organise, withoutTopFolder} from './organise.js';
 import {listTar} from './tar.js';
 import {BLOCK_BYTES, isEmptyBlock, parseTarHeader} from './tar-header.js';
+import {aboutImages, refuseWarnings, warnings} from './warnings.js';
 
 export interface OpenDatasetOptions {
   /** A file of labels, or of class names in label order: see `labels.ts`. */
-  readonly labels?: string;
+  readonly labels?: string | undefined;
+  /** What the first class is in it, where the numbers alone do not tell. */
+  readonly labelBase?: LabelBase | undefined;
+  /** How many outputs the model has that is evaluated: decides how labels count, and which are none. */
+  readonly outputs?: number | undefined;
+  /** Only the pixels are used: what is wrong with labels is of no concern. Default false. */
+  readonly imagesOnly?: boolean;
+  /** Warnings are errors. Default false. */
+  readonly strict?: boolean | undefined;
 }
 
-/** A folder, a .tar or .tar.gz of one, or a CIFAR-10 batch. */
+/**
+ * A folder, a .tar or .tar.gz of one, or a CIFAR-10 batch. Throws DATASET_INVALID for what is none, for labels that do not fit or may be
+ * read in two ways, and, if `strict`, for every warning.
+ */
 export async function openDataset(path: string, options: OpenDatasetOptions = {}): Promise<Dataset> {
-  const labels = options.labels === undefined ? undefined : readLabelFile(options.labels);
+  const dataset = await openAny(path, options);
+  const said = options.imagesOnly ? aboutImages(dataset.warnings) : dataset.warnings;
+  try {
+    if (options.strict) refuseWarnings(path, said);
+  } catch (error) {
+    await dataset.close();
+    throw error;
+  }
+  return {...dataset, warnings: said};
+}
+
+async function openAny(path: string, {labels, labelBase, outputs}: OpenDatasetOptions): Promise<Dataset> {
+  const file = labels === undefined ? undefined : readLabelFile(labels);
   const kind = kindOf(path);
-  if (kind === 'cifar') return cifarFile(path);
+  if (kind === 'cifar') return withOwnLabels(cifarFile(path), labels);
   const listing = kind === 'folder' ? await listFolder(path) : withoutTopFolder(await listArchive(path, kind));
   try {
-    return (await cifarIn(listing)) ?? organise(listing, labels);
+    const cifar = await cifarIn(listing);
+    return cifar ? withOwnLabels(cifar, labels) : organise(listing, file, {outputs, base: labelBase});
   } catch (error) {
     await listing.close();
     throw error;
   }
 }
+
+const withOwnLabels = (dataset: Dataset, labels: string | undefined): Dataset => ({
+  ...dataset,
+  warnings: [
+    ...dataset.warnings,
+    ...warnings('labels-not-read', labels === undefined ? [] : [labels], 'the batches have their own'),
+  ],
+});
 
 async function listArchive(path: string, kind: 'tar' | 'gzip'): Promise<Listing> {
   if (kind === 'tar') return listTar(path);

@@ -1,20 +1,23 @@
 /** Files to labelled samples: class folders as torchvision's ImageFolder reads them, or one flat folder with a file of labels. */
 import {GpdError} from '../core/error.js';
+import {numberedClasses} from './class-numbers.js';
 import type {Dataset, Sample} from './dataset.js';
 import {compareText, type Entry, fileOf, folderOf, isImage, type Listing, some} from './entries.js';
+import {ILSVRC_CLASSES, knownClass, numberingOf} from './ilsvrc-validation.js';
+import {kitNumbers, type LabelContext} from './label-base.js';
 import {classOrder, type LabelFile, labelsOf} from './labels.js';
+import {type DataWarning, warnings, warningText} from './warnings.js';
 
 type Arranged = Pick<Dataset, 'classes' | 'warnings'> & {
   readonly labelled: readonly {entry: Entry; label: number | undefined}[];
 };
 
-export function organise(listing: Listing, labels: LabelFile | undefined): Dataset {
+/** Throws DATASET_INVALID where there are no images, and for labels that do not fit them. */
+export function organise(listing: Listing, labels: LabelFile | undefined, context: LabelContext = {}): Dataset {
   const images = listing.entries.filter(({path}) => isImage(path)).sort((a, b) => byFolderAndName(a.path, b.path));
   const others = listing.entries.filter(({path}) => !isImage(path)).map(({path}) => path);
   if (images.length === 0) throw noImages(listing, others);
-  const warnings = [...listing.warnings];
-  if (others.length > 0) warnings.push(`${others.length} files that are no images were left out: ${some(others)}`);
-  const arranged = isFlat(images, labels) ? flat(images, labels) : inFolders(listing, images, labels);
+  const arranged = isFlat(images, labels) ? flat(images, labels, context) : inFolders(listing, images, labels, context);
   const samples = arranged.labelled.map(
     ({entry, label}, index): Sample => ({index, path: `${listing.name}/${entry.path}`, label, read: entry.read}),
   );
@@ -22,17 +25,48 @@ export function organise(listing: Listing, labels: LabelFile | undefined): Datas
     name: listing.name,
     samples,
     classes: arranged.classes,
-    warnings: [...warnings, ...arranged.warnings],
+    warnings: [
+      ...listing.warnings,
+      ...warnings('not-an-image', others, endingsOf(others)),
+      ...arranged.warnings,
+      ...labelWarnings(arranged.labelled, context),
+    ],
     close: () => listing.close(),
   };
+}
+
+/** `100 .heic, 1 .txt`, most frequent first. */
+function endingsOf(paths: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const path of paths) {
+    const ending = /\.[^.]+$/.exec(fileOf(path))?.[0] ?? 'without ending';
+    counts.set(ending, (counts.get(ending) ?? 0) + 1);
+  }
+  const sorted = [...counts].sort((a, b) => b[1] - a[1] || compareText(a[0], b[0]));
+  return some(sorted.map(([ending, count]) => `${count} ${ending}`));
+}
+
+/** None has a label; or, for networks of ImageNet's classes, some have another one than they should. */
+function labelWarnings(labelled: Arranged['labelled'], {outputs}: LabelContext): DataWarning[] {
+  if (labelled.every(({label}) => label === undefined)) return warnings('no-labels', labelled.length);
+  if (outputs !== ILSVRC_CLASSES) return [];
+  const truth = ({entry}: (typeof labelled)[number]) => knownClass(entry.path);
+  const wrong = labelled.filter((item) => truth(item) !== undefined && item.label !== undefined && truth(item) !== item.label);
+  const found = wrong.length > 0 ? `${truth(wrong[0]!)} for the first` : '';
+  return warnings(
+    'known-labels',
+    wrong.map(({entry}) => entry.path),
+    found,
+  );
 }
 
 function byFolderAndName(a: string, b: string): number {
   return compareText(folderOf(a), folderOf(b)) || compareText(fileOf(a), fileOf(b));
 }
 
-function noImages({name, entries}: Listing, others: readonly string[]): GpdError {
-  const found = entries.length === 0 ? 'it is empty' : `it has ${others.length} other files: ${some(others)}`;
+function noImages({name, entries, warnings: said}: Listing, others: readonly string[]): GpdError {
+  const files = entries.length === 0 ? 'it has no files' : `it has ${others.length} other files: ${some(others)}`;
+  const found = entries.length === 0 && said.length === 0 ? 'it is empty' : [files, ...said.map(warningText)].join('; ');
   return new GpdError('DATASET_INVALID', `${name}: no images were found; ${found}`, {
     at: name,
     hint: 'give a folder or archive with <class>/<image>, or a flat one with a file of labels',
@@ -46,44 +80,55 @@ function isFlat(images: readonly Entry[], labels: LabelFile | undefined): boolea
   return folders.has('') || labels !== undefined || images.every(({path}) => /^ILSVRC2012_(val|test)_\d+\./.test(fileOf(path)));
 }
 
-function flat(images: readonly Entry[], file: LabelFile | undefined): Arranged {
+function flat(images: readonly Entry[], file: LabelFile | undefined, context: LabelContext): Arranged {
   if (!file) return {labelled: images.map((entry) => ({entry, label: undefined})), classes: [], warnings: []};
-  const {labels, classes, warnings} = labelsOf(
+  const {labels, ...rest} = labelsOf(
     file,
     images.map(({path}) => path),
+    context,
   );
-  return {labelled: images.map((entry, i) => ({entry, label: labels[i]})), classes, warnings};
+  return {labelled: images.map((entry, i) => ({entry, label: labels[i]})), ...rest};
 }
 
 const splitNames = new Set(['train', 'training', 'val', 'valid', 'validation', 'test', 'eval']);
 const classOf = (path: string) => path.slice(0, path.indexOf('/'));
 
-function inFolders(listing: Listing, images: readonly Entry[], file: LabelFile | undefined): Arranged {
+function inFolders(listing: Listing, images: readonly Entry[], file: LabelFile | undefined, context: LabelContext): Arranged {
   const inside = images.filter(({path}) => path.includes('/'));
-  const atRoot = images.length - inside.length;
-  const warnings = atRoot > 0 ? [`${atRoot} images that are in no class folder were left out`] : [];
+  const beside = warnings(
+    'beside-classes',
+    images.filter(({path}) => !path.includes('/')).map(({path}) => path),
+  );
   const folders = new Set([...inside.map(({path}) => classOf(path)), ...listing.folders.map((path) => path.split('/')[0]!)]);
   const names = [...folders].sort(compareText);
   refuseSplits(listing.name, names, inside);
   if (file?.byFile) {
-    const {labels, classes, ...rest} = labelsOf(
+    const {labels, ...rest} = labelsOf(
       file,
       inside.map(({path}) => path),
+      context,
     );
-    return {
-      labelled: inside.map((entry, i) => ({entry, label: labels[i]})),
-      classes,
-      warnings: [...warnings, ...rest.warnings],
-    };
+    const labelled = inside.map((entry, i) => ({entry, label: labels[i]}));
+    return {labelled, classes: rest.classes, warnings: [...beside, ...rest.warnings]};
   }
+  if (!file) refuseKitFolders(listing.name, inside, context);
   const classes = file ? classOrder(file, names) : names;
   const label = new Map(classes.map((name, i) => [name, i]));
   const labelled = inside.map((entry) => ({entry, label: label.get(classOf(entry.path))!}));
   const used = new Set(labelled.map(({label: used}) => used));
   const empty = names.filter((name) => !used.has(label.get(name)!));
-  if (empty.length > 0) warnings.push(`${empty.length} class folders hold no image; they keep their labels: ${some(empty)}`);
-  // by class, then by folder and name: torchvision walks one class after the other
-  return {labelled: labelled.sort((a, b) => a.label - b.label), classes, warnings};
+  return {
+    labelled: labelled.sort((a, b) => a.label - b.label), // then by folder and name: torchvision walks one class after the other
+    classes,
+    warnings: [...beside, ...warnings('empty-class', empty), ...(file ? [] : numberedClasses(names))],
+  };
+}
+
+/** ILSVRC2012's validation images in folders that are called as the development kit numbers the classes. */
+function refuseKitFolders(name: string, images: readonly Entry[], {outputs = 0}: LabelContext): void {
+  if (outputs < ILSVRC_CLASSES) return; // whoever trains a network on them may number its classes as he likes
+  const numbered = images.map(({path}) => [path, Number(classOf(path))] as const);
+  if (numberingOf(numbered)?.order === 'kit') throw kitNumbers(name);
 }
 
 function refuseSplits(name: string, classes: readonly string[], images: readonly Entry[]): void {

@@ -2,8 +2,9 @@
 import {type FileHandle, open} from 'node:fs/promises';
 import {type ByteSource, fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
-import {type Entry, isHidden, type Listing, some} from './entries.js';
+import {type Entry, isHidden, type Listing} from './entries.js';
 import {BLOCK_BYTES, isEmptyBlock, parsePax, parseTarHeader, type TarHeader, whyUnsafeName} from './tar-header.js';
+import {type DataWarning, warnings} from './warnings.js';
 
 /** Real long names and pax headers take a few hundred bytes. */
 const MAX_EXTENSION_BYTES = 1 << 20;
@@ -18,7 +19,7 @@ export interface TarEntry {
 export interface TarIndex {
   readonly files: readonly TarEntry[];
   readonly folders: readonly string[];
-  readonly warnings: readonly string[];
+  readonly warnings: readonly DataWarning[];
 }
 
 const invalid = (
@@ -44,8 +45,9 @@ function windowed(source: ByteSource): (offset: number, length: number) => Uint8
 export function indexTar(source: ByteSource): TarIndex {
   const files: TarEntry[] = [];
   const folders: string[] = [];
-  const left: string[] = [];
-  const unusual = new Map<string, string[]>();
+  const doubles: string[] = [];
+  const links: string[] = [];
+  const unusual: {path: string; type: string}[] = [];
   const seen = new Map<string, number>();
   const read = windowed(source);
   const next = headerReader(source, read);
@@ -65,20 +67,26 @@ export function indexTar(source: ByteSource): TarIndex {
       .join('/');
     if (path === '' || isHidden(path)) continue;
     if (type === 'folder' || (type === 'file' && name.endsWith('/'))) folders.push(path);
-    else if (type !== 'file') {
-      const paths = unusual.get(type);
-      if (paths) paths.push(path);
-      else unusual.set(type, [path]);
-    } else {
+    else if (type === 'link') links.push(path);
+    else if (type !== 'file') unusual.push({path, type});
+    else {
       const before = seen.get(path);
-      if (before !== undefined) left.push(path);
+      if (before !== undefined) doubles.push(path);
       seen.set(path, before ?? files.length);
       files[before ?? files.length] = {path, offset, size}; // the later one wins, as when unpacking
     }
   }
-  const warnings = [...unusual].map(([type, paths]) => `${paths.length} entries of type ${type} were left out: ${some(paths)}`);
-  if (left.length > 0) warnings.push(`${left.length} names occur more than once, the last of each was taken: ${some(left)}`);
-  return {files, folders, warnings};
+  const types = [...new Set(unusual.map(({type}) => type))].join(', ');
+  const said = [
+    ...warnings('tar-link', links),
+    ...warnings(
+      'tar-entry',
+      unusual.map(({path}) => path),
+      types,
+    ),
+    ...warnings('double-name', doubles),
+  ];
+  return {files, folders, warnings: said};
 }
 
 interface Located extends TarHeader {

@@ -3,8 +3,10 @@
  * images. The runtime blocks this thread while it computes; the loader's threads decode the next batch meanwhile.
  */
 import {GpdError} from '../core/error.js';
+import type {Dataset} from '../data/dataset.js';
 import type {Batch} from '../data/loader.js';
 import type {Image} from '../data/resample.js';
+import {warningText} from '../data/warnings.js';
 import type {Session, SessionOptions} from '../onnx/session.js';
 import {LogHistogram} from './log-histogram.js';
 import {runImages, runPhotographs} from './logits.js';
@@ -78,8 +80,8 @@ export interface Outcome {
 const SAVE_EVERY_MS = 30_000;
 const MAX_LISTED_FAILURES = 100;
 
-/** Throws SHAPE_MISMATCH where models cannot see the same batches, or a model's classes are not the set's. */
-export function checkCompatible(subjects: readonly Subject[], classes: number): void {
+/** Throws SHAPE_MISMATCH where models cannot see the same batches, or tell other numbers of classes apart. */
+export function checkCompatible(subjects: readonly Subject[]): void {
   const [first] = subjects;
   for (const {path, name, input, classes: own} of subjects) {
     if (input.side !== first!.input.side) {
@@ -87,13 +89,24 @@ export function checkCompatible(subjects: readonly Subject[], classes: number): 
       const hint = 'all models of a run see the same batches: evaluate them one by one';
       throw new GpdError('SHAPE_MISMATCH', problem, {at: path, hint});
     }
-    const expected = classes > 0 ? classes : first!.classes;
-    if (own !== expected) {
-      const other = classes > 0 ? 'the images have' : `${first!.name} has`;
-      const hint = 'give the classes of the images in the order of the model’s outputs with --labels';
-      throw new GpdError('SHAPE_MISMATCH', `${name} tells ${own} classes apart, ${other} ${expected}`, {at: path, hint});
+    if (own !== first!.classes) {
+      const hint = 'evaluate them one by one';
+      throw new GpdError('SHAPE_MISMATCH', `${name} tells ${own} classes apart, ${first!.name} ${first!.classes}`, {
+        at: path,
+        hint,
+      });
     }
   }
+}
+
+/** Throws SHAPE_MISMATCH where the set knows its classes, and they are not as many as the model's. */
+export function checkClasses({name, path, classes: own}: Subject, {classes, warnings}: Dataset): void {
+  if (classes.length === 0 || classes.length === own) return;
+  const noticed = warnings.map((warning) => `. In the set, ${warningText(warning)}`).join('');
+  throw new GpdError('SHAPE_MISMATCH', `${name} tells ${own} classes apart, the images have ${classes.length}`, {
+    at: path,
+    hint: `give the classes of the images in the order of the model’s outputs with --labels${noticed}`,
+  });
 }
 
 export async function evaluate(options: EvaluateOptions): Promise<Outcome> {

@@ -1,5 +1,6 @@
 /** The result of an evaluation as plain data: what `--json` prints, tables show and the report draws. Shares are in percent. */
 
+import type {DataWarning} from '../data/warnings.js';
 import type {ProviderName} from '../onnx/providers.js';
 import type {Outcome, PairOutcome} from './evaluate.js';
 import type {ProviderExplanation} from './explain-provider.js';
@@ -89,6 +90,8 @@ export interface Evaluation {
   complete: boolean;
   images: {total: number; seen: number; failed: number};
   failures: {path: string; reason: string}[];
+  /** What was left out of the set, guessed, or looks wrong in it. */
+  warnings: readonly DataWarning[];
   settings: Settings;
   /** Whose answers the others are compared with. */
   baseline: string;
@@ -108,6 +111,7 @@ export interface Context {
   settings: Settings;
   gates: GateOptions;
   classes: readonly string[];
+  warnings: readonly DataWarning[];
   /** Path of an image by its index. */
   pathOf(index: number): string;
   providers: Evaluation['providers'];
@@ -135,6 +139,7 @@ export function summarise(outcome: Outcome, context: Context): Evaluation {
     complete: outcome.complete,
     images: {total: outcome.total, seen: outcome.done, failed: outcome.failures.count},
     failures: outcome.failures.list,
+    warnings: context.warnings,
     settings: context.settings,
     baseline: baseline.name,
     models,

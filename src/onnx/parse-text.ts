@@ -274,4 +274,5 @@ function fromNumbers(dtype: DType, shape: Shape, numbers: Float64Array): Tensor 
 }
 
 /** float32 to bfloat16 by cutting off: the numbers of a test are bfloat16 already. */
-const upperHalves = (values: Float32Array) => new Uint16Array(values.buffer).filter((_, i) => i % 2 === 1);
+const upperHalves = (values: Float32Array) =>
+  new Uint16Array(values.buffer, values.byteOffset, 2 * values.length).filter((_, i) => i % 2 === 1);

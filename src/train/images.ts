@@ -7,6 +7,7 @@ import {type Dataset, openDataset} from '../data/dataset.js';
 import {some} from '../data/entries.js';
 import {epochOrder} from '../data/epoch-order.js';
 import {loadBatches} from '../data/loader.js';
+import {type WarningOfSet, warningsOf} from '../data/warnings.js';
 import type {TrainOptions} from './options.js';
 import {erasingOf, recipeOf, transformOf} from './step-settings.js';
 import type {LabelledImages} from './validate.js';
@@ -16,6 +17,8 @@ export interface Images {
   readonly validation: Dataset | undefined;
   readonly validationPath: string | undefined;
   readonly classes: number;
+  /** What was left out of the sets, or looks wrong in them. */
+  readonly warnings: readonly WarningOfSet[];
   close(): Promise<void>;
 }
 
@@ -81,10 +84,11 @@ function checkClassNames(train: Dataset, validation: Dataset): void {
   );
 }
 
-export async function openImages(o: TrainOptions): Promise<Images> {
+/** `strict`: what is noticed in the sets is an error. */
+export async function openImages(o: TrainOptions, strict = false): Promise<Images> {
   const paths = pathsOf(o);
-  const train = selected(await openDataset(paths.train), o.samples);
-  const validation = paths.val === undefined ? undefined : selected(await openDataset(paths.val), o['val-samples']);
+  const train = selected(await openDataset(paths.train, {strict}), o.samples);
+  const validation = paths.val === undefined ? undefined : selected(await openDataset(paths.val, {strict}), o['val-samples']);
   const classes = train.classes.length || 1 + train.samples.reduce((max, {label}) => Math.max(max, label ?? 0), 0);
   if (validation) checkClassNames(train, validation); // before labels: it says why they are too large
   for (const dataset of [train, validation]) if (dataset) checkLabels(dataset, classes);
@@ -93,6 +97,7 @@ export async function openImages(o: TrainOptions): Promise<Images> {
     validation,
     validationPath: paths.val,
     classes,
+    warnings: [train, validation].flatMap((set) => (set ? warningsOf(set.name, set.warnings) : [])),
     async close() {
       await train.close();
       await validation?.close();

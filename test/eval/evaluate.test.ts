@@ -2,10 +2,12 @@
 import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import type {GpdError} from '../../src/core/error.js';
 import {fillUniform, random} from '../../src/core/random.js';
 import {float32} from '../../src/core/tensor.js';
 import type {Batch} from '../../src/data/loader.js';
-import {checkCompatible, type EvaluateOptions, evaluate, type SavedState} from '../../src/eval/evaluate.js';
+import {warnings} from '../../src/data/warnings.js';
+import {checkClasses, checkCompatible, type EvaluateOptions, evaluate, type SavedState} from '../../src/eval/evaluate.js';
 import {runImages} from '../../src/eval/logits.js';
 import {identityOf, StateFile} from '../../src/eval/run-state.js';
 import {scoreOf} from '../../src/eval/scores.js';
@@ -120,9 +122,17 @@ test('an image that stops the run leaves a state behind', async () => {
 });
 
 test('models of other sizes or classes are refused with what does not fit', () => {
-  expect(() => checkCompatible([a, subject('big', {side: 16})], 10)).toThrow('big takes 16 px, a 8 px');
-  expect(() => checkCompatible([a], 1000)).toThrow('a tells 10 classes apart, the images have 1000');
-  expect(() => checkCompatible([a, subject('few', {classes: 7})], 0)).toThrow('few tells 7 classes apart, a has 10');
+  expect(() => checkCompatible([a, subject('big', {side: 16})])).toThrow('big takes 16 px, a 8 px');
+  expect(() => checkCompatible([a, subject('few', {classes: 7})])).toThrow('few tells 7 classes apart, a 10');
+  const classes = Array.from({length: 11}, (_, i) => `c${i}`);
+  const set = {name: 'set', samples: [], classes, warnings: warnings('empty-class', ['c10']), async close() {}};
+  expect(() => checkClasses(a, set)).toThrow('a tells 10 classes apart, the images have 11');
+  try {
+    checkClasses(a, set);
+  } catch (error) {
+    expect((error as GpdError).hint).toMatch('1 class folder holds no image; it keeps its label: c10');
+  }
+  expect.assertions(4);
 });
 
 describe('state file', () => {

@@ -46,6 +46,7 @@ export function evaluationOf(names: Names = {}): Evaluation {
     complete: true,
     images: {total: 201, seen: 201, failed: 1},
     failures: [{path, reason: 'it is cut off'}],
+    warnings: [{kind: 'empty-class', count: 1, examples: [path], message: '1 class folder holds no image; it keeps its label'}],
     settings: {
       data: path,
       classes: 1,

@@ -184,8 +184,8 @@ test('a million different labels fit on no stack', () =>
     writeSync(fd, Array.from({length: 1_000_000}, (_, i) => i + 1).join('\n'));
     closeSync(fd);
     const file = readLabelFile(path);
-    const paths = file.lines!.map((_, i) => `${i}.jpg`);
-    expect(labelsOf(file, paths).labels.length).toBe(1_000_000);
+    const paths = file.texts.map((_, i) => `${i}.jpg`);
+    expect(labelsOf(file, paths, {outputs: 1_000_000}).labels.length).toBe(1_000_000);
   }));
 
 test('a provider that crashes does so in a process of its own', () =>

@@ -4,6 +4,7 @@ import {describeRecipe} from '../choose-recipe.js';
 import type {ComparisonSummary, Evaluation, ModelSummary} from '../evaluation.js';
 import type {GateResult} from '../gates.js';
 import {barChart, colourOf, columnChart, lineChart} from './charts.js';
+import {dataNotices} from './data-warnings.js';
 import {type Html, html, htmlTable} from './html.js';
 import {style} from './style.js';
 import {differing, type Thumbnails, worstOf} from './worst-images.js';
@@ -69,8 +70,9 @@ ${body}
 </body></html>
 `.text;
 
-function notices({complete, images, failures}: Evaluation): Html {
+function notices({complete, images, failures, warnings}: Evaluation): Html {
   return html`${!complete && html`<p class="notice">Interrupted: the numbers are of ${grouped(images.seen)} of ${grouped(images.total)} images.</p>`}
+${dataNotices(warnings)}
 ${
   images.failed > 0 &&
   html`<div class="notice">${grouped(images.failed)} ${images.failed === 1 ? 'image' : 'images'} could not be read and are not counted.

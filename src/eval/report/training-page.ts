@@ -1,5 +1,7 @@
 /** A training run as one HTML file: its curves after every epoch. Like the report of an evaluation it needs nothing else. */
+import type {WarningOfSet} from '../../data/warnings.js';
 import {colourOf, lineChart} from './charts.js';
+import {dataNotices} from './data-warnings.js';
 import {type Html, html, htmlTable} from './html.js';
 import {style} from './style.js';
 
@@ -25,6 +27,8 @@ export interface TrainingEpoch {
 
 export interface TrainingContext {
   readonly title: string;
+  /** Of the images. */
+  readonly warnings?: readonly WarningOfSet[];
   readonly command: string;
   readonly environment: readonly (readonly [what: string, value: string])[];
   /** config.yaml. */
@@ -127,6 +131,7 @@ export async function renderTraining(epochs: readonly TrainingEpoch[], context: 
 <title>${title}</title><style>${style}</style></head><body>
 <h1>${title}</h1>
 <p class="soft">${epochs.length} ${epochs.length === 1 ? 'epoch' : 'epochs'}, ${hours.toFixed(hours < 1 ? 2 : 1)} hours of training</p>
+${dataNotices(context.warnings ?? [])}
 <div class="charts">${figures}</div>
 <h2>Epochs</h2>
 <p class="soft">Top-1 in percent, on validation images.</p>

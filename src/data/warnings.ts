@@ -1,0 +1,141 @@
+/**
+ * What is left out of a set of images, guessed about it, or looks wrong in it: one structure for the terminal, `--json`, reports and
+ * the error of `--strict-data`.
+ */
+import {GpdError} from '../core/error.js';
+
+/** Which of them matter where only the pixels are used: to compare two models, or to calibrate one. */
+type Concern = 'images' | 'labels';
+
+const n = (count: number, one: string, many = `${one}s`): string =>
+  `${String(count).replace(/\B(?=(\d{3})+(?!\d))/g, ',')} ${count === 1 ? one : many}`;
+const were = (count: number): string => (count === 1 ? 'was' : 'were');
+const leftOut = (count: number): string => `${were(count)} left out`;
+
+interface Kind {
+  readonly concerns: Concern;
+  /** A sentence without a full stop; examples come after it. `detail` is what the finder adds. */
+  message(count: number, detail: string): string;
+}
+
+/** THE table of kinds. */
+const kinds = {
+  'not-an-image': {
+    concerns: 'images',
+    message: (count, endings) => `${n(count, 'file')} without an image's ending ${leftOut(count)} (${endings})`,
+  },
+  'tar-link': {
+    concerns: 'images',
+    message: (count) =>
+      `${n(count, 'link')} in the archive ${leftOut(count)} (tar packs the files themselves with -h --hard-dereference)`,
+  },
+  'tar-entry': {
+    concerns: 'images',
+    message: (count, types) => `${n(count, 'entry', 'entries')} of the archive ${leftOut(count)}, no plain files (${types})`,
+  },
+  'double-name': {
+    concerns: 'images',
+    message: (count) =>
+      `${n(count, 'name')} of the archive ${count === 1 ? 'occurs' : 'occur'} more than once; the last was taken`,
+  },
+  'special-file': {
+    concerns: 'images',
+    message: (count) => `${n(count, 'device, pipe or socket', 'devices, pipes or sockets')} ${leftOut(count)}`,
+  },
+  'dead-link': {concerns: 'images', message: (count) => `${n(count, 'link')} to no file ${leftOut(count)}`},
+  'link-loop': {
+    concerns: 'images',
+    message: (count) => `${n(count, 'link')} back to a folder around it ${were(count)} not followed`,
+  },
+  'beside-classes': {
+    concerns: 'images',
+    message: (count) => `${n(count, 'image')} in no class folder ${leftOut(count)}`,
+  },
+  'other-batches': {
+    concerns: 'images',
+    message: (count) => `the test batch was taken, ${n(count, 'training batch', 'training batches')} ${leftOut(count)}`,
+  },
+  'labels-not-read': {
+    concerns: 'labels',
+    message: (_, why) => `the file of labels was not used: ${why}`,
+  },
+  'unused-labels': {
+    concerns: 'labels',
+    message: (count, file) => `${n(count, 'label')} in ${file} ${count === 1 ? 'names' : 'name'} no image of the set`,
+  },
+  'label-base': {
+    concerns: 'labels',
+    message: (_, what) => what,
+  },
+  'known-labels': {
+    concerns: 'labels',
+    message: (count, truth) =>
+      `${n(count, 'image')} of ILSVRC2012 ${count === 1 ? 'has another label' : 'have other labels'} than in the order of the networks of 1,000 classes (${truth})`,
+  },
+  'no-labels': {
+    concerns: 'labels',
+    message: () => 'no image has a label: accuracy cannot be measured (give --labels, or sort the images into class folders)',
+  },
+  'empty-class': {
+    concerns: 'labels',
+    message: (count) =>
+      `${n(count, 'class folder')} ${count === 1 ? 'holds no image; it keeps its label' : 'hold no image; they keep their labels'}`,
+  },
+  'numbered-classes': {
+    concerns: 'labels',
+    message: (_, order) =>
+      `the numbers in the names of the class folders are in the order of text, as torchvision has them: ${order}. For the order of numbers pad them with zeros, or list the folders in a file for --labels`,
+  },
+} as const satisfies Readonly<Record<string, Kind>>;
+
+/** What a warning is about; scripts may rely on these names. */
+export type DataWarningKind = keyof typeof kinds;
+
+/** One kind of thing that was noticed in a set of images. */
+export interface DataWarning {
+  readonly kind: DataWarningKind;
+  /** How many files, entries, classes or labels. */
+  readonly count: number;
+  /** At most two of them. */
+  readonly examples: readonly string[];
+  /** One sentence with the count, without the examples. */
+  readonly message: string;
+}
+
+const MAX_EXAMPLES = 2;
+
+/** A warning about `things`, their names or only their number; none where there are none. */
+export function warnings(kind: DataWarningKind, things: readonly string[] | number, detail = ''): DataWarning[] {
+  const [count, examples] = typeof things === 'number' ? [things, []] : [things.length, things.slice(0, MAX_EXAMPLES)];
+  return count === 0 ? [] : [{kind, count, examples, message: (kinds[kind] as Kind).message(count, detail)}];
+}
+
+/** Where a run has several sets. */
+export interface WarningOfSet extends DataWarning {
+  /** The path of the set. */
+  readonly set: string;
+}
+export const warningsOf = (set: string, all: readonly DataWarning[]): WarningOfSet[] =>
+  all.map((warning) => ({set, ...warning}));
+
+/** `3 images in no class folder were left out: a.jpg, b.jpg and 1 more`, after the name of the set where it has one. */
+export function warningText(warning: DataWarning | WarningOfSet): string {
+  const {message, examples, count} = warning;
+  const rest = count - examples.length;
+  const shown = examples.length === 0 ? '' : `: ${examples.join(', ')}${rest > 0 ? ` and ${n(rest, 'more', 'more')}` : ''}`;
+  return `${'set' in warning ? `${warning.set}: ` : ''}${message}${shown}`;
+}
+
+/** Without what is about labels, where those are not used. */
+export const aboutImages = (all: readonly DataWarning[]): DataWarning[] =>
+  all.filter(({kind}) => kinds[kind].concerns === 'images');
+
+/** Throws DATASET_INVALID with all of them: `--strict-data`. */
+export function refuseWarnings(name: string, all: readonly DataWarning[]): void {
+  if (all.length === 0) return;
+  throw new GpdError('DATASET_INVALID', `${name}: ${all.map(warningText).join('; ')}`, {
+    at: name,
+    hint: 'mend the set, or leave --strict-data away to go on with a warning',
+    data: {warnings: all},
+  });
+}
