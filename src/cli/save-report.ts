@@ -3,18 +3,15 @@ import {readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {arch, cpus, platform, release} from 'node:os';
 import {checkOutput, writeAtomically} from '../core/output.js';
+import {shellWord} from '../core/shell.js';
 import {producer} from '../core/version.js';
 import {thumbnail} from '../data/thumbnail.js';
 import type {Evaluation} from '../eval/evaluation.js';
 import {renderReport} from '../eval/report/page.js';
 import {shownImages, THUMBNAIL_SIDE} from '../eval/report/worst-images.js';
 
-/** An argument as a shell needs it. */
-const quoted = (argument: string): string =>
-  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
-
 export const commandLine = (command: string, argv: readonly string[]): string =>
-  ['gpd', command, ...argv].map(quoted).join(' ');
+  ['gpd', command, ...argv].map(shellWord).join(' ');
 
 function runtimeVersion(): string {
   const path = createRequire(import.meta.url ?? __filename).resolve('onnxruntime-node/package.json');

@@ -13,7 +13,8 @@ import {GpdError} from './error.js';
 const ABANDONED_MS = 24 * 60 * 60 * 1000;
 /** How often a folder is told to be alive. Process ids would not do: containers give the same ones again and again. */
 const FRESHEN_MS = 10 * 60 * 1000;
-const NAME = /^\.gpd-[0-9a-f]+-\d+\.tmp$/;
+/** Names of such folders, this process's and those that others left. */
+export const HIDDEN_NAME = /^\.gpd-[0-9a-f]+-\d+\.tmp$/;
 
 /** What a folder is, whatever becomes of its name. */
 interface Identity {
@@ -99,7 +100,7 @@ function freshen(): void {
 }
 
 function removeAbandoned(parent: string): void {
-  for (const name of namesIn(parent).filter((n) => NAME.test(n))) {
+  for (const name of namesIn(parent).filter((n) => HIDDEN_NAME.test(n))) {
     const path = join(parent, name);
     try {
       const found = lstatSync(path);

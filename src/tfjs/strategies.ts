@@ -52,7 +52,7 @@ export class Chooser {
     if (inputs.every((v) => sizeOf(v.shape) < WORTH_MEASURING)) return first;
     const key = `${what} ${inputs.map((v, i) => `[${v.shape}]${forms[i]!.perm}${forms[i]!.inBlocks ? ' in blocks' : ''}`)}`;
     const known = this.chosen.get(key);
-    if (known && known in strategies) return known;
+    if (known && Object.hasOwn(strategies, known)) return known; // it may be a file's
     const best = fastestOf(this.candidates(inputs, forms, strategies));
     trace('lazy', () => `${key}: ${best.times.map(({name, ms}) => `${name} ${ms.toFixed(2)} ms`).join(', ')} → ${best.name}`);
     this.chosen.set(key, best.name);

@@ -6,11 +6,12 @@ import {float, type Writable} from '../checkpoint/write-pickle.js';
 import {orderedStateDict, saverLayout, writeTorch} from '../checkpoint/write-torch.js';
 import type {ByteSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
+import {parseJson, SchemaError} from '../core/schema.js';
 import {type StateDict, sourceOf, type Tensor, toFloat32} from '../core/tensor.js';
 import {decodeOptimizer, encodeOptimizer, type OptimizerSettings} from './optimizer-state.js';
 import type {TrainOptions} from './options.js';
 import {originalArch, originalArgs} from './original-args.js';
-import type {Position} from './position.js';
+import {type Position, savedPosition} from './position.js';
 import type {InitialState, NamedTensors, TrainerState} from './step-config.js';
 
 /** Entries that the original does not have. */
@@ -109,7 +110,6 @@ export function readCheckpoint(source: ByteSource, like: NamedTensors, settings:
     const optimizer = decodeOptimizer(entryOf(root, 'optimizer'), model, settings, checkpoint.tensor);
     const [ema, staticTeacher] = [dictOf(checkpoint, 'state_dict_ema'), dictOf(checkpoint, STATIC_TEACHER)];
     const position = entryOf(root, POSITION);
-    const epoch = checkpoint.meta.get('epoch');
     return {
       state: {
         model,
@@ -117,12 +117,32 @@ export function readCheckpoint(source: ByteSource, like: NamedTensors, settings:
         ...(optimizer && {optimizer}),
         ...(staticTeacher && {staticTeacher: new Map([...staticTeacher].map(([key, t]) => [key, t.read()]))}),
       },
-      position: typeof position === 'string' ? (JSON.parse(position) as Position) : undefined,
-      epoch: typeof epoch === 'number' ? epoch : undefined,
+      position: position === undefined ? undefined : readPosition(position, name),
+      epoch: epochOf(checkpoint.meta.get('epoch'), name),
     };
   } finally {
     checkpoint.close();
   }
+}
+
+const corrupt = (name: string, problem: string) =>
+  new GpdError('CHECKPOINT_CORRUPT', `${name}: ${problem}`, {at: name, hint: 'the file is damaged: copy it again'});
+
+function readPosition(saved: PlainData, name: string): Position {
+  try {
+    if (typeof saved === 'string') return parseJson(saved, savedPosition);
+    throw SchemaError.at('', 'a text', typeof saved === 'object' ? {} : saved);
+  } catch (error) {
+    if (error instanceof SchemaError) throw corrupt(name, `where the run was cannot be read (${POSITION}): ${error.message}`);
+    throw error;
+  }
+}
+
+/** Whole epochs, and few enough to count in. */
+function epochOf(saved: PlainData | undefined, name: string): number | undefined {
+  if (typeof saved !== 'number') return undefined;
+  if (Number.isInteger(saved) && saved >= -1 && saved < 100_000) return saved;
+  throw corrupt(name, `it says that it is of epoch ${saved}`);
 }
 
 const entryOf = (root: PlainData, key: string): PlainData | undefined => (isMap(root) ? root.get(key) : undefined);

@@ -1,4 +1,18 @@
 /** Where a run is, and what it has seen so far: plain data, saved with the weights. */
+import {
+  computed,
+  dictionary,
+  either,
+  finite,
+  flag,
+  list,
+  maybe,
+  object,
+  oneOf,
+  type Reader,
+  text,
+  whole,
+} from '../core/schema.js';
 
 export interface Accuracy {
   /** Percent. */
@@ -76,4 +90,44 @@ export interface Position {
   readonly epochs: readonly EpochRow[];
   /** Of the training set: another one makes another run. */
   readonly images: number;
+}
+
+/** No run has more of them. */
+const MAX_EPOCHS = 100_000;
+const epoch = whole(MAX_EPOCHS);
+const metrics = dictionary(computed, 200);
+
+const accuracy: Reader<Accuracy> = object<Accuracy>({top1: computed, top5: computed, loss: computed});
+const validation: Reader<Validation> = object<Validation>({
+  student: accuracy,
+  teacher: maybe(accuracy) as Reader<Accuracy>,
+  emaStudent: maybe(accuracy) as Reader<Accuracy>,
+  emaTeacher: maybe(accuracy) as Reader<Accuracy>,
+});
+
+export const epochRow: Reader<EpochRow> = object<EpochRow>({
+  ...{kind: oneOf('epoch'), epoch, steps: whole(), lr: finite, images: whole(), seconds: finite},
+  ...{imagesPerSecond: finite, train: metrics},
+  validation: maybe(validation) as Reader<Validation>,
+});
+export const stepRow: Reader<StepRow> = object<StepRow>({
+  ...{kind: oneOf('step'), epoch, steps: whole(), lr: finite},
+  ...{metrics: dictionary(either(flag, computed), 200), imagesPerSecond: finite},
+});
+
+/** A saved position, field by field. What its numbers mean for a run is for `whyNotPosition` to say. */
+export const savedPosition: Reader<Position> = object<Position>({
+  ...{version: oneOf(1), config: text(1 << 20), epoch, step: whole(), steps: whole(), attempt: whole(100), images: whole()},
+  sums: object<Sums>({images: whole(), seconds: finite, metrics}),
+  kept: list(object<Kept>({epoch, metric: finite}), MAX_EPOCHS),
+  best: maybe(object<NonNullable<Position['best']>>({epoch, metric: finite, weights: oneOf('model', 'ema')})),
+  epochs: list(epochRow, MAX_EPOCHS),
+});
+
+/** Why no run can be at this place. `stepsPerEpoch` is the run's. */
+export function whyNotPosition({epoch, step, kept, best, epochs, sums}: Position, stepsPerEpoch: number): string | undefined {
+  const later = [...kept, ...epochs, ...(best ? [best] : [])].find((row) => row.epoch >= epoch);
+  if (later) return `it knows epoch ${later.epoch}, and is at epoch ${epoch}`;
+  if (step > stepsPerEpoch) return `it is at step ${step} of an epoch of ${stepsPerEpoch}`;
+  return step > 0 && sums.images === 0 ? `it is at step ${step}, and has seen no image` : undefined;
 }

@@ -1,13 +1,18 @@
 /**
  * The folder of a run: what is written when, and that every file is whole at every moment. Checkpoints replace each other by
- * renaming; lists grow by whole lines; what a killed process left behind is put right when the run goes on.
+ * renaming; lists grow by whole lines; what a killed process left behind is put right when the run goes on. The folder may be a
+ * stranger's: only regular files are read, up to a size, and no link is followed out of it.
  */
-import {appendFileSync, copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync} from 'node:fs';
+import {constants, copyFileSync, linkSync, lstatSync, mkdirSync, readdirSync, rmSync} from 'node:fs';
 import {join} from 'node:path';
+import {append} from '../core/append.js';
+import {fileSource, readText} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {writeAtomically} from '../core/output.js';
+import {either, parseJson, SchemaError} from '../core/schema.js';
+import {HIDDEN_NAME} from '../core/temporary.js';
 import {eventHeader, scalarEvent} from './event-file.js';
-import type {EpochRow, Position, StepRow} from './position.js';
+import {type EpochRow, epochRow, type Position, type StepRow, stepRow} from './position.js';
 
 export const runFiles = {
   config: 'config.yaml',
@@ -23,6 +28,12 @@ export const runFiles = {
 } as const;
 type RunFile = keyof typeof runFiles;
 
+/** More than any run writes: a million lines of numbers. */
+const MAX_BYTES: Partial<Record<RunFile, number>> = {metrics: 1 << 28, log: 1 << 28};
+const MAX_OTHER_BYTES = 1 << 24;
+/** How many older checkpoints are looked at where the newest is damaged. */
+const MAX_OTHERS = 20;
+
 const seconds = () => Date.now() / 1000;
 
 export class RunDirectory {
@@ -31,7 +42,8 @@ export class RunDirectory {
   constructor(readonly path: string) {}
 
   file = (name: RunFile): string => join(this.path, runFiles[name]);
-  has = (name: RunFile): boolean => existsSync(this.file(name));
+  /** Something of that name, whatever it is. */
+  has = (name: RunFile): boolean => lstatSync(this.file(name), {throwIfNoEntry: false}) !== undefined;
   checkpoint = (epoch: number): string => join(this.path, `checkpoint-${epoch}.pth.tar`);
 
   /** Makes the folder, or refuses one that holds a run which is not to be continued. */
@@ -45,6 +57,7 @@ export class RunDirectory {
         cause,
       });
     }
+    if (resume) this.ownLog();
     if (resume || !(this.has('config') || this.has('last') || this.has('step'))) return;
     throw new GpdError('OUTPUT_REFUSED', `${this.path} holds a run already`, {
       at: this.path,
@@ -52,7 +65,13 @@ export class RunDirectory {
     });
   }
 
-  read = (name: RunFile): string => readFileSync(this.file(name), 'utf8');
+  /** Copies of a folder by hard links share its files: what is added to the log must not appear in them. */
+  private ownLog(): void {
+    const found = lstatSync(this.file('log'), {throwIfNoEntry: false});
+    if (found?.isFile() && found.nlink > 1) this.write('log', this.read('log'));
+  }
+
+  read = (name: RunFile): string => readText(fileSource(this.file(name), {links: 'hard'}), MAX_BYTES[name] ?? MAX_OTHER_BYTES);
 
   write(name: RunFile, text: string): void {
     writeAtomically(this.file(name), (write) => write(new TextEncoder().encode(text)));
@@ -61,14 +80,14 @@ export class RunDirectory {
   writeCheckpoint(name: 'last' | 'step', produce: (write: (bytes: Uint8Array) => void) => void): void {
     writeAtomically(this.file(name), produce);
   }
-  remove = (name: RunFile): void => rmSync(this.file(name), {force: true});
+  remove = (name: RunFile): void => removeFile(this.file(name));
 
   log(line: string): void {
-    appendFileSync(this.file('log'), `${new Date().toISOString()} ${line}\n`);
+    append(this.file('log'), `${new Date().toISOString()} ${line}\n`);
   }
 
   record(row: EpochRow | StepRow): void {
-    appendFileSync(this.file('metrics'), `${JSON.stringify(row)}\n`);
+    append(this.file('metrics'), `${JSON.stringify(row)}\n`);
     this.scalars(row);
   }
 
@@ -76,9 +95,9 @@ export class RunDirectory {
   private scalars(row: EpochRow | StepRow): void {
     if (this.events === undefined) {
       this.events = join(this.path, `events.out.tfevents.${Math.floor(seconds())}.gpd.${process.pid}`);
-      appendFileSync(this.events, eventHeader(seconds()));
+      append(this.events, eventHeader(seconds()));
     }
-    appendFileSync(this.events, scalarEvent(seconds(), row.steps, scalarsOf(row)));
+    append(this.events, scalarEvent(seconds(), row.steps, scalarsOf(row)));
   }
 
   /** `checkpoint-N` and `best` as the position knows them, from `last`. A process may have been killed before it came to that. */
@@ -87,39 +106,75 @@ export class RunDirectory {
     if (kept.some((k) => k.epoch === done)) this.link(this.file('last'), this.checkpoint(done));
     if (best?.epoch === done) this.link(this.file('last'), this.file('best'));
     const wanted = new Set(kept.map((k) => this.checkpoint(k.epoch)));
-    for (const name of readdirSync(this.path)) {
-      const path = join(this.path, name);
-      if (/^checkpoint-\d+\.pth\.tar$/.test(name) && !wanted.has(path)) rmSync(path);
-      if (/^\.gpd-\d+-\d+\.tmp$/.test(name)) rmSync(path, {recursive: true}); // a write that a killed process did not finish
+    for (const {name, path, isFolder} of this.entries()) {
+      if (CHECKPOINT.test(name) && !wanted.has(path) && !isFolder) rmSync(path); // a folder is nothing that was written here
+      if (HIDDEN_NAME.test(name) && isFolder && holdsOurs(path)) rmSync(path, {recursive: true}); // what a killed process did not finish
     }
+  }
+
+  private entries(): {name: string; path: string; isFolder: boolean}[] {
+    const entries = readdirSync(this.path, {withFileTypes: true});
+    return entries.map((entry) => ({name: entry.name, path: join(this.path, entry.name), isFolder: entry.isDirectory()}));
+  }
+
+  /** Checkpoints of whole epochs, the newest first, and the best. */
+  otherCheckpoints(): string[] {
+    const numbered = this.entries().filter(({name}) => CHECKPOINT.test(name));
+    const newest = numbered.sort((a, b) => epochOf(b.name) - epochOf(a.name)).slice(0, MAX_OTHERS);
+    return [...newest.map(({path}) => path), ...(this.has('best') ? [this.file('best')] : [])];
   }
 
   private link(from: string, to: string): void {
-    rmSync(to, {force: true});
+    removeFile(to);
     try {
       linkSync(from, to);
     } catch {
-      copyFileSync(from, to); // no hard links on this file system
+      refusing(to, () => copyFileSync(from, to, constants.COPYFILE_EXCL)); // no hard links on this file system
     }
   }
 
-  /** Lines of what comes after the position are dropped: it will be computed again. */
-  rewindMetrics({steps, epochs}: Pick<Position, 'steps' | 'epochs'>): void {
-    const rows = this.has('metrics') ? this.read('metrics').split('\n').flatMap(rowOf) : [];
+  /** Lines of what comes after the position are dropped: it will be computed again. Returns how many lines were no rows. */
+  rewindMetrics({steps, epochs}: Pick<Position, 'steps' | 'epochs'>): number {
+    const lines = this.has('metrics') ? this.read('metrics').split('\n') : [];
+    const rows = lines.flatMap(rowOf);
     const before = rows.filter((row): row is StepRow => row.kind === 'step' && row.steps <= steps);
     const all = [...before, ...epochs].sort(
       (a, b) => a.steps - b.steps || Number(a.kind === 'epoch') - Number(b.kind === 'epoch'),
     );
     this.write('metrics', all.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    return lines.slice(0, -1).filter((line) => line !== '').length - rows.length; // the last may have been cut off by the end of its process
   }
 }
 
-/** A line that was cut off by the end of its process is no row. */
+/** Results of another command may be under construction in the folder. */
+const holdsOurs = (folder: string): boolean =>
+  readdirSync(folder).every((name) => (Object.values(runFiles) as string[]).includes(name));
+
+const CHECKPOINT = /^checkpoint-\d{1,9}\.pth\.tar$/;
+const epochOf = (name: string): number => Number(/\d+/.exec(name));
+
+const removeFile = (path: string): void => refusing(path, () => rmSync(path, {force: true}));
+
+function refusing(path: string, work: () => void): void {
+  try {
+    work();
+  } catch (cause) {
+    throw new GpdError('OUTPUT_REFUSED', `${path}: cannot be replaced (${(cause as NodeJS.ErrnoException).code})`, {
+      at: path,
+      hint: 'a run writes a file of that name: move away what is there, and see that the disk is writable and not full',
+      cause,
+    });
+  }
+}
+
+const anyRow = either(stepRow, epochRow);
+/** A line that was cut off is no row, nor is anything else that no run writes. */
 function rowOf(line: string): (EpochRow | StepRow)[] {
   try {
-    return line === '' ? [] : [JSON.parse(line)];
-  } catch {
-    return [];
+    return line === '' ? [] : [parseJson(line, anyRow)];
+  } catch (error) {
+    if (error instanceof SchemaError) return [];
+    throw error;
   }
 }
 

@@ -1,8 +1,7 @@
 /** A training run: epochs of steps, what is measured after each, and what is written so that it can go on after any end. */
 
-import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
-import {readCheckpoint, writeCheckpoint} from './checkpoint.js';
+import {writeCheckpoint} from './checkpoint.js';
 import {decidingDifferences, formatConfig, readConfig, resolveOptions} from './config.js';
 import {describeSchedule} from './describe-schedule.js';
 import {type Images, orderSeed, stepSizes, trainingBatches, validationBatch, validationBatches} from './images.js';
@@ -10,6 +9,7 @@ import {drawMix} from './mixing.js';
 import type {TrainOptions} from './options.js';
 import {type Accuracy, type EpochRow, type Kept, noSums, type Position, type Sums, type Validation} from './position.js';
 import type {RunDirectory} from './run-directory.js';
+import {lastState, newestState, type SavedRun, type StateReader} from './saved-state.js';
 import {learningRate} from './schedules.js';
 import type {StartingPoint} from './starting-point.js';
 import {Steady, strategiesText, useStrategies} from './steady.js';
@@ -82,7 +82,7 @@ class Run {
       throw new GpdError('CONFIG_INVALID', problem, {hint: 'choose a smaller --batch-size, or --no-drop-last'});
     }
     directory.open({resume});
-    if (directory.has('strategies')) useStrategies(directory.read('strategies'));
+    if (directory.has('strategies')) useStrategies(directory.read('strategies'), directory.file('strategies'));
     this.position = {
       ...{version: 1, config: formatConfig(options), images: images.train.samples.length},
       ...{epoch: 0, step: 0, steps: 0, attempt: 0, sums: noSums(), kept: [], best: undefined, epochs: []},
@@ -92,7 +92,7 @@ class Run {
 
   async begin(): Promise<void> {
     const {options, directory, resume, start} = this.run;
-    const saved = resume ? this.newestState() : undefined;
+    const saved = resume ? this.savedRun() : undefined;
     directory.write('config', formatConfig(options));
     this.show('preparing', undefined);
     if ((saved?.position.epoch ?? 0) < options.epochs) await this.warmUp();
@@ -100,9 +100,11 @@ class Run {
     if (saved) Object.assign(this.position, saved.position, {config: formatConfig(options)});
     this.load(saved?.state ?? {model: start.initial.state});
     directory.settle(this.position);
-    directory.rewindMetrics(this.position);
     const {epoch, step} = this.position;
+    const lost = directory.rewindMetrics(this.position);
     directory.log(saved ? `resumed at epoch ${epoch}, step ${step}` : 'started');
+    if (lost > 0)
+      this.note(`metrics.jsonl: ${lost === 1 ? '1 line was no row' : `${lost} lines were no rows`} of numbers, and left out`);
     const {line, warnings} = describeSchedule(options);
     for (const note of [line, ...warnings]) this.note(note);
     if (options['eval-first'] && !saved) await this.measureFirst();
@@ -128,18 +130,20 @@ class Run {
     this.steady.settle();
   }
 
-  /** Of the end of the last epoch, or of within the next. */
-  private newestState(): {state: InitialState; position: Position} | undefined {
-    const {directory, start, options} = this.run;
-    const found = (['step', 'last'] as const)
-      .filter((name) => directory.has(name))
-      .map((name) => {
-        const saved = readCheckpoint(fileSource(directory.file(name)), start.initial.state, start.config);
-        return {state: saved.state, position: this.positionOf(saved)};
-      })
-      .sort((a, b) => b.position.steps - a.position.steps)[0];
+  private get reader(): StateReader {
+    const {directory, start} = this.run;
+    const {state: like} = start.initial;
+    return {directory, like, settings: start.config, stepsPerEpoch: this.sizes.length, fresh: {...this.position}};
+  }
+
+  /** What the run goes on from. Throws STATE_MISMATCH where that is another run. */
+  private savedRun(): SavedRun | undefined {
+    const {directory, options} = this.run;
+    const found = newestState(this.reader);
     if (!found) return undefined;
-    const before = resolveOptions([readConfig(found.position.config, `${directory.file('config')}`)]);
+    const before = resolveOptions([
+      readConfig(found.position.config, `${directory.path}, the configuration in its checkpoint`),
+    ]);
     const changed = decidingDifferences(before, options).filter((name) => name !== 'epochs');
     const otherImages = found.position.images !== this.position.images;
     if (changed.length === 0 && !otherImages) return found;
@@ -148,11 +152,6 @@ class Run {
       at: directory.path,
       hint: 'repeat its own options (config.yaml has them), or start another run with --out',
     });
-  }
-
-  /** The original's checkpoints say which epoch they are of, and no more. */
-  private positionOf({position, epoch = -1}: {position: Position | undefined; epoch: number | undefined}): Position {
-    return position ?? {...this.position, epoch: epoch + 1, steps: (epoch + 1) * this.sizes.length};
   }
 
   private note(text: string): void {
@@ -296,10 +295,8 @@ class Run {
   private rollBack(): void {
     const {directory, start} = this.run;
     const attempt = this.position.attempt + 1;
-    const saved = directory.has('last')
-      ? readCheckpoint(fileSource(directory.file('last')), start.initial.state, start.config)
-      : undefined;
-    const {steps, epoch} = saved ? this.positionOf(saved) : {steps: 0, epoch: 0};
+    const saved = lastState(this.reader);
+    const {steps, epoch} = saved?.position ?? {steps: 0, epoch: 0};
     Object.assign(this.position, {steps, epoch, step: 0, sums: noSums(), attempt});
     this.load(saved?.state ?? {model: start.initial.state});
     directory.remove('step');

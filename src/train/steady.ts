@@ -4,7 +4,9 @@
  * the first step, in every process; and weights lie in the order of dimensions that was found then.
  */
 import {engine} from '@tensorflow/tfjs-core';
+import {GpdError} from '../core/error.js';
 import {random} from '../core/random.js';
+import {dictionary, parseJson, SchemaError, text} from '../core/schema.js';
 import {float32} from '../core/tensor.js';
 import {BACKEND_NAME, type OnnxruntimeBackend} from '../tfjs/backend.js';
 import {restoreLayouts, type VariableLayouts, variableLayouts} from '../tfjs/variable-layouts.js';
@@ -20,10 +22,18 @@ const backend = (): OnnxruntimeBackend | undefined =>
 export const strategiesText = (): string =>
   `${JSON.stringify(Object.fromEntries(backend()?.runtime.chooser.chosen ?? []), null, 1)}\n`;
 
-/** Before anything is computed. */
-export function useStrategies(text: string): void {
-  for (const [what, name] of Object.entries(JSON.parse(text) as Record<string, string>)) {
-    backend()?.runtime.chooser.chosen.set(what, name);
+/** Before anything is computed. `file` is where the text is from. Throws STATE_MISMATCH where it is something else. */
+export function useStrategies(content: string, file: string): void {
+  try {
+    for (const [what, name] of Object.entries(parseJson(content, dictionary(text(100), 100_000)))) {
+      backend()?.runtime.chooser.chosen.set(what, name);
+    }
+  } catch (error) {
+    if (!(error instanceof SchemaError)) throw error;
+    throw new GpdError('STATE_MISMATCH', `${file} is not what this run writes: ${error.message}`, {
+      at: file,
+      hint: 'remove it: what is fastest is measured again, and the last bits may be others than those of an unbroken run',
+    });
   }
 }
 

@@ -1,0 +1,69 @@
+/** A finished small run, and copies of its folder in which something is changed before it goes on. In this process, on TensorFlow.js's cpu backend. */
+import {cpSync, mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {errorCodes, GpdError} from '../../src/core/error.js';
+import {selectBackend} from '../../src/tfjs/select-backend.js';
+import {openImages} from '../../src/train/images.js';
+import {type RunResult, trainRun} from '../../src/train/run.js';
+import {RunDirectory} from '../../src/train/run-directory.js';
+import type {StartingPoint} from '../../src/train/starting-point.js';
+import {writeSet} from './sets.js';
+import {type Settings, smallOptions, smallStart} from './small.js';
+
+export class SmallFolder {
+  readonly folder = mkdtempSync(join(tmpdir(), 'gpd-small-'));
+  readonly set = join(this.folder, 'set');
+  /** Of the untouched run. */
+  readonly honest = join(this.folder, 'honest');
+  readonly tried = join(this.folder, 'tried');
+  start!: StartingPoint;
+  notes: string[] = [];
+
+  async begin(settings: Settings = {}): Promise<RunResult> {
+    for (const split of ['train', 'val']) writeSet(join(this.set, split), ['dark', 'light'], 8);
+    await selectBackend('cpu', {});
+    return this.run(this.honest, settings);
+  }
+  remove = (): void => rmSync(this.folder, {recursive: true, force: true});
+  inTried = (name: string): string => join(this.tried, name);
+
+  fresh(): void {
+    rmSync(this.tried, {recursive: true, force: true});
+    cpSync(this.honest, this.tried, {recursive: true});
+  }
+
+  async run(out: string, settings: Settings = {}, resume = false, signal?: AbortSignal): Promise<RunResult> {
+    const options = smallOptions({data: this.set, out, backend: 'cpu', epochs: '2', ...settings});
+    this.notes = [];
+    const directory = new RunDirectory(out);
+    const images = await openImages(options);
+    try {
+      this.start = smallStart(options, images);
+      const onNote = (text: string) => void this.notes.push(text);
+      return await trainRun({options, images, start: this.start, directory, resume, signal, onNote});
+    } finally {
+      await images.close();
+    }
+  }
+
+  resume = (settings: Settings = {}): Promise<RunResult> => this.run(this.tried, settings, true);
+
+  /** 'goes on', or what refused it: nothing but an error with a documented code. */
+  async outcome(settings: Settings = {}): Promise<string> {
+    const error = await this.refusal(settings);
+    return error?.code ?? 'goes on';
+  }
+
+  async refusal(settings: Settings = {}): Promise<GpdError | undefined> {
+    try {
+      expect(await this.resume(settings)).toMatchObject({complete: true});
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof GpdError)) throw error;
+      expect(Object.keys(errorCodes)).toContain(error.code);
+      expect(`${error.message} ${error.hint}`).not.toMatch(/undefined|\[object/);
+      return error;
+    }
+  }
+}
