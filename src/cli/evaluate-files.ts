@@ -6,6 +6,7 @@ import type {LabelBase} from '../data/label-base.js';
 import {loadBatches} from '../data/loader.js';
 import {openDataset} from '../data/open-dataset.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
+import {checkBatch} from '../eval/batch-limit.js';
 import {chooseRecipe} from '../eval/choose-recipe.js';
 import {checkClasses, checkCompatible, evaluate, type Progress} from '../eval/evaluate.js';
 import {baselineOf, type Evaluation, type Settings, summarise} from '../eval/evaluation.js';
@@ -88,6 +89,7 @@ export async function evaluateSubjects(
       threads: options.threads ?? null,
       provider: {asked: options.provider, used: choice.name, reason: choice.reason},
     };
+    checkBatch(settings.batchSize, subjects[0]!.input.side, subjects[0]!.path);
     return await run(options, {subjects, dataset, recipe, settings});
   } finally {
     await dataset.close();

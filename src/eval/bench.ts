@@ -3,6 +3,7 @@
  * machine does meanwhile hits all of them alike.
  */
 import type {ProviderName} from '../onnx/providers.js';
+import {checkBatch} from './batch-limit.js';
 import {BenchProcess} from './bench-process.js';
 import type {ChildTask, Opened} from './bench-protocol.js';
 import {type LatencySummary, summariseLatencies, type Verdict, verdictOf} from './bench-statistics.js';
@@ -155,6 +156,7 @@ class Bench {
         const {input, path} = subject;
         const sizes = input.batch === undefined ? batches : [input.batch];
         return sizes.map((batch) => {
+          checkBatch(batch, input.side, path);
           const shape = inputShape(input, batch);
           const task = this.task(path, {name: input.name, dtype: input.dtype, shape}, threads);
           return {name: subject.name, subject, threads, batch, macs: batch * subject.size.macs, task};
@@ -182,7 +184,9 @@ class Bench {
 
   private drop({name, threads, batch}: Contender, error: unknown): void {
     this.failures.push({model: name, threads: threads ?? null, batch, reason: (error as Error).message});
-    this.measured = this.measured.filter((m) => m.name !== name || m.threads !== threads || m.batch !== batch);
+    const isIt = (m: Measured) => m.name === name && m.threads === threads && m.batch === batch;
+    for (const {process} of this.measured.filter(isIt)) process.kill(); // it would wait for orders for ever, and we for it
+    this.measured = this.measured.filter((m) => !isIt(m));
   }
 
   /** Every second round backwards: A B B A. */

@@ -1,6 +1,7 @@
 /** Images on which two models are compared: seeded noise, and the edges where a wrong fusion, padding or overflow shows. */
 import {fillUniform, random} from '../core/random.js';
 import {float32, type Tensor} from '../core/tensor.js';
+import {checkBatch} from './batch-limit.js';
 
 /** A group of images with a name for tables. */
 export interface InputGroup {
@@ -53,6 +54,7 @@ const edges: readonly [name: string, fill: Fill][] = [
 ];
 
 function groupOf(kind: string, side: number, seed: string, fills: readonly [name: string, fill: Fill][]): InputGroup {
+  checkBatch(fills.length, side, `${kind} images`);
   const size = 3 * side * side;
   const data = new Float32Array(fills.length * size);
   for (const [i, [, fill]] of fills.entries()) fill(data.subarray(i * size, (i + 1) * size), side, `${seed}/${kind}/${i}`);

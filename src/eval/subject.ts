@@ -8,6 +8,7 @@ import {decodeModel} from '../onnx/decode.js';
 import {externalFilesIn} from '../onnx/external-data.js';
 import type {Model} from '../onnx/graph.js';
 import {openSession, type Session, type SessionOptions} from '../onnx/session.js';
+import {checkBatch} from './batch-limit.js';
 import {macsOf} from './macs.js';
 import {openModel} from './open-model.js';
 
@@ -94,7 +95,9 @@ function interfaceOf(path: string, model: Model): Pick<Subject, 'input' | 'outpu
     const found = graph.outputs.map((v) => `'${v.name}' ${formatShape(v.shape ?? [])}`).join(', ');
     refuse(path, `no output is a table of logits: ${found}`, 'an output [N, classes] is expected');
   }
-  return {input: imagesOf(path, model), output: logits.name, classes: logits.shape![1] as number};
+  const input = imagesOf(path, model);
+  checkBatch(input.batch ?? 1, input.side, path);
+  return {input, output: logits.name, classes: logits.shape![1] as number};
 }
 
 function sizeOf({graph}: Model, fileBytes: number | undefined): SubjectSize {

@@ -45,7 +45,9 @@ let loaded: Promise<Ort> | undefined;
 async function load(): Promise<Ort> {
   const module = await import('onnxruntime-node');
   const ort = ((module as {default?: Ort}).default ?? module) as Ort;
-  ort.env.logLevel = 'error'; // must be set before the first session; warnings go straight to stderr otherwise
+  // Before the first session. What the runtime logs goes straight to the terminal, with names from the file as they are: its errors carry the
+  // same words, and are printed by us.
+  ort.env.logLevel = 'fatal';
   return ort;
 }
 const runtime = () => (loaded ??= load());
@@ -112,18 +114,31 @@ function inTurn<T>(provider: ProviderName | undefined, work: () => Promise<T>): 
   return done;
 }
 
+/** onnxruntime-node passes values as members of plain objects: see `plain-names.ts`. */
+const isMemberName = (name: string): boolean => name in {};
+
 export async function openSession(model: Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
   const ort = await runtime();
-  const session = await inTurn(options.provider, () => create(ort, model, options));
+  const start = (bytes: Uint8Array | string) => inTurn(options.provider, () => create(ort, bytes, options));
+  let session = await start(model);
+  const {inputNames, outputNames} = session;
+  let aliases: ReadonlyMap<string, string> = new Map();
+  if ([...inputNames, ...outputNames].some(isMemberName)) {
+    await session.release();
+    const plain = (await import('./plain-names.js')).withPlainNames(model);
+    aliases = plain.aliases;
+    session = await start(plain.bytes);
+  }
+  const own = (name: string) => aliases.get(name) ?? name;
   return {
-    inputNames: session.inputNames,
-    outputNames: session.outputNames,
-    async run(inputs, outputs = session.outputNames) {
+    inputNames,
+    outputNames,
+    async run(inputs, outputs = outputNames) {
       const feeds: Record<string, InstanceType<Ort['Tensor']>> = {};
-      for (const [name, t] of inputs) feeds[name] = new ort.Tensor(t.dtype as 'float32', t.data as Float32Array, t.shape);
+      for (const [name, t] of inputs) feeds[own(name)] = new ort.Tensor(t.dtype as 'float32', t.data as Float32Array, t.shape);
       try {
-        const results = await inTurn(options.provider, () => session.run(feeds, outputs));
-        return new Map(outputs.map((name) => [name, fromOrt(results[name]!)]));
+        const results = await inTurn(options.provider, () => session.run(feeds, outputs.map(own)));
+        return new Map(outputs.map((name) => [name, fromOrt(results[own(name)]!)]));
       } catch (error) {
         throw failed('failed while running the model', error);
       }

@@ -73,7 +73,7 @@ export async function loadSyncRuntime(): Promise<SyncRuntime> {
   const ort = unwrap<Common>(await import('onnxruntime-node'));
   const bindingModule = 'onnxruntime-node/dist/binding.js'; // no types: not a public entry
   const native = unwrap<Binding>(await import(bindingModule));
-  ort.env.logLevel = 'error';
+  ort.env.logLevel = 'fatal'; // as in session.ts
   native.initOrt();
   loaded = {open: (model, options = {}) => open(native.binding.InferenceSession, ort.Tensor, model, options)};
   return loaded;
