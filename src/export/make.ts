@@ -2,13 +2,13 @@
 import type {Recipe} from '../data/recipe.js';
 import type {Model} from '../onnx/graph.js';
 import {type InputShape, withInputShape} from './input-shape.js';
-import {toOpset} from './opset.js';
+import {foreignIn, toOpset} from './opset.js';
 import type {Precise, PrecisionContext} from './precision.js';
 import {type PrecisionName, precisions} from './precisions.js';
 import {type AnswerOptions, addAnswers} from './preprocess/answers.js';
 import {embedPreprocessing} from './preprocess/embed.js';
 import {type ResizerName, resizers} from './preprocess/resize.js';
-import {checkTarget, resizerFor, type Target, type TargetName, targets} from './targets.js';
+import {checkTarget, resizerFor, type Target, type TargetName, targetNotes, targets} from './targets.js';
 
 export interface ModelOptions {
   readonly opset?: number | undefined;
@@ -23,13 +23,16 @@ export interface ModelOptions {
 
 /** The student as every form starts from it: opset and image size. Throws what `toOpset` and `withInputShape` throw. */
 export async function prepareStudent(student: Model, {opset, target, side}: ModelOptions): Promise<Model> {
-  const wanted: Target | undefined = target && targets[target];
-  const versions = {
-    opset: opset ?? wanted?.opset ?? student.opset,
-    irVersion: opset === undefined ? wanted?.irVersion : undefined,
-  };
-  const moved = versions.opset === student.opset && !wanted ? student : toOpset(student, versions);
+  const moved = inOpset(student, opset, target && targets[target]);
+  if (target) checkTarget(moved, target); // what is not there now will not be there later
   return withInputShape(moved, {side});
+}
+
+/** A runtime reads older opsets too: a foreign model that cannot be raised to the target's keeps its own. */
+function inOpset(student: Model, asked: number | undefined, target: Target | undefined): Model {
+  if (asked !== undefined) return asked === student.opset ? student : toOpset(student, {opset: asked});
+  if (!target || (student.opset < target.opset && foreignIn(student))) return student;
+  return toOpset(student, target);
 }
 
 /** A model in one precision. `student` is what `prepareStudent` gave. */
@@ -39,10 +42,12 @@ export async function makeModel(
   options: ModelOptions,
   context: PrecisionContext,
 ): Promise<Precise> {
-  const made = await precisions[precision].make(student, context);
+  const target: Target | undefined = options.target && targets[options.target];
+  const int8 = {...target?.int8, ...context.int8};
+  const made = await precisions[precision].make(student, {...context, int8});
   const notes = [...made.notes];
   let details: object = made.details;
-  let model = await withInputShape(made.model, {batch: options.batch ?? (options.target && targets[options.target].batch)});
+  let model = await withInputShape(made.model, {batch: options.batch ?? target?.batch});
   model.metadata.set('gpd.precision', precision);
   if (options.embed) {
     const {recipe} = options.embed;
@@ -54,7 +59,10 @@ export async function makeModel(
     details = {...details, preprocessing: embedded.details};
   }
   if (options.answers) model = addAnswers(model, options.answers);
-  if (options.target) checkTarget(model, options.target);
+  if (options.target) {
+    checkTarget(model, options.target);
+    notes.push(...(precision === 'int8' && target?.int8.note ? [target.int8.note] : []), ...targetNotes(model, options.target));
+  }
   return {model, notes, details};
 }
 

@@ -2,7 +2,7 @@
 import {GpdError} from '../core/error.js';
 import {irVersionOf} from '../models/training-form.js';
 import {assertValid} from '../onnx/check.js';
-import type {Model} from '../onnx/graph.js';
+import type {Model, Node} from '../onnx/graph.js';
 import {ops} from '../onnx/ops.js';
 import {adaptToOpset} from '../onnx/passes/lower.js';
 import {cloneModel} from './clone.js';
@@ -13,11 +13,15 @@ export interface Versions {
   readonly irVersion?: number | undefined;
 }
 
+/** A node whose form in other opsets is not known here. */
+export const foreignIn = ({graph}: Model): Node | undefined =>
+  graph.nodes.find(({opType, domain}) => domain !== '' || !ops[opType]);
+
 /** Throws OPSET_UNSUPPORTED with the operators that are too new, EXPORT_REFUSED for operators that are not known here. */
 export function toOpset(original: Model, {opset, irVersion = irVersionOf(opset)}: Versions): Model {
   const model = {...cloneModel(original), opset, irVersion};
   if (opset === original.opset) return model;
-  const foreign = model.graph.nodes.find(({opType, domain}) => domain !== '' || !ops[opType]);
+  const foreign = foreignIn(model);
   if (foreign)
     throw new GpdError(
       'EXPORT_REFUSED',

@@ -5,8 +5,7 @@ import {fillUniform} from '../../src/core/random.js';
 import {float32, type Tensor, toFloat32} from '../../src/core/tensor.js';
 import {withInputShape} from '../../src/export/input-shape.js';
 import {toOpset} from '../../src/export/opset.js';
-import {addAnswers} from '../../src/export/preprocess/answers.js';
-import {checkTarget, resizerFor, type Target, targetNames, targets} from '../../src/export/targets.js';
+import {checkTarget, type Target, targetNames, targets} from '../../src/export/targets.js';
 import {decodeModel} from '../../src/onnx/decode.js';
 import {modelBytes} from '../../src/onnx/encode.js';
 import {Graph, type Model} from '../../src/onnx/graph.js';
@@ -91,13 +90,4 @@ test('an operator whose history is not known keeps its opset', () => {
   const model = {...tinyNetwork(), graph};
   expect(() => toOpset(model, {opset: 20})).toThrow(refusal("NonZero 'odd'"));
   expect(toOpset(model, {opset: model.opset}).graph.nodes.length).toBe(1);
-});
-
-test('what a target lacks is refused with the reason', () => {
-  const labels = Array.from({length: 10}, (_, i) => `class ${i}`);
-  const model = addAnswers(tinyNetwork(), {softmax: true, topK: 1, labels});
-  expect(() => checkTarget(model, 'tensorrt')).toThrow(refusal('no tensors of text'));
-  expect(() => checkTarget(model, 'ort-web')).not.toThrow();
-  expect(() => resizerFor('tensorrt')).toThrow(refusal('antialiased'));
-  expect(resizerFor('openvino')).toBe('matrices');
 });

@@ -52,8 +52,8 @@ export function embedPreprocessing(original: Model, {recipe, resizer}: EmbedOpti
   const graph = new Graph(model.graph.name);
   const photograph = graph.input(PHOTOGRAPH, 'uint8', [batch!, 'H', 'W', 3]);
   const nodes = new Nodes(graph, PREFIX);
-  const prepared = normalise(nodes, write(nodes, photograph, geometry), normalisation, folding);
-  prepared.shape = [batch!, 3, side, side];
+  const pixels = nodes.reshape(write(nodes, photograph, geometry), [batch!, 3, side, side]);
+  const prepared = normalise(nodes, pixels, normalisation, folding);
   append(graph, model, images.dtype === 'float16' ? nodes.cast(prepared, 'float16') : prepared);
   const notes = [`${PHOTOGRAPH}: bytes [N, H, W, 3] of any size; resized by ${description}`, folding.because];
   return {model: {...model, graph}, notes, details: {resizer, geometry, normalisation: folding}};
@@ -62,8 +62,8 @@ export function embedPreprocessing(original: Model, {recipe, resizer}: EmbedOpti
 /** What is not folded. */
 function normalise(n: Nodes, pixels: Value, {mean, std}: Normalisation, {subtraction, division}: Folding): Value {
   const perColour = (name: string, values: readonly number[]) => n.float32(name, [1, 3, 1, 1], values);
-  const centred = subtraction === 'node' ? n.op('Sub', [pixels, perColour('mean', mean)]) : pixels;
-  return division === 'node' ? n.op('Div', [centred, perColour('std', std)]) : centred;
+  const centred = subtraction === 'node' ? n.elementwise('Sub', [pixels, perColour('mean', mean)]) : pixels;
+  return division === 'node' ? n.elementwise('Div', [centred, perColour('std', std)]) : centred;
 }
 
 /** The network behind what prepares its images. */

@@ -3,17 +3,22 @@
  * stored as integers before a DequantizeLinear, and the nodes between stay what they were. Runtimes fuse each group into one integer
  * kernel; one that does not computes the same in float32.
  */
-import {type Tensor, tensor} from '../../core/tensor.js';
+import {float32, type Tensor, tensor} from '../../core/tensor.js';
 import {Graph, type Model, type Node, type Value} from '../../onnx/graph.js';
 import {type Affine, quantiseBias, quantiseWeight, rangeOf} from './affine.js';
 import type {Selection, Unit} from './plan.js';
 import {parametersOf, roundTrip, stored} from './qdq.js';
+
+/** `int32`: with the scale of what it is added to, behind a DequantizeLinear. `float32`: as it is. */
+export type BiasType = 'int32' | 'float32';
 
 export interface Numbers {
   /** Scale and zero point of each quantised activation that has its own. */
   readonly affine: ReadonlyMap<Value, Affine>;
   /** Biases that were corrected, by their unit. Also for units that had none. */
   readonly biases: ReadonlyMap<Unit, Float64Array>;
+  /** Default int32. */
+  readonly biasType?: BiasType | undefined;
 }
 
 export function emitQuantised(model: Model, selection: Selection, numbers: Numbers): Model {
@@ -98,13 +103,15 @@ class Emitter {
   private weightedInputs(unit: Unit, {value, axis, bias}: NonNullable<Unit['weight']>): (Value | undefined)[] {
     const x = unit.inputs[0]!;
     const {scale} = this.affineOf(x)!;
-    const b = this.numbers.biases.get(unit) ?? bias?.initializer.read().data;
-    const weight = quantiseWeight(value.initializer.read(), axis, scale, b as ArrayLike<number> | undefined);
+    const numbers = (this.numbers.biases.get(unit) ?? bias?.initializer.read().data) as ArrayLike<number> | undefined;
+    const inFloat = this.numbers.biasType === 'float32';
+    const weight = quantiseWeight(value.initializer.read(), axis, scale, inFloat ? undefined : numbers);
     const zeros = this.zeros(weight.scales.data.length);
     const inputs = [this.float(x), stored(this.graph, {...weight, zeros}, this.naming(value.name))];
-    if (!b) return inputs;
-    const values = quantiseBias(b as ArrayLike<number>, scale, weight.scales.data);
-    return [...inputs, stored(this.graph, {...values, axis: 0}, this.naming(bias?.name ?? `${unit.node.name}.bias`))];
+    if (!numbers) return inputs;
+    const naming = this.naming(bias?.name ?? `${unit.node.name}.bias`);
+    if (inFloat) return [...inputs, this.graph.initializer(naming(''), float32([numbers.length], numbers))];
+    return [...inputs, stored(this.graph, {...quantiseBias(numbers, scale, weight.scales.data), axis: 0}, naming)];
   }
 
   /** Zero points of weights are 0 by default, but onnxruntime leaves a Gemm in float32 whose weight has none. */

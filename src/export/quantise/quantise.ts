@@ -8,7 +8,7 @@ import {cloneModel} from '../clone.js';
 import {type ActivationScheme, type Affine, affineOf} from './affine.js';
 import {type Agreement, agreementOf} from './agreement.js';
 import {correctBiases} from './correct-biases.js';
-import {emitQuantised} from './emit.js';
+import {type BiasType, emitQuantised} from './emit.js';
 import {equalise} from './equalise.js';
 import {leastThatHolds, rank} from './exclude.js';
 import type {Histogram} from './histogram.js';
@@ -28,6 +28,8 @@ export interface QuantiseOptions {
   readonly method?: RangeMethodName | undefined;
   /** Default asymmetric: what onnxruntime's CPU kernels are fastest with. */
   readonly activations?: ActivationScheme | undefined;
+  /** How biases are stored. Default int32, what integer kernels add. */
+  readonly biasType?: BiasType | undefined;
   readonly onStep?: ((step: QuantiseStep) => void) | undefined;
 }
 
@@ -156,7 +158,7 @@ class Quantisation {
 
   private build({prepared, affine, biases, excluded}: Candidate): Model {
     const {model, units} = prepared;
-    return emitQuantised(model, select(model.graph, units, excluded), {affine, biases});
+    return emitQuantised(model, select(model.graph, units, excluded), {affine, biases, biasType: this.options.biasType});
   }
 
   private async agreement(candidate: Candidate): Promise<Agreement> {
