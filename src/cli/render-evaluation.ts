@@ -62,7 +62,19 @@ function renderModels({models, baseline}: Evaluation, style: Style): string[] {
     rate(m.imagesPerSecond),
   ]);
   const [first, ...rest] = table([head, ...rows], [{maxWidth: 44}, ...head.slice(1).map(() => right)]);
-  return [style.dim(first!), ...rest, ...models.filter((m) => m.nonFinite > 0).map((m) => renderNonFinite(m, style))];
+  return [
+    style.dim(first!),
+    ...rest,
+    ...models.flatMap(renderOutputs).map(style.dim),
+    ...models.filter((m) => m.nonFinite > 0).map((m) => renderNonFinite(m, style)),
+  ];
+}
+
+/** Only what is not usual. */
+function renderOutputs({name, outputs: {form, because}}: ModelSummary): string[] {
+  if (form === 'logits') return [];
+  const text = `  ${printable(name)} gives ${form}: ${printable(because)}; loss and calibration are computed from them as such`;
+  return wrap(text, WIDTH);
 }
 
 const rate = (r: number): string => (r >= 100 ? count(Math.round(r)) : r.toPrecision(3));
@@ -76,7 +88,7 @@ function renderComparison(c: ComparisonSummary, style: Style): string[] {
   return [
     `${style.bold(printable(c.a))} and ${style.bold(printable(c.b))}`,
     `  same top class on ${count(same)} of ${count(c.images)} images${labelled ? `; ${mcnemar}` : ''}`,
-    `  logits differ by ${tiny(c.difference.median)} in the median image, ${tiny(c.difference.max)} at most`,
+    `  ${c.compared} differ by ${tiny(c.difference.median)} in the median image, ${tiny(c.difference.max)} at most`,
   ];
 }
 const pText = (p: number): string => (p >= 0.001 ? p.toFixed(3) : tiny(p));

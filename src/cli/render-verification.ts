@@ -6,9 +6,11 @@ import {renderWarnings} from './render-warnings.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
 import type {VerificationResult} from './verify-files.js';
+import {wrap} from './wrap.js';
 
 const right = {align: 'right'} as const;
 const MAX_LAYERS = 12;
+const WIDTH = 100;
 
 export function renderVerification(v: VerificationResult, style: Style): string[] {
   return [
@@ -23,7 +25,7 @@ export function renderVerification(v: VerificationResult, style: Style): string[
     ...renderNonFinite(v, style),
     ...(v.complete ? [] : [style.warn('interrupted: the verdict is about the images that were compared')]),
     '',
-    ...(v.divergence ? renderDivergence(v.divergence, v.ok, style) : []),
+    ...(v.divergence ? renderDivergence(v.divergence, v, style) : []),
     verdict(v, style),
   ];
 }
@@ -62,9 +64,13 @@ const short = (x: number): string => (Number.isFinite(x) ? String(Number(x.toPre
 /** Every layer agrees when its value is asked for, and the outputs do not when they alone are. */
 const ONLY_FUSED = 'The difference comes from what the runtime makes of the whole graph: try another provider';
 
-function renderDivergence(d: Divergence, ok: boolean, style: Style): string[] {
-  if (d.compared === 0) return [style.warn('the models have no inner value of one name: only their outputs can be compared')];
+function renderDivergence(d: Divergence, v: VerificationResult, style: Style): string[] {
+  const {ok} = v;
+  const tails = ok ? [] : renderTails(d, v).map((line) => style.warn(line));
+  if (d.compared === 0)
+    return [style.warn('the models have no inner value of one name: only their outputs can be compared'), ...tails];
   const place = `${plural(d.compared, 'layer')} of one name compared on the worst image`;
+  if (!d.first && tails.length > 0) return [`${place}: all agree`, ...tails];
   if (!d.first) return [`${place}: all agree${ok ? '' : `. ${ONLY_FUSED}`}`];
   const at = d.layers.indexOf(d.first);
   const shown = d.layers.slice(Math.max(0, at - 2), at + MAX_LAYERS - 2);
@@ -83,6 +89,19 @@ function renderDivergence(d: Divergence, ok: boolean, style: Style): string[] {
     ...renderTensors(d.first),
     '',
   ];
+}
+/** One side mostly has nothing: a softmax or a cast was added at the end of the other. */
+function renderTails({tails, compared}: Divergence, {reference, actual}: VerificationResult): string[] {
+  if (!tails) return [];
+  const where = compared > 0 ? ' after them' : ' at its end';
+  const sides = [
+    [actual.name, tails.actual],
+    [reference.name, tails.reference],
+  ] as const;
+  const lines = sides.flatMap(([name, nodes]) =>
+    nodes.length === 0 ? [] : [`${printable(name)} computes ${nodes.map(printable).join(', ')}${where}`],
+  );
+  return wrap(`${lines.join('; ')}${lines.length === 1 ? ', the other does not: that is the difference' : ''}`, WIDTH);
 }
 const renderTensors = ({reference, actual}: LayerComparison): string[] => [
   `  reference  ${numbers(reference)}`,

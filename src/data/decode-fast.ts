@@ -35,6 +35,10 @@ async function shrunk(bytes: Uint8Array, {resize}: Geometry): Promise<Image | un
   // rounded down, or sharp would not ask the decoder for the whole factor; a last row or column that libjpeg adds is scaled away
   const size = {width: Math.floor(frame.width / factor), height: Math.floor(frame.height / factor)};
   const resized = pipeline.resize({...size, fit: 'fill', kernel: 'linear', fastShrinkOnLoad: true});
-  const {data, info} = await resized.raw().toBuffer({resolveWithObject: true});
-  return toRgb(data, info);
+  try {
+    const {data, info} = await resized.raw().toBuffer({resolveWithObject: true});
+    return toRgb(data, info);
+  } catch {
+    return undefined; // the exact decoder says what is wrong
+  }
 }

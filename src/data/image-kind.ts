@@ -1,5 +1,8 @@
 /** What an image file is, from its first bytes: the extension says nothing about what a decoder would do with it. */
 
+/** PIL refuses images above this as decompression bombs (twice Image.MAX_IMAGE_PIXELS). */
+export const MAX_PIXELS = 178_956_970;
+
 export type ImageKind = 'jpeg' | 'png' | 'webp' | 'tiff' | 'gif' | 'ppm';
 
 const startsWith = (bytes: Uint8Array, text: string, at = 0) =>

@@ -3,12 +3,10 @@
  * orientation are ignored, alpha is dropped, of an animation the first frame is taken.
  */
 import type {Sharp, SharpOptions} from 'sharp';
-import {describeBytes, type ImageKind, imageKind, isGray16Png, jpegFrame} from './image-kind.js';
+import {whyUndecodable} from './damage.js';
+import {describeBytes, type ImageKind, imageKind, isGray16Png, jpegFrame, MAX_PIXELS} from './image-kind.js';
 import {decodePpm} from './ppm.js';
 import type {Box, Image, Size} from './resample.js';
-
-/** PIL refuses images above this as decompression bombs (twice Image.MAX_IMAGE_PIXELS). */
-export const MAX_PIXELS = 178_956_970;
 
 type SharpModule = typeof import('sharp').default;
 let loaded: Promise<SharpModule> | undefined;
@@ -38,7 +36,19 @@ export async function openImage(bytes: Uint8Array): Promise<{pipeline: Sharp; ki
 /** `needed` says which part of a photograph of a given size is enough: what lies beyond is not always decoded. */
 export async function decodeImage(bytes: Uint8Array, needed?: (size: Size) => Box): Promise<Image> {
   if (imageKind(bytes) === 'ppm') return decodePpm(bytes);
-  const {pipeline, kind} = await openImage(bytes);
+  const opened = await openImage(bytes);
+  try {
+    return await decodeOpened(bytes, opened, needed);
+  } catch (error) {
+    throw new Error(whyUndecodable(bytes, opened.kind, error), {cause: error});
+  }
+}
+
+async function decodeOpened(
+  bytes: Uint8Array,
+  {pipeline, kind}: {pipeline: Sharp; kind: ImageKind},
+  needed: ((size: Size) => Box) | undefined,
+): Promise<Image> {
   const frame = kind === 'jpeg' ? jpegFrame(bytes) : undefined;
   if (frame?.components === 4) return decodeCmyk(pipeline);
   if (frame && needed && isComplete(bytes)) return decodePart(pipeline, frame, needed(frame));

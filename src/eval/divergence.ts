@@ -8,7 +8,9 @@ import {modelBytes} from '../onnx/encode.js';
 import type {Model, Value} from '../onnx/graph.js';
 import {openSession, type SessionOptions} from '../onnx/session.js';
 import {runOutputs} from './logits.js';
+import {isNormaliser, lastNode} from './output-form.js';
 import type {Subject} from './subject.js';
+import {type Tails, tailsAfter} from './tail.js';
 import {statisticsOf, type TensorStatistics} from './tensor-statistics.js';
 
 export interface LayerComparison {
@@ -33,6 +35,8 @@ export interface Divergence {
    */
   first: LayerComparison | undefined;
   layers: LayerComparison[];
+  /** What follows the layers where all agree and other operators come after them. */
+  tails: Tails | undefined;
 }
 
 /** Values under one name that are computed from the image in both; constants that one form folds are no layers. */
@@ -95,7 +99,7 @@ export async function findDivergence(
   options: SessionOptions = {},
 ): Promise<Divergence> {
   const common = commonValues(a.model(), b.model());
-  if (common.length === 0) return {compared: 0, lastEqual: undefined, first: undefined, layers: []};
+  if (common.length === 0) return {compared: 0, lastEqual: undefined, first: undefined, layers: [], tails: endsOf(a, b)};
   const names = common.map(({name}) => name);
   const reference = await valuesOf(a, images, names, options);
   const actual = await valuesOf(b, images, names, options);
@@ -106,7 +110,20 @@ export async function findDivergence(
   });
   const differing = layers.findIndex(({relative}) => !(relative <= bound));
   const at = differing >= 0 ? differing : layers.findIndex(isNotFinite);
-  return {compared: layers.length, first: layers[at], lastEqual: at > 0 ? layers[at - 1] : undefined, layers};
+  const lastEqual = at > 0 ? layers[at - 1] : undefined;
+  const tails = at < 0 ? tailsAfter(partOf(a), partOf(b), names) : undefined;
+  return {compared: layers.length, first: layers[at], lastEqual, layers, tails};
+}
+
+const partOf = (subject: Subject) => ({model: subject.model(), output: subject.output});
+
+/** Without a common name only a softmax at the end of one of them is told. */
+function endsOf(a: Subject, b: Subject): Tails | undefined {
+  const ends = [a, b].map(({output, model}) => {
+    const node = lastNode(model(), output);
+    return node && isNormaliser(node) ? [String(node)] : [];
+  }) as [string[], string[]];
+  return ends[0].length === ends[1].length ? undefined : {reference: ends[0], actual: ends[1]};
 }
 
 /** Equal or not: a NaN in both models is nothing that they agree on. */

@@ -10,6 +10,7 @@ import {warningText} from '../data/warnings.js';
 import type {Session, SessionOptions} from '../onnx/session.js';
 import {LogHistogram} from './log-histogram.js';
 import {runImages, runPhotographs} from './logits.js';
+import {type FoundForm, formOf, logitsOf, type OutputForm, probabilitiesOf} from './output-form.js';
 import {largestDifference, type PairResult, PairTally} from './pair-tally.js';
 import type {Failures, RunState} from './run-state.js';
 import {type Score, scoreOf} from './scores.js';
@@ -47,6 +48,8 @@ export interface EvaluateOptions {
 
 export interface ModelOutcome extends TallyResult {
   subject: Subject;
+  /** What its numbers are; loss and calibration are computed from them accordingly. */
+  outputs: FoundForm;
   loadMs: number;
   /** Time in the model itself, and what that makes. */
   runMs: number;
@@ -58,6 +61,8 @@ export interface PairOutcome extends PairResult {
   /** Places in `models`. */
   a: number;
   b: number;
+  /** What was compared: what both give, or else probabilities. */
+  compared: OutputForm;
 }
 export interface Outcome {
   complete: boolean;
@@ -125,6 +130,8 @@ class Evaluation {
   private readonly tallies: Tally[];
   private readonly pairs: {a: number; b: number; tally: PairTally}[];
   private readonly failures: Failures;
+  /** Known from the first images on. */
+  private readonly forms: (FoundForm | undefined)[];
   private readonly loadMs: number[] = [];
   private readonly runMs: number[];
   private readonly latencies: LogHistogram[];
@@ -142,6 +149,7 @@ class Evaluation {
     const places = subjects.flatMap((_, a) => subjects.slice(a + 1).map((_, i) => ({a, b: a + 1 + i})));
     this.pairs = places.map((place, i) => ({...place, tally: new PairTally(state?.pairs[i])}));
     this.failures = structuredClone(state?.failures ?? {count: 0, list: []});
+    this.forms = subjects.map((_, i) => state?.forms[i] ?? undefined);
     this.runMs = subjects.map(() => 0);
     this.latencies = subjects.map(() => new LogHistogram());
     this.done = state?.done ?? 0;
@@ -186,13 +194,26 @@ class Evaluation {
   private async batch(batch: Batch): Promise<void> {
     this.note(batch.failures);
     const outputs = batch.indices.length > 0 ? await this.runAll(batch) : [];
-    for (const [i, index] of batch.indices.entries()) {
-      const label = batch.labels[i]!;
-      const rows = outputs.map((logits, m) => logits.subarray(...rowOf(i, this.options.subjects[m]!.classes)));
-      const scores = rows.map((row) => scoreOf(row, label));
+    const rowsOf = (i: number) => outputs.map((all, m) => all.subarray(...rowOf(i, this.options.subjects[m]!.classes)));
+    const images = Array.from(batch.indices, (index, i) => ({index, label: batch.labels[i]!, rows: rowsOf(i)}));
+    this.findForms(images);
+    for (const {index, label, rows} of images) {
+      const scores = rows.map((row, m) => scoreOf(logitsOf(row, this.formAt(m)), label));
       this.add(index, label, rows, scores);
     }
     this.done += batch.indices.length + batch.failures.length;
+  }
+
+  private findForms(images: readonly {rows: readonly Float32Array[]}[]): void {
+    for (const [m, subject] of this.options.subjects.entries())
+      this.forms[m] ??= formOf(
+        subject.model(),
+        subject.output,
+        images.map(({rows}) => rows[m]!),
+      );
+  }
+  private formAt(m: number): OutputForm {
+    return this.forms[m]?.form ?? 'logits';
   }
 
   private async runAll(batch: Batch): Promise<Float32Array[]> {
@@ -215,8 +236,19 @@ class Evaluation {
 
   private add(index: number, label: number, rows: readonly Float32Array[], scores: readonly Score[]): void {
     for (const [m, tally] of this.tallies.entries()) tally.add(index, label, scores[m]!);
-    for (const {a, b, tally} of this.pairs)
-      tally.add(index, label, scores[a]!, scores[b]!, largestDifference(rows[a]!, rows[b]!));
+    for (const {a, b, tally} of this.pairs) tally.add(index, label, scores[a]!, scores[b]!, this.difference(rows, a, b));
+  }
+
+  /** Of numbers of one form; logits and probabilities are compared as probabilities. */
+  private difference(rows: readonly Float32Array[], a: number, b: number): number {
+    const [formA, formB] = [this.formAt(a), this.formAt(b)];
+    return formA === formB
+      ? largestDifference(rows[a]!, rows[b]!)
+      : largestDifference(probabilitiesOf(rows[a]!, formA), probabilitiesOf(rows[b]!, formB));
+  }
+
+  private comparedAs(a: number, b: number): OutputForm {
+    return this.formAt(a) === this.formAt(b) ? this.formAt(a) : 'probabilities';
   }
 
   private note(failures: Batch['failures']): void {
@@ -242,6 +274,7 @@ class Evaluation {
       tallies: this.tallies.map((t) => t.state()),
       pairs: this.pairs.map(({tally}) => tally.state()),
       failures: this.failures,
+      forms: this.forms.map((form) => form ?? null),
       elapsedMs: this.before + performance.now() - this.start,
     };
   }
@@ -256,13 +289,14 @@ class Evaluation {
       failures: this.failures,
       models: subjects.map((subject, m) => ({
         subject,
+        outputs: this.forms[m] ?? {form: 'logits', because: ''},
         ...this.tallies[m]!.result(),
         loadMs: this.loadMs[m]!,
         runMs: this.runMs[m]!,
         runImagesPerSecond: (1000 * seen) / this.runMs[m]!,
         latency: this.latencies[m]!,
       })),
-      pairs: this.pairs.map(({a, b, tally}) => ({a, b, ...tally.result()})),
+      pairs: this.pairs.map(({a, b, tally}) => ({a, b, compared: this.comparedAs(a, b), ...tally.result()})),
       timing: {
         elapsedMs: this.before + performance.now() - this.start,
         imagesPerSecond: this.imagesPerSecond,

@@ -6,6 +6,7 @@ import type {Outcome, PairOutcome} from './evaluate.js';
 import type {ProviderExplanation} from './explain-provider.js';
 import type {FastCheck} from './fast-check.js';
 import {type GateOptions, type GateResult, judge} from './gates.js';
+import type {FoundForm, OutputForm} from './output-form.js';
 import type {PairResult, WorstPair} from './pair-tally.js';
 import type {Interval} from './statistics.js';
 import type {Subject, SubjectForm, SubjectSize} from './subject.js';
@@ -18,6 +19,8 @@ export interface ModelSummary {
   name: string;
   path: string;
   form: SubjectForm;
+  /** What its numbers are, and why; loss, calibration and confidences are those of its probabilities in any case. */
+  outputs: FoundForm;
   images: number;
   labelled: number;
   /** Percent; null where no image has a label. */
@@ -62,7 +65,7 @@ export interface WorstPairSummary {
   index: number;
   path: string;
   class: string | null;
-  /** Largest |Δ| of a logit. */
+  /** Largest |Δ| of a number; of which, `compared` says. */
   difference: number;
   a: AnswerSummary;
   b: AnswerSummary;
@@ -71,6 +74,8 @@ export interface WorstPairSummary {
 export interface ComparisonSummary extends Omit<PairResult, 'agreement' | 'agreementInterval' | 'worst'> {
   a: string;
   b: string;
+  /** What `difference` is about. */
+  compared: OutputForm;
   agreement: number | null;
   agreementInterval: Edges;
   worst: WorstPairSummary[];
@@ -163,6 +168,7 @@ function summariseModel({models, pairs}: Outcome, m: number, reference: number, 
     name: subject.name,
     path: subject.path,
     form: subject.form,
+    outputs: r.outputs,
     images: r.images,
     labelled: r.labelled,
     top1: percentOrNull(r.top1),

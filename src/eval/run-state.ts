@@ -3,6 +3,7 @@ import {createHash} from 'node:crypto';
 import {existsSync, readFileSync, rmSync, statSync} from 'node:fs';
 import {GpdError} from '../core/error.js';
 import {writeAtomically} from '../core/output.js';
+import type {FoundForm} from './output-form.js';
 import type {PairState} from './pair-tally.js';
 import type {Subject} from './subject.js';
 import type {TallyState} from './tally.js';
@@ -22,6 +23,8 @@ export interface RunState {
   tallies: TallyState[];
   pairs: PairState[];
   failures: Failures;
+  /** What each model's numbers are; null where no image has told yet. */
+  forms: (FoundForm | null)[];
   elapsedMs: number;
 }
 

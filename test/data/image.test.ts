@@ -87,6 +87,44 @@ describe('refused, with the reason', () => {
     }
   });
 
+  describe('with one reason, the true one, whatever is decoded beside it', () => {
+    const ends = 'the file ends before its image does: copy or download it again';
+    const frame = (file: Uint8Array) => file.findIndex((b, i) => b === 0xff && file[i + 1] === 0xc0);
+    const changed = (file: Uint8Array, at: number, to: number) => Uint8Array.from(file, (b, i) => (i === at ? to : b));
+    test.each<[string, () => Sharp, (whole: Uint8Array) => Uint8Array, string]>([
+      ['a JPEG cut in its image', () => raw(64, 48, 3).jpeg(), (f) => f.subarray(0, -200), ends],
+      ['a JPEG without its last byte', () => raw(64, 48, 3).jpeg(), (f) => f.subarray(0, -1), ends],
+      ['a progressive JPEG cut', () => raw(64, 48, 3).jpeg({progressive: true}), (f) => f.subarray(0, -300), ends],
+      ['a JPEG cut in its headers', () => raw(64, 48, 3).jpeg(), (f) => f.subarray(0, 100), ends],
+      [
+        'a JPEG of 12 bits',
+        () => raw(64, 48, 3).jpeg(),
+        (f) => changed(f, frame(f) + 4, 12),
+        'a JPEG of 12 bits is not read, only 8',
+      ],
+      [
+        'a lossless JPEG',
+        () => raw(64, 48, 3).jpeg(),
+        (f) => changed(f, frame(f) + 1, 0xc3),
+        'a JPEG of the rare kind SOF3 is not read',
+      ],
+      ['a PNG cut', () => raw(64, 48, 3).png(), (f) => f.subarray(0, -30), ends],
+      [
+        'a PNG with another byte',
+        () => raw(64, 48, 3).png(),
+        (f) => changed(f, f.length - 40, f.at(-40)! ^ 1),
+        'its part IDAT is damaged: the checksum does not fit',
+      ],
+      ['a WebP cut', () => raw(64, 48, 3).webp(), (f) => f.subarray(0, -30), ends],
+    ])('%s', async (_, make, damage, reason) => {
+      const whole = await bytes(make());
+      const file = damage(whole);
+      const beside = Array.from({length: 24}, (_, i) => decodeImage(Uint8Array.from(i % 2 === 0 ? file : whole)));
+      const reasons = (await Promise.allSettled(beside)).map((r) => (r.status === 'rejected' ? r.reason.message : 'read'));
+      expect(reasons).toEqual(Array.from({length: 24}, (_, i) => (i % 2 === 0 ? reason : 'read')));
+    });
+  });
+
   test('dimensions beyond any photograph', async () => {
     const header = await bytes(raw(8, 8, 3).jpeg());
     const at = header.findIndex((b, i) => b === 0xff && header[i + 1] === 0xc0);

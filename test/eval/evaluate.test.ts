@@ -9,10 +9,11 @@ import type {Batch} from '../../src/data/loader.js';
 import {warnings} from '../../src/data/warnings.js';
 import {checkClasses, checkCompatible, type EvaluateOptions, evaluate, type SavedState} from '../../src/eval/evaluate.js';
 import {runImages} from '../../src/eval/logits.js';
+import {formOf} from '../../src/eval/output-form.js';
 import {identityOf, StateFile} from '../../src/eval/run-state.js';
 import {scoreOf} from '../../src/eval/scores.js';
 import {type Subject, subjectOfModel} from '../../src/eval/subject.js';
-import {type TinyOptions, tinyNetwork} from './networks.js';
+import {ends, type TinyOptions, tinyNetwork} from './networks.js';
 
 const SIDE = 8;
 const COUNT = 41;
@@ -74,6 +75,64 @@ test('a model with a fixed batch sees every image once', async () => {
   expect(pairs[0]!.agreement).toBe(1);
   expect(pairs[0]!.difference.max).toBeLessThan(1e-5);
   expect(models[1]!.images).toBe(COUNT);
+});
+
+describe('models that end in a softmax', () => {
+  test.each([
+    ['softmax', 'probabilities', "it ends in Softmax 'prob'", 6],
+    ['logSoftmax', 'log-probabilities', "it ends in LogSoftmax 'logprob'", 6],
+    ['spelledOut', 'probabilities', 'no number is below 0, and those of an image sum to 1', 6],
+    ['softmaxInHalf', 'probabilities', "it ends in Softmax 'prob'", 3],
+  ] as const)('%s: loss and calibration of the same network', async (end, form, because, digits) => {
+    const {models, pairs} = await run([a, subject(end, {end: ends[end]})]);
+    const [logits, normalised] = models;
+    expect([logits!.outputs, normalised!.outputs]).toEqual([
+      {form: 'logits', because: ''},
+      {form, because},
+    ]);
+    expect(normalised!.crossEntropy).toBeCloseTo(logits!.crossEntropy, digits);
+    expect(normalised!.calibrationError).toBeCloseTo(logits!.calibrationError, digits);
+    expect([normalised!.correct1, normalised!.correct5]).toEqual([logits!.correct1, logits!.correct5]);
+    expect([pairs[0]!.compared, pairs[0]!.difference.max < 1e-3]).toEqual(['probabilities', true]);
+  });
+
+  test('a probability of 0 for the label is a large loss, no infinite one', async () => {
+    const sure = subject('sure', {end: ends.softmax, change: {name: 'fc.bias', to: (w) => 1000 * w}});
+    const [model] = (await run([sure])).models;
+    expect(model!.nonFinite).toBe(0);
+    expect(model!.crossEntropy).toBeGreaterThan(10);
+    expect(model!.crossEntropy).toBeLessThanOrEqual(149 * Math.LN2);
+  });
+
+  test.each([
+    ['one that is below 0', [[0.5, -0.1, 0.6]], 'logits'],
+    [
+      'one image whose numbers do not sum to 1',
+      [
+        [0.5, 0.5, 0],
+        [0.5, 0.4, 0],
+      ],
+      'logits',
+    ],
+    ['one class', [[1], [1]], 'logits'],
+    [
+      'all but what is not finite',
+      [
+        [Number.NaN, 0, 1],
+        [0.25, 0.25, 0.5],
+      ],
+      'probabilities',
+    ],
+    ['exponentials that sum to 1', [[Math.log(0.5), Math.log(0.25), Math.log(0.25)]], 'log-probabilities'],
+    ['nothing finite', [[Number.NaN, 0, 1]], undefined],
+  ])('told by value: %s', (_, rows, form) => {
+    const found = formOf(
+      a.model(),
+      a.output,
+      rows.map((row) => Float32Array.from(row)),
+    );
+    expect(found?.form).toBe(form);
+  });
 });
 
 test('interrupted and taken up again: the same result', async () => {
@@ -146,6 +205,7 @@ describe('state file', () => {
     tallies: [],
     pairs: [],
     failures: {count: 0, list: []},
+    forms: [null, {form: 'probabilities', because: 'it ends in Softmax'}],
     elapsedMs: Number.POSITIVE_INFINITY,
   };
 
@@ -154,7 +214,7 @@ describe('state file', () => {
     expect(file.read()).toBeUndefined();
     file.write(state);
     expect(file.read()).toEqual({version: 2, identity: 'me', ...state});
-    expect(readFileSync(path, 'utf8').length).toBeLessThan(200);
+    expect(readFileSync(path, 'utf8').length).toBeLessThan(300);
   });
   test('the state of another run is refused', () => {
     expect(() => new StateFile(path, 'other').read()).toThrow('belongs to a run of other models');

@@ -16,6 +16,7 @@ const model = (
   name,
   path: name,
   form,
+  outputs: {form: 'logits', because: ''},
   images: 200,
   labelled: 200,
   top1,
@@ -62,6 +63,7 @@ export function evaluationOf(names: Names = {}): Evaluation {
       {
         a: before.name,
         b: after.name,
+        compared: 'logits',
         images: 200,
         agreement: 98,
         agreementInterval: [95, 99],

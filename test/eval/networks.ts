@@ -1,7 +1,7 @@
 /** Small networks for tests: a convolution, an activation, pooling and a classifier, with seeded weights. */
 import {fillUniform} from '../../src/core/random.js';
-import {float32, type Shape, type Tensor} from '../../src/core/tensor.js';
-import {Graph, type Model} from '../../src/onnx/graph.js';
+import {float32, int64, type Shape, type Tensor} from '../../src/core/tensor.js';
+import {Graph, type Model, type Value} from '../../src/onnx/graph.js';
 
 export interface TinyOptions {
   seed?: string;
@@ -12,10 +12,39 @@ export interface TinyOptions {
   disturb?: {name: string; by: number};
   /** Every weight of the constants whose names begin so becomes another. */
   change?: {name: string; to: (weight: number) => number};
+  /** What comes after the logits. */
+  end?: ((graph: Graph, logits: Value) => Value) | undefined;
 }
 
+/** Ends that other tools give a classifier. */
+export const ends = {
+  softmax: (graph: Graph, x: Value) => graph.op('Softmax', [x], {axis: 1}, {name: 'prob'}),
+  logSoftmax: (graph: Graph, x: Value) => graph.op('LogSoftmax', [x], {axis: 1}, {name: 'logprob'}),
+  /** The same without its node: e^x over its sum. */
+  spelledOut(graph: Graph, x: Value) {
+    const powers = graph.op('Exp', [x], {}, {name: 'exp'});
+    return graph.op(
+      'Div',
+      [powers, graph.op('ReduceSum', [powers, graph.initializer('axes', int64([1], [1]))], {}, {name: 'sum'})],
+      {},
+      {name: 'share'},
+    );
+  },
+  /** Half precision rounds each probability. */
+  softmaxInHalf: (graph: Graph, x: Value) =>
+    graph.op('Cast', [graph.op('Softmax', [x], {axis: 1}, {name: 'prob'})], {to: 10}, {name: 'half'}),
+} as const;
+
 /** [N, 3, side, side] → [N, classes] */
-export function tinyNetwork({seed = 'tiny', classes = 10, side = 8, batch = 'N', disturb, change}: TinyOptions = {}): Model {
+export function tinyNetwork({
+  seed = 'tiny',
+  classes = 10,
+  side = 8,
+  batch = 'N',
+  disturb,
+  change,
+  end,
+}: TinyOptions = {}): Model {
   const graph = new Graph('tiny');
   const constant = (name: string, shape: Shape) => {
     const own = weights(`${seed}/${name}`, shape, disturb?.name === name ? disturb.by : 0);
@@ -38,7 +67,7 @@ export function tinyNetwork({seed = 'tiny', classes = 10, side = 8, batch = 'N',
     {transB: 1},
     {name: 'logits'},
   );
-  graph.outputs = [logits];
+  graph.outputs = [end ? end(graph, logits) : logits];
   graph.prune();
   return {graph, opset: 17, domains: new Map(), irVersion: 8, producer: {name: 'test', version: '0'}, metadata: new Map()};
 }

@@ -6,7 +6,7 @@ import {macsOf} from '../../src/eval/macs.js';
 import {distinguish, type Subject, subjectOfModel} from '../../src/eval/subject.js';
 import {statisticsOf} from '../../src/eval/tensor-statistics.js';
 import {pairOutputs, verify} from '../../src/eval/verify.js';
-import {type TinyOptions, tinyNetwork} from './networks.js';
+import {ends, type TinyOptions, tinyNetwork} from './networks.js';
 
 const subject = (options: TinyOptions = {}): Subject => subjectOfModel('tiny.pth', 'student', tinyNetwork(options));
 const inputs = (): InputGroup[] => [...randomInputs(8, 0, 10, 4), edgeInputs(8, 0)];
@@ -37,6 +37,25 @@ test.each([
   expect(divergence!.lastEqual?.name).toBe(before);
   expect(divergence!.first!.maxAbs).toBeGreaterThan(0);
   expect(worst!.relative).toBeGreaterThan(1e-4);
+});
+
+test.each([
+  ['softmax', ["Softmax 'prob'"]],
+  ['logSoftmax', ["LogSoftmax 'logprob'"]],
+  ['softmaxInHalf', ["Softmax 'prob'", "Cast 'half'"]],
+] as const)('what one model alone computes at its end is named: %s', async (end, nodes) => {
+  const [plain, longer] = [subject(), subject({end: ends[end]})];
+  const {ok, divergence} = await verify({reference: plain, actual: longer, inputs: inputs()});
+  expect([ok, divergence!.first, divergence!.tails]).toEqual([false, undefined, {reference: [], actual: nodes}]);
+  const back = await verify({reference: longer, actual: plain, inputs: inputs()});
+  expect(back.divergence!.tails).toEqual({reference: nodes, actual: []});
+});
+
+test('a softmax at the end is named where no value has a common name', async () => {
+  const model = tinyNetwork({end: ends.softmax});
+  for (const node of model.graph.nodes) model.graph.rename(node.output, `other/${node.output.name}`);
+  const {divergence} = await verify({reference: subject(), actual: subjectOfModel('b', 'student', model), inputs: inputs()});
+  expect(divergence).toMatchObject({compared: 0, tails: {reference: [], actual: ["Softmax 'prob'"]}});
 });
 
 test('the table is what comparing all numbers at once gives', async () => {

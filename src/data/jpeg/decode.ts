@@ -5,7 +5,7 @@
  *
  * The answer `undefined` leaves the file to another decoder: it is of another kind, or damaged, and that one has to say how.
  */
-import {MAX_PIXELS} from '../image.js';
+import {MAX_PIXELS} from '../image-kind.js';
 import {roundUp} from '../kernels.js';
 import type {Box, Image, Size} from '../resample.js';
 import {type BaselineJpeg, type JpegComponent, readBaseline} from './header.js';

@@ -3,6 +3,7 @@ import type {Recipe} from '../../data/recipe.js';
 import {describeRecipe} from '../choose-recipe.js';
 import type {ComparisonSummary, Evaluation, ModelSummary} from '../evaluation.js';
 import type {GateResult} from '../gates.js';
+import {oneNumber} from '../output-form.js';
 import {barChart, colourOf, columnChart, lineChart} from './charts.js';
 import {dataNotices} from './data-warnings.js';
 import {type Html, html, htmlTable} from './html.js';
@@ -130,8 +131,16 @@ async function accuracy({models, baseline}: Evaluation): Promise<Html> {
   return html`<div class="charts">
 ${figure('Top-1, percent; the line is the 95 % Wilson interval', await barChart('top-1 accuracy', bars('top1'), 100))}
 ${figure('Top-5, percent', await barChart('top-5 accuracy', bars('top5'), 100))}</div>
-${htmlTable([{title: 'model'}, ...columns.map((title) => ({title, numeric: true}))], rows)}`;
+${htmlTable([{title: 'model'}, ...columns.map((title) => ({title, numeric: true}))], rows)}
+${models.map(outputs)}`;
 }
+
+/** Only what is not usual. */
+const outputs = ({name, outputs: {form, because}}: ModelSummary): Html =>
+  html`${
+    form !== 'logits' &&
+    html`<p class="soft">${name} gives ${form}: ${because}; cross-entropy and calibration are computed from them as such.</p>`
+  }`;
 
 /** An edge of a bin: one digit says it. */
 const edge = (low: number): string => (low === 0 || low >= 1e-3 ? String(Number(low.toPrecision(2))) : low.toExponential(0));
@@ -145,10 +154,13 @@ async function comparison(c: ComparisonSummary): Promise<Html> {
       `${percent(c.agreement)} (95 %: ${c.agreementInterval[0].toFixed(2)} – ${c.agreementInterval[1].toFixed(2)})`,
     ],
     ...(labelled ? answers(c) : []),
-    ['largest |Δ| of a logit', `${small(c.difference.median)} in the median image, ${small(c.difference.max)} at most`],
+    [
+      `largest |Δ| of a ${oneNumber[c.compared]}`,
+      `${small(c.difference.median)} in the median image, ${small(c.difference.max)} at most`,
+    ],
   ];
   return html`<h3>${c.a} and ${c.b}</h3><div class="charts"><dl>${facts.map(([what, value]) => html`<dt>${what}</dt><dd>${value}</dd>`)}</dl>
-${figure('Images by their largest difference of a logit', await columnChart('histogram of differences', columns, colourOf(0), '|Δ|'))}</div>`;
+${figure(`Images by their largest difference of a ${oneNumber[c.compared]}`, await columnChart('histogram of differences', columns, colourOf(0), '|Δ|'))}</div>`;
 }
 const answers = (c: ComparisonSummary): [string, string][] => [
   ['both right', grouped(c.bothRight)],
