@@ -2,63 +2,166 @@
 import {openCheckpoint} from '../checkpoint/open.js';
 import {referenceForm} from '../convert/build.js';
 import {fileSource} from '../core/bytes.js';
+import {OutputsComparison, type OutputsDifference, provesNothing} from '../core/compare-outputs.js';
+import {GpdError} from '../core/error.js';
 import {random} from '../core/random.js';
 import {bytesOf, type StateDict, sourceOf, type TensorSource, tensor, toFloat32} from '../core/tensor.js';
 import {normaliser, preprocess} from '../data/preprocess.js';
 import type {Recipe} from '../data/recipe.js';
 import type {Image} from '../data/resample.js';
-import {randomInputs} from '../eval/inputs.js';
+import {type InputGroup, randomInputs} from '../eval/inputs.js';
 import {runImages, runPhotographs} from '../eval/logits.js';
-import {argmax} from '../eval/scores.js';
 import {type Subject, subjectOfModel} from '../eval/subject.js';
-import {verify} from '../eval/verify.js';
-import type {Calibration, Precision} from '../export/precision.js';
+import type {Precision} from '../export/precision.js';
 import {type ResizerName, resizers} from '../export/preprocess/resize.js';
 import {restoreBatchNorms} from '../export/weights.js';
 import {type RecogniseOptions, recognise} from '../models/recognise.js';
+import type {Session, SessionOptions} from '../onnx/session.js';
 import type {Module} from '../reparam/modules.js';
+import {checkAnswers} from './export-answers.js';
 
-export interface FormCheck {
+/** How far one set of logits is from the float32 student's. */
+export interface LogitsCheck {
+  readonly maxAbs: number;
+  /** maxAbs over the largest logit, of the worst image. */
+  readonly relative: number;
+  readonly sameTop1: number;
+}
+export interface FormCheck extends LogitsCheck {
   /** What was compared: `32 random images`, `6 random photographs`. */
   readonly inputs: string;
   readonly images: number;
-  readonly maxAbs: number;
-  /** maxAbs over max(1, largest logit), of the worst image. */
-  readonly relative: number;
-  readonly sameTop1: number;
   /** Null: measured, not judged. */
   readonly bound: number | null;
+  /** Of the written file in onnxruntime, where the numbers above are those of an emulation: float16. */
+  readonly file: LogitsCheck | null;
   readonly ok: boolean;
+  /** Why not. */
+  readonly problem: string | null;
+}
+
+/** What is run for a check. The same subject twice, unless the file's arithmetic is not the target's. */
+export interface CheckedForm {
+  /** What evaluation runs: the file, or the emulation of a float16 one. */
+  readonly subject: Subject;
+  /** The written file, opened by onnxruntime. */
+  readonly file: Subject;
+}
+
+export interface CheckImages {
+  readonly inputs: AsyncIterable<InputGroup> | Iterable<InputGroup>;
+  describe(images: number): string;
 }
 
 const SAMPLES = 32;
 const BATCH = 8;
 const SEED = 0;
 
-/** Logits on the same images; where random ones say nothing, on those of the calibration. */
+export const randomImages = (side: number): CheckImages => ({
+  inputs: randomInputs(side, SEED, SAMPLES, BATCH),
+  describe: (images) => `${images} random images`,
+});
+
+/** Logits of the form, the written file's among them, beside those of the float32 student on the same images. */
 export async function checkModel(
   reference: Subject,
-  actual: Subject,
+  form: CheckedForm,
   {bound}: Precision,
-  calibration: Calibration,
+  {inputs, describe}: CheckImages,
 ): Promise<FormCheck> {
-  const useCalibration = !bound && calibration.real;
-  const inputs = useCalibration ? calibrationInputs(calibration) : randomInputs(reference.input.side, SEED, SAMPLES, BATCH);
-  const tolerance = bound?.relative ?? Number.MAX_VALUE;
-  const {outputs, ok} = await verify({reference, actual, inputs, tolerance});
-  const {images, maxAbs, relative, sameTop1} = outputs[0]!;
-  const what = useCalibration ? calibration.description : `${images} random images`;
-  return {inputs: what, images, maxAbs, relative, sameTop1, bound: bound?.relative ?? null, ok};
+  const run = async (session: Session, subject: Subject, {images}: InputGroup) => runImages(session, subject, images);
+  const runs = {reference: {optimize: 'basic'} as const, groups: inputs, run, size: ({names}: InputGroup) => names.length};
+  const compared = await compareAll(reference, form, bound?.relative, runs);
+  return formCheck(compared, bound?.relative, describe);
 }
 
-async function* calibrationInputs(calibration: Calibration) {
-  let seen = 0;
-  for await (const images of calibration.batches()) {
-    const names = Array.from({length: images.shape[0]!}, (_, i) => `calibration image ${seen + i}`);
-    seen += names.length;
-    yield {kind: 'real', images, names};
-    if (seen >= SAMPLES) return;
+interface Runs<G> {
+  readonly reference: SessionOptions;
+  readonly groups: AsyncIterable<G> | Iterable<G>;
+  run(session: Session, subject: Subject, group: G, role: 'reference' | 'form'): Promise<Float32Array>;
+  size(group: G): number;
+}
+interface Compared {
+  readonly images: number;
+  /** Of the form as evaluation runs it, then of the file where that is another. */
+  readonly differences: readonly OutputsDifference[];
+  /** What onnxruntime says of the form where it cannot open or run it. */
+  readonly refused: string | undefined;
+  /** What is wrong with the outputs beside the logits. */
+  readonly answers: string | undefined;
+}
+
+/** The form, not the student that it is held against, does not run. */
+class FormRefused extends Error {}
+async function ofForm<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof GpdError && error.code === 'ENGINE_FAILED' ? new FormRefused(error.message) : error;
   }
+}
+
+async function compareAll<G>(
+  reference: Subject,
+  {subject, file}: CheckedForm,
+  bound: number | undefined,
+  {reference: options, groups, run, size}: Runs<G>,
+): Promise<Compared> {
+  const subjects = subject === file ? [subject] : [subject, file];
+  const comparisons = subjects.map(() => new OutputsComparison(bound ?? Number.POSITIVE_INFINITY));
+  const sessions: Session[] = [await reference.open(options)];
+  let images = 0;
+  let [refused, answers]: (string | undefined)[] = [];
+  try {
+    for (const actual of subjects) sessions.push(await ofForm(() => actual.open({})));
+    for await (const group of groups) {
+      const want = await run(sessions[0]!, reference, group, 'reference');
+      for (const [i, actual] of subjects.entries())
+        addRows(comparisons[i]!, want, await ofForm(() => run(sessions[i + 1]!, actual, group, 'form')), size(group));
+      const all = (output: string) => ofForm(() => run(sessions.at(-1)!, {...file, output}, group, 'form'));
+      if (images === 0) answers = await checkAnswers(file, all);
+      images += size(group);
+    }
+  } catch (error) {
+    if (!(error instanceof FormRefused)) throw error;
+    refused = error.message;
+  } finally {
+    for (const session of sessions) await session.close();
+  }
+  return {images, differences: comparisons.map((c) => c.result()), refused, answers};
+}
+
+function addRows(comparison: OutputsComparison, want: Float32Array, got: Float32Array, rows: number): void {
+  const width = want.length / rows;
+  for (let i = 0; i < rows; i++)
+    comparison.add(want.subarray(i * width, (i + 1) * width), got.subarray(i * width, (i + 1) * width));
+}
+
+function formCheck(
+  {images, differences, refused, answers}: Compared,
+  bound: number | undefined,
+  describe: (images: number) => string,
+): FormCheck {
+  const [first, file] = differences as [OutputsDifference, OutputsDifference | undefined];
+  const numbers = ({maxAbs, relative, sameTop1}: OutputsDifference): LogitsCheck => ({maxAbs, relative, sameTop1});
+  const reason = refused ?? problemOf(first) ?? (file && problemOf(file)) ?? answers;
+  return {
+    inputs: describe(images),
+    images,
+    ...numbers(first),
+    bound: bound ?? null,
+    file: file ? numbers(file) : null,
+    ok: reason === undefined,
+    problem: reason ?? null,
+  };
+}
+
+/** Outputs that are the same for every input show nothing, however equal they are. */
+function problemOf(difference: OutputsDifference): string | undefined {
+  const {verdict, images, nonFinite, otherTop1} = difference;
+  if (nonFinite > 0) return `logits are NaN or infinite on ${nonFinite} of ${images.length} images`;
+  if (verdict !== 'different') return provesNothing(difference);
+  return otherTop1 > 0 ? `another class is on top in ${otherTop1} of ${images.length} images` : 'the logits are too far apart';
 }
 
 /** Landscape, portrait, square, tiny, exactly fitting, and one that is large. */
@@ -91,33 +194,19 @@ function prepared(image: Image, recipe: Recipe, side: number): Float32Array {
 /** A model that prepares photographs itself against the float32 student on photographs that were prepared outside. */
 export async function checkPhotographs(
   reference: Subject,
-  actual: Subject,
+  form: CheckedForm,
   precision: Precision,
   {recipe, resizer}: {recipe: Recipe; resizer: ResizerName},
 ): Promise<FormCheck> {
   const bound = precision.bound && precision.bound.relative + resizers[resizer].bound;
   const {side} = reference.input;
   const photographs = sizesFor(side).map(([w, h], i) => randomPhotograph(w, h, `photograph ${SEED}/${i}`));
-  const [first, second] = [await reference.open({}), await actual.open({})];
-  let [maxAbs, relative, sameTop1] = [0, 0, 0];
-  try {
-    for (const photograph of photographs) {
-      const images = tensor('float32', [1, 3, side, side], prepared(photograph, recipe, side) as Float32Array<ArrayBuffer>);
-      const want = await runImages(first, reference, images);
-      const got = await runPhotographs(second, actual, [photograph]);
-      const distance = want.reduce((most, v, i) => Math.max(most, Math.abs(v - got[i]!)), 0);
-      const largest = want.reduce((most, v) => Math.max(most, Math.abs(v)), 1);
-      maxAbs = Math.max(maxAbs, distance);
-      relative = Math.max(relative, distance / largest);
-      if (argmax(want) === argmax(got)) sameTop1++;
-    }
-  } finally {
-    await first.close();
-    await second.close();
-  }
-  const images = photographs.length;
-  const ok = Number.isFinite(maxAbs) && (bound === undefined || relative <= bound);
-  return {inputs: `${images} random photographs`, images, maxAbs, relative, sameTop1, bound: bound ?? null, ok};
+  const outside = (photograph: Image) =>
+    tensor('float32', [1, 3, side, side], prepared(photograph, recipe, side) as Float32Array<ArrayBuffer>);
+  const run = (session: Session, subject: Subject, photograph: Image, role: 'reference' | 'form') =>
+    role === 'reference' ? runImages(session, subject, outside(photograph)) : runPhotographs(session, subject, [photograph]);
+  const compared = await compareAll(reference, form, bound, {reference: {}, groups: photographs, run, size: () => 1});
+  return formCheck(compared, bound, (images) => `${images} random photographs`);
 }
 
 export interface WrittenWeights {
@@ -149,16 +238,15 @@ export async function checkWeights(
         throw new Error(`${path}: '${key}' was read back with other numbers than were written`);
       read.set(originals.get(key)!, sourceOf(found.dtype === 'float16' ? toFloat32(found) : found));
     }
-    const nothing = {maxAbs: 0, relative: 0, sameTop1: 0, bound: null, ok: true};
+    const nothing = {maxAbs: 0, relative: 0, sameTop1: 0, bound: null, file: null, ok: true, problem: null};
     if (folded === 'unknown') return {inputs: `${read.size} tensors read back`, images: 0, ...nothing};
     const complete = folded ? restoreBatchNorms(read, folded) : read;
     const recognised = recognise(complete, undefined, {...options, ratio: undefined, arch: undefined});
     const actual = subjectOfModel(path, 'student', await referenceForm(recognised, 'student', {}));
-    const check = await checkModel(reference, actual, precision, noCalibration);
+    const images = randomImages(reference.input.side);
+    const check = await checkModel(reference, {subject: actual, file: actual}, precision, images);
     return {...check, inputs: `${read.size} tensors read back, ${check.inputs}`};
   } finally {
     checkpoint.close();
   }
 }
-
-const noCalibration: Calibration = {description: 'none', real: false, async *batches() {}};

@@ -20,11 +20,11 @@ import {type TargetName, targets} from '../export/targets.js';
 import {type BatchNormChoice, inHalf, renamed, type WeightNames} from '../export/weights.js';
 import type {RecogniseOptions} from '../models/recognise.js';
 import {type CalibrationOf, calibrationOf} from './export-calibration.js';
-import {checkModel, checkPhotographs, checkWeights, type FormCheck} from './export-check.js';
+import {checkModel, checkPhotographs, checkWeights, type FormCheck, randomImages} from './export-check.js';
 import {type MeasuredForm, measureForms} from './export-measure.js';
 import {type PlannedForm, planForms} from './export-plan.js';
 import {type ExportSource, openSource} from './export-source.js';
-import {subjectOfForm} from './export-subject.js';
+import {subjectsOfForm} from './export-subject.js';
 
 export interface ExportFileOptions extends RecogniseOptions {
   ema: boolean;
@@ -77,13 +77,13 @@ export interface FormReport extends MeasuredForm {
   notes: readonly string[];
   details: object;
   check: FormCheck;
-  /** It lies under its name: its check and its gates hold. */
+  /** It lies under its name: its check and its gates hold, and it ran wherever it was asked to. */
   written: boolean;
 }
 export interface ExportReport {
   input: {path: string; arch: string | null; bytes: number; nodes: number; converted: boolean; top1: number | null} & Pick<
     MeasuredForm,
-    'latencyMs' | 'imagesPerSecond'
+    'latencyMs' | 'imagesPerSecond' | 'timingFailed'
   >;
   calibration: string;
   /** What was left out of the calibration's and the check's images, or looks wrong in them. */
@@ -104,9 +104,10 @@ export interface StagedForm {
   readonly files: readonly string[];
   readonly staging: Staging;
   readonly check: FormCheck;
-  /** What evaluation and timing run; undefined for weights. */
+  /** What evaluation runs; undefined for weights. */
   readonly subject: Subject | undefined;
-  readonly runs: string | undefined;
+  /** What is timed: the file itself, with its own types. */
+  readonly timed: Subject | undefined;
 }
 
 export async function exportFile(path: string, options: ExportFileOptions): Promise<ExportReport> {
@@ -193,7 +194,7 @@ class ExportRun {
       ...{files, bytes, nodes: size, opset: made?.model.opset ?? null, notes: made?.notes ?? [], details: made?.details ?? {}},
       check,
       ...measured,
-      written: check.ok && measured.gatesOk,
+      written: check.ok && measured.gatesOk && measured.timingFailed === null,
     };
   }
 
@@ -220,7 +221,7 @@ class ExportRun {
       staging,
       check,
       subject: undefined,
-      runs: undefined,
+      timed: undefined,
     };
   }
 
@@ -234,13 +235,22 @@ class ExportRun {
     if (plan.format === 'web') this.makeFolder(plan.path);
     const written = await format.write(made.model, plan.path, staging, this.writeOptions(plan));
     const runs = written.main.temporaryPath;
-    const subject = subjectOfForm({plan, made, runs, source: source.subject});
+    const own = subjectsOfForm({plan, made, runs, source: source.subject});
     options.onPhase?.(`check ${plan.name}`);
     const precision = precisions[plan.precision];
     const check = await (inside
-      ? checkPhotographs(source.subject, subject, precision, {recipe, resizer: resizerOf(made)})
-      : checkModel(source.subject, subject, precision, this.calibration));
-    return {plan, made, bytes: written.bytes, files: written.files, staging, check, subject, runs};
+      ? checkPhotographs(source.subject, own, precision, {recipe, resizer: resizerOf(made)})
+      : checkModel(source.subject, own, precision, randomImages(source.subject.input.side)));
+    return {
+      plan,
+      made,
+      bytes: written.bytes,
+      files: written.files,
+      staging,
+      check,
+      subject: own.subject,
+      timed: {...own.file, path: runs},
+    };
   }
 
   private makeFolder(path: string): void {

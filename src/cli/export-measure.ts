@@ -7,7 +7,7 @@ import type {Model} from '../onnx/graph.js';
 import {type EvaluateFilesOptions, evaluateSubjects} from './evaluate-files.js';
 import type {ExportFileOptions, StagedForm} from './export-files.js';
 import type {ExportSource} from './export-source.js';
-import {benchedSubject} from './export-subject.js';
+import {plural} from './format.js';
 
 export interface MeasuredForm {
   /** Percent, null without labels. */
@@ -20,9 +20,11 @@ export interface MeasuredForm {
   imagesPerSecond: number | null;
   /** Every gate is met, or none was asked for. */
   gatesOk: boolean;
+  /** Why it could not be timed. */
+  timingFailed: string | null;
 }
 export interface Measured {
-  source: Pick<MeasuredForm, 'top1' | 'latencyMs' | 'imagesPerSecond'>;
+  source: Pick<MeasuredForm, 'top1' | 'latencyMs' | 'imagesPerSecond' | 'timingFailed'>;
   forms: MeasuredForm[];
   evaluation: Evaluation | undefined;
 }
@@ -82,17 +84,14 @@ export const top1Of =
     return evaluation.models[0]!.top1 ?? 0;
   };
 
-type Speed = Pick<MeasuredForm, 'latencyMs' | 'imagesPerSecond'>;
+type Speed = Pick<MeasuredForm, 'latencyMs' | 'imagesPerSecond' | 'timingFailed'>;
 const speedOf = (speeds: ReadonlyMap<string, Speed>, name: string): Speed =>
-  speeds.get(name) ?? {latencyMs: null, imagesPerSecond: null};
+  speeds.get(name) ?? {latencyMs: null, imagesPerSecond: null, timingFailed: null};
 
 async function timeAll(source: Subject, forms: readonly StagedForm[], options: ExportFileOptions): Promise<Map<string, Speed>> {
-  const models = [
-    source,
-    ...forms.flatMap(({subject, made, runs}) => (subject ? [benchedSubject(subject, made!, runs!)] : [])),
-  ];
+  const models = [source, ...forms.flatMap(({timed}) => timed ?? [])];
   const {rounds, threads, signal} = options;
-  const {rows} = await bench({
+  const {rows, failures} = await bench({
     models,
     rounds,
     roundMs: ROUND_MS,
@@ -106,7 +105,9 @@ async function timeAll(source: Subject, forms: readonly StagedForm[], options: E
       const own = rows.filter((row) => row.model === name);
       const single = own.reduce((a, b) => (b.batch < a.batch ? b : a), own[0]!);
       const best = own.reduce((a, b) => (b.imagesPerSecond > a.imagesPerSecond ? b : a), own[0]!);
-      return [name, {latencyMs: single?.p50 ?? null, imagesPerSecond: best?.imagesPerSecond ?? null}];
+      const failure = failures.find(({model}) => model === name);
+      const timingFailed = failure ? `${plural(failure.batch, 'image')} at once: ${failure.reason}` : null;
+      return [name, {latencyMs: single?.p50 ?? null, imagesPerSecond: best?.imagesPerSecond ?? null, timingFailed}];
     }),
   );
 }

@@ -13,6 +13,7 @@ import {decodeModel} from '../onnx/decode.js';
 import {externalFilesIn} from '../onnx/external-data.js';
 import type {Model} from '../onnx/graph.js';
 import {isModel} from '../onnx/is-model.js';
+import {measureShapes} from '../onnx/measure-shapes.js';
 import type {Module} from '../reparam/modules.js';
 
 export interface SourceOptions extends RecogniseOptions {
@@ -39,23 +40,30 @@ export async function openSource(path: string, options: SourceOptions): Promise<
   const source = fileSource(path);
   const isOnnx = isModel(source);
   source.close();
-  return isOnnx ? onnxSource(path) : checkpointSource(path, options);
+  return isOnnx ? await onnxSource(path) : await checkpointSource(path, options);
 }
 
-function readModel(path: string): {model: Model; close(): void} {
+/** As rewriting wants it: constants are initializers, and every shape is known that can be. */
+async function readModel(path: string): Promise<{model: Model; close(): void}> {
   const file = fileSource(path);
   const external = externalFilesIn(dirname(path));
-  const model = decodeModel(file, {openExternal: external.open});
   const close = () => {
     file.close();
     external.close();
   };
-  return {model, close};
+  try {
+    const model = decodeModel(file, {openExternal: external.open, constants: 'initializers'});
+    await measureShapes(model);
+    return {model, close};
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 /** Batch norms are folded already: those that are kept do nothing. */
-function onnxSource(path: string): ExportSource {
-  const {model, close} = readModel(path);
+async function onnxSource(path: string): Promise<ExportSource> {
+  const {model, close} = await readModel(path);
   const weights = async (batchNorm: BatchNormChoice) =>
     batchNorm === 'fold' ? foldedWeights(model) : restoreBatchNorms(foldedWeights(model), modulesOf(model));
   const subject = {...subjectOfFile(path), name: 'source'};
@@ -76,7 +84,7 @@ async function checkpointSource(path: string, options: SourceOptions): Promise<E
   try {
     const student = join(folder, `${basename(path)}.onnx`);
     const conversion = await convertFile(path, {...options, outputs: {student}});
-    const {model, close} = readModel(student);
+    const {model, close} = await readModel(student);
     const opened: Checkpoint[] = [];
     const weights = async (batchNorm: BatchNormChoice): Promise<StateDict> => {
       if (batchNorm === 'fold') return foldedWeights(model);

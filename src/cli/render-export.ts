@@ -1,4 +1,5 @@
 /** What a person reads after an export: one table of all forms, what was done to each, gates, and where the files are. */
+import type {LogitsCheck} from './export-check.js';
 import type {ExportReport, FormReport} from './export-files.js';
 import {bytes, count, plural, printable, tiny} from './format.js';
 import {renderGate} from './render-evaluation.js';
@@ -18,6 +19,7 @@ export function renderExport(report: ExportReport, style: Style): string[] {
     ...renderWarnings(report.warnings, style),
     '',
     ...renderForms(report, style),
+    ...(input.timingFailed === null ? [] : wrap(`the source could not be timed with ${printable(input.timingFailed)}`, WIDTH)),
     '',
     ...forms.flatMap((form) => renderForm(form, style)),
     ...(forms.some(({precision}) => precision !== 'fp32') ? [style.dim(`ranges from ${calibration}`)] : []),
@@ -48,14 +50,25 @@ function renderForms({input, forms}: ExportReport, style: Style): string[] {
   return [style.dim(first!), ...rest];
 }
 
-function renderForm({name, check, notes}: FormReport, style: Style): string[] {
-  const {inputs, images, maxAbs, relative, sameTop1, bound, ok} = check;
+function renderForm({name, check, notes, timingFailed}: FormReport, style: Style): string[] {
+  const {inputs, images, bound, file, ok, problem} = check;
   const judged = bound === null ? 'measured, not judged' : `allowed ${tiny(bound)}`;
-  const distance = `logits at most ${tiny(maxAbs)} apart, ${tiny(relative)} of the largest (${judged}), same top class on ${sameTop1} of ${images}`;
   const verdict = ok ? style.good('checked') : style.bad('FAILED ');
-  const lines = [`${verdict}  ${style.bold(name)}: ${inputs}${images > 0 ? `; ${distance}` : ''}`];
-  return [...lines, ...notes.flatMap((note) => wrap(printable(note), WIDTH - 9).map((line) => `         ${line}`))];
+  const compared = images > 0 ? [`logits at most ${distance(check)} (${judged})`, sameTop(check)] : [];
+  const ofFile = file ? [`the file itself in onnxruntime: ${distance(file)}, ${sameTop({...file, images})}`] : [];
+  const numbers = [inputs, ...(problem === null ? [[...compared].join(', '), ...ofFile].filter(Boolean) : [problem])];
+  const lines = wrap(`${name}: ${printable(numbers.join('; '))}`, WIDTH - 9);
+  const [first = '', ...more] = lines;
+  const timing = timingFailed === null ? [] : wrap(printable(`could not be timed with ${timingFailed}`), WIDTH - 9);
+  const details = notes.flatMap((note) => wrap(printable(note), WIDTH - 9));
+  return [
+    `${verdict}  ${first.replace(name, style.bold(name))}`,
+    ...[...more, ...timing, ...details].map((line) => `         ${line}`),
+  ];
 }
+
+const distance = ({maxAbs, relative}: LogitsCheck): string => `${tiny(maxAbs)} apart, ${tiny(relative)} of the largest`;
+const sameTop = ({sameTop1, images}: LogitsCheck & {images: number}) => `same top class on ${sameTop1} of ${images}`;
 
 function renderFiles({name, path, bytes: size, files, written}: FormReport, style: Style): string {
   if (!written) return `${style.bad('not written')}  ${printable(path)}: ${name} did not hold what was asked of it`;

@@ -9,9 +9,11 @@ import {GpdError} from '../core/error.js';
 import {ViewBudget} from '../core/memory-budget.js';
 import type {Tensor} from '../core/tensor.js';
 import {MAX_OPSET} from './check.js';
+import {constantTensor} from './constant-tensor.js';
 import {decodeTensor, MAX_RANK, type ModelBytes} from './decode-tensor.js';
 import type {OpenExternal} from './external-data.js';
 import {type Attribute, type Dims, Graph, type Model, type Node, type Value} from './graph.js';
+import {typesOfOutputs} from './op-types.js';
 import {dtypeOfDataType, inferOutputs, type OutputType} from './ops.js';
 import {
   type AttributeMessage,
@@ -28,18 +30,22 @@ import {scanModel} from './wire.js';
 export interface DecodeOptions {
   /** Opens the files with external data, see `externalFilesIn`. Without it a model that has some is refused. */
   openExternal?: OpenExternal;
+  /**
+   * What becomes of Constant nodes with numbers: 'nodes' (default) is what the file says, 'initializers' is what rewriting looks for,
+   * and what shapes are inferred from. Text and sparse tensors stay nodes.
+   */
+  constants?: 'nodes' | 'initializers';
 }
 
 /** The tensors are read from `input` when they are asked for: a source stays open as long as the model is used. */
-export function decodeModel(input: Uint8Array | ByteSource, {openExternal}: DecodeOptions = {}): Model {
+export function decodeModel(input: Uint8Array | ByteSource, {openExternal, constants = 'nodes'}: DecodeOptions = {}): Model {
   const source = input instanceof Uint8Array ? bufferSource(input, 'model') : input;
   const read = input instanceof Uint8Array ? viewsOf(input) : (offset: number, length: number) => source.read(offset, length);
   const {skeleton, payloads} = scanModel(source);
   const message = decodeMessage(skeleton, source.name);
   const views = new ViewBudget(source.size);
-  return new ModelDecoder({source, read, payloads, views, openExternal: openExternal && counted(openExternal, views)}).model(
-    message,
-  );
+  const bytes = {source, read, payloads, views, openExternal: openExternal && counted(openExternal, views)};
+  return new ModelDecoder(bytes, constants).model(message);
 }
 
 /** Each file beside the model adds to what its tensors may take. */
@@ -82,7 +88,10 @@ function find(name: string, scope: Scope | undefined): Value | undefined {
 }
 
 class ModelDecoder {
-  constructor(private readonly bytes: ModelBytes) {}
+  constructor(
+    private readonly bytes: ModelBytes,
+    private readonly constants: 'nodes' | 'initializers',
+  ) {}
 
   private fail(at: string, problem: string): never {
     const {name} = this.bytes.source;
@@ -180,6 +189,12 @@ class ModelDecoder {
     if (named.length === 0) this.fail(`${opType} '${message.name}'`, 'has no outputs');
     if (new Set(named).size < named.length) this.fail(`${opType} '${message.name}'`, 'has two outputs of one name');
     const at = `${opType} '${message.name || named[0]}'`;
+    const isConstant = opType === 'Constant' && this.constants === 'initializers';
+    const numbers = isConstant ? constantTensor(this.attributes(message, at, scope)) : undefined;
+    if (numbers) {
+      graph.initializer(named[0]!, numbers);
+      return;
+    }
     const node = graph.addNode(opType, this.inputs(message, at, scope), this.attributes(message, at, scope), {
       name: message.name || named[0]!,
       domain: message.domain === 'ai.onnx' ? '' : (message.domain ?? ''),
@@ -250,11 +265,12 @@ const MAX_SYMBOL = 100;
 
 /** Types that the file does not give are inferred. What cannot be inferred stays unknown: reading is not checking. */
 function inferMissing(node: Node, declared: ReadonlyMap<string, OutputType>): void {
-  let inferred: (OutputType | undefined)[] = [];
+  let inferred: OutputType[];
   try {
     inferred = inferOutputs(node, node.outputs.length);
   } catch {
     // The inputs do not fit the operator; the checker says so.
+    inferred = typesOfOutputs(node, node.outputs.length).map((dtype) => ({dtype, shape: undefined}));
   }
   for (const [i, value] of node.outputs.entries()) {
     const type = inferred[i];

@@ -49,8 +49,9 @@ export function constantInts(value: Value | undefined): number[] | undefined {
 }
 
 export const axisOf = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
-export const same = (x: Value, shape: Dims | undefined = x.shape): OutputType[] => [{dtype: x.dtype, shape}];
-export const unary: OpSchema['infer'] = (_, [x]) => same(x!);
+/** Numbers of the same type. The shape is undefined where it is computed. */
+export const same = (x: Value, shape: Dims | undefined): OutputType[] => [{dtype: x.dtype, shape}];
+export const unary: OpSchema['infer'] = (_, [x]) => same(x!, x!.shape);
 
 /** numpy broadcasting; a symbol wins against 1 and against itself. */
 export function broadcastDims(a: Dims, b: Dims): Dims {
@@ -113,12 +114,22 @@ export const functions = [
 export function slidingWindow(size: Dim, kernel: number, stride: number, before: number, after: number, dilation = 1): Dim {
   return typeof size === 'string' ? `${size}'` : Math.floor((size + before + after - dilation * (kernel - 1) - 1) / stride) + 1;
 }
+/** As `slidingWindow`, with a last window that is not full; it begins inside the image or its first padding. */
+function ceilingWindow(size: Dim, kernel: number, stride: number, before: number, after: number, dilation: number): Dim {
+  if (typeof size === 'string') return `${size}'`;
+  const windows = Math.ceil((size + before + after - dilation * (kernel - 1) - 1) / stride) + 1;
+  return (windows - 1) * stride >= size + before ? windows - 1 : windows;
+}
+/** `auto_pad` SAME: as many windows as strides. */
+const samePlaces = (size: Dim, stride: number): Dim => (typeof size === 'string' ? `${size}'` : Math.ceil(size / stride));
 export function windowed(node: Node, spatial: Dims, kernel: readonly number[]): Dims {
   const rank = kernel.length;
   const strides = node.numbers('strides', new Array(rank).fill(1));
   const dilations = node.numbers('dilations', new Array(rank).fill(1));
   const pads = node.numbers('pads', new Array(2 * rank).fill(0));
-  return spatial.map((s, i) => slidingWindow(s, kernel[i]!, strides[i]!, pads[i]!, pads[i + rank]!, dilations[i]!));
+  if (node.text('auto_pad', 'NOTSET').startsWith('SAME')) return spatial.map((s, i) => samePlaces(s, strides[i]!));
+  const windows = node.number('ceil_mode', 0) === 1 ? ceilingWindow : slidingWindow;
+  return spatial.map((s, i) => windows(s, kernel[i]!, strides[i]!, pads[i]!, pads[i + rank]!, dilations[i]!));
 }
 export const pool: OpSchema['infer'] = (node, [x]) => [
   {dtype: x!.dtype, shape: [...x!.dims.slice(0, 2), ...windowed(node, x!.dims.slice(2), node.numbers('kernel_shape'))]},
@@ -154,13 +165,12 @@ export const reduction = (since: number): OpSchema => ({
   since,
   attributes: {axes: 'ints', keepdims: 'int', noop_with_empty_axes: 'int'},
   infer(node, [x, axesInput]) {
-    const axes =
-      constantInts(axesInput) ??
-      node.numbers(
-        'axes',
-        x!.dims.map((_, i) => i),
-      );
-    const reduced = new Set(axes.map((a) => axisOf(a, x!.dims.length)));
+    const rank = x!.dims.length;
+    const named = axesInput ? constantInts(axesInput) : node.numbers('axes');
+    if (!named) return same(x!, undefined);
+    const isNothing = named.length === 0 && node.number('noop_with_empty_axes', 0) === 1;
+    const axes = named.length > 0 || isNothing ? named : x!.dims.map((_, i) => i);
+    const reduced = new Set(axes.map((a) => axisOf(a, rank)));
     const keep = node.number('keepdims', 1) === 1;
     return same(
       x!,

@@ -3,6 +3,9 @@
  * follows from the inputs. Source: https://onnx.ai/onnx/operators/. An operator that is not in the table can still be
  * decoded, printed and written; its shapes are then unknown.
  */
+
+import {constantTensor} from './constant-tensor.js';
+import {exporterOps} from './exporter-ops.js';
 import type {Attribute, AttributeKind, Node, Value} from './graph.js';
 import {
   argument,
@@ -28,6 +31,7 @@ import {
   variadic,
   windowed,
 } from './op-shapes.js';
+import {typesOfOutputs} from './op-types.js';
 
 export {
   broadcastDims,
@@ -42,7 +46,8 @@ export {
 } from './op-shapes.js';
 
 export const ops: Readonly<Record<string, OpSchema>> = {
-  ...Object.fromEntries(functions.map((name) => [name, elementwise(13)])),
+  ...exporterOps,
+  ...Object.fromEntries(functions.map((name) => [name, elementwise(6)])),
   Add: binary(7),
   Sub: binary(7),
   Mul: binary(7),
@@ -50,28 +55,28 @@ export const ops: Readonly<Record<string, OpSchema>> = {
   Pow: binary(7),
   Mod: {...binary(13), attributes: {fmod: 'int'}},
   BitwiseAnd: binary(18),
-  Equal: binary(13, 'bool'),
-  Greater: binary(13, 'bool'),
+  Equal: binary(11, 'bool'),
+  Greater: binary(9, 'bool'),
   GreaterOrEqual: binary(16, 'bool'),
-  Less: binary(13, 'bool'),
+  Less: binary(9, 'bool'),
   LessOrEqual: binary(16, 'bool'),
   And: binary(7, 'bool'),
   Or: binary(7, 'bool'),
   Xor: binary(7, 'bool'),
-  PRelu: binary(16),
-  Max: variadic(13),
-  Min: variadic(13),
-  Sum: variadic(13),
+  PRelu: binary(9),
+  Max: variadic(8),
+  Min: variadic(8),
+  Sum: variadic(8),
   Where: {
     since: 9,
     infer: (_, [condition, x, y]) => same(x!, broadcastDims(condition!.dims, broadcastDims(x!.dims, y!.dims))),
   },
   IsNaN: predicate(13),
   IsInf: predicate(10, {detect_negative: 'int', detect_positive: 'int'}),
-  Clip: elementwise(13),
+  Clip: elementwise(11),
   Elu: elementwise(6, {alpha: 'float'}),
   Selu: elementwise(6, {alpha: 'float', gamma: 'float'}),
-  LeakyRelu: elementwise(16, {alpha: 'float'}),
+  LeakyRelu: elementwise(6, {alpha: 'float'}),
   HardSigmoid: elementwise(6, {alpha: 'float', beta: 'float'}),
   LogSoftmax: elementwise(13, {axis: 'int'}),
   ScatterND: elementwise(18, {reduction: 'string'}),
@@ -105,8 +110,8 @@ export const ops: Readonly<Record<string, OpSchema>> = {
       value_strings: 'strings',
     },
     infer(node) {
-      const value = node.attributes.get('value');
-      if (value?.kind === 'tensor') return [{dtype: value.value.dtype, shape: value.value.shape}];
+      const numbers = constantTensor(node.attributes);
+      if (numbers) return [{dtype: numbers.dtype, shape: numbers.shape}];
       const text = node.attributes.get('value_strings');
       return text?.kind === 'strings' ? [{dtype: 'string', shape: [text.value.length]}] : [];
     },
@@ -197,12 +202,12 @@ export const ops: Readonly<Record<string, OpSchema>> = {
     },
   },
   Split: {
-    since: 13,
-    attributes: {axis: 'int', num_outputs: 'int'},
+    since: 2,
+    attributes: {axis: 'int', num_outputs: 'int', split: 'ints'}, // the sizes are an input since 13
     infer(node, [x, sizes]) {
       const axis = axisOf(node.number('axis', 0), x!.dims.length);
-      const parts = constantInts(sizes);
-      if (!parts) return [];
+      const parts = sizes ? constantInts(sizes) : node.numbers('split');
+      if (!parts || parts.length === 0) return [];
       return parts.map((part) => ({dtype: x!.dtype, shape: x!.dims.map((d, i) => (i === axis ? part : d))}));
     },
   },
@@ -231,19 +236,21 @@ export const ops: Readonly<Record<string, OpSchema>> = {
   Pad: {
     since: 11,
     attributes: {mode: 'string'},
-    infer(_, [x, pads]) {
-      const amounts = constantInts(pads);
+    infer(_, [x, pads, , axes]) {
+      const amounts = axes ? undefined : constantInts(pads);
       const rank = x!.dims.length;
       return same(x!, amounts && x!.dims.map((d, i) => (typeof d === 'string' ? d : d + amounts[i]! + amounts[i + rank]!)));
     },
   },
   Unsqueeze: {
-    since: 13,
-    infer(_, [x, axes]) {
-      const positions = constantInts(axes);
+    since: 1,
+    attributes: {axes: 'ints'}, // an input since 13
+    infer(node, [x, axes]) {
+      const positions = axes ? constantInts(axes) : node.numbers('axes');
       if (!positions) return same(x!, undefined);
       const shape = [...x!.dims];
-      for (const a of [...positions].sort((p, q) => p - q)) shape.splice(a < 0 ? a + shape.length + 1 : a, 0, 1);
+      const rank = shape.length + positions.length;
+      for (const a of positions.map((p) => axisOf(p, rank)).sort((p, q) => p - q)) shape.splice(a, 0, 1);
       return same(x!, shape);
     },
   },
@@ -262,7 +269,7 @@ export const ops: Readonly<Record<string, OpSchema>> = {
     },
   },
   Gather: {
-    since: 13,
+    since: 1,
     attributes: {axis: 'int'},
     infer(node, [x, indices]) {
       const axis = axisOf(node.number('axis', 0), x!.dims.length);
@@ -287,20 +294,23 @@ export const ops: Readonly<Record<string, OpSchema>> = {
     },
   },
   Squeeze: {
-    since: 13,
-    infer(_, [x, axes]) {
-      const dropped = new Set((constantInts(axes) ?? []).map((a) => axisOf(a, x!.dims.length)));
+    since: 1,
+    attributes: {axes: 'ints'}, // an input since 13
+    infer(node, [x, axes]) {
+      const named = axes ? constantInts(axes) : node.attributes.has('axes') ? node.numbers('axes') : undefined;
+      if (!named && (axes || x!.dims.some((d) => typeof d === 'string'))) return same(x!, undefined);
+      const dropped = new Set(named?.map((a) => axisOf(a, x!.dims.length)));
       return same(
         x!,
-        x!.dims.filter((_, i) => !dropped.has(i)),
+        x!.dims.filter((d, i) => (named ? !dropped.has(i) : d !== 1)),
       );
     },
   },
   ReduceMean: reduction(1),
-  ReduceSum: reduction(13),
-  ReduceMax: reduction(18),
-  ReduceMin: reduction(18),
-  ReduceProd: reduction(18),
+  ReduceSum: reduction(1),
+  ReduceMax: reduction(1),
+  ReduceMin: reduction(1),
+  ReduceProd: reduction(1),
   ArgMax: argument,
   ArgMin: argument,
   CumSum: elementwise(14, {exclusive: 'int', reverse: 'int'}),
@@ -361,12 +371,15 @@ function guessKind(value: Attribute['value']): AttributeKind {
   return 'dtype' in (value as object) ? 'tensor' : 'graph';
 }
 
-export function inferOutputs(node: Node, count: number): (OutputType | undefined)[] {
+/** Type and shape of each output. Types are always known; a shape is undefined where it cannot be told. */
+export function inferOutputs(node: Node, count: number): OutputType[] {
   const inputs = node.inputs as readonly Value[];
   const schema = node.domain === '' ? ops[node.opType] : undefined;
-  const first = inputs.find(Boolean);
-  if (!schema || inputs.some((v) => v && !v.shape)) {
-    return Array.from({length: count}, () => ({dtype: first?.dtype ?? 'float32', shape: undefined}));
-  }
-  return schema.infer(node, inputs);
+  const inferred = schema && inputs.every((v) => !v || v.shape) ? schema.infer(node, inputs) : [];
+  return typesOfOutputs(node, count).map((dtype, i) => known(inferred[i]) ?? {dtype, shape: undefined});
+}
+
+/** Arithmetic with a dimension that has only a name gives no number: such a shape is not known. */
+function known(type: OutputType | undefined): OutputType | undefined {
+  return type?.shape?.some((d) => Number.isNaN(d)) ? {...type, shape: undefined} : type;
 }

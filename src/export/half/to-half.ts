@@ -6,7 +6,8 @@
 import {GpdError} from '../../core/error.js';
 import {float32ToHalf} from '../../core/half.js';
 import {elementCount, type Tensor, tensor, toFloat32} from '../../core/tensor.js';
-import {type Attribute, Graph, type Model, type Node, type Value} from '../../onnx/graph.js';
+import {type Attribute, Graph, type Model, Node, Value} from '../../onnx/graph.js';
+import {typesOfOutputs} from '../../onnx/op-types.js';
 import {dataTypeOf, ops} from '../../onnx/ops.js';
 import {rangeOf, type Unfit, unfit, type ValueRange} from './range.js';
 
@@ -97,7 +98,8 @@ class HalfWriter {
     }
   }
 
-  node(node: Node, type: Float): void {
+  node(node: Node, wanted: Float): void {
+    const type: Float = wanted === 'float16' && givesHalf(node) ? 'float16' : 'float32';
     const inputs = node.inputs.map((v) => v && this.get(v, type));
     const types = node.outputs.map(({dtype, shape}) => ({dtype: dtype === 'float32' ? type : dtype, shape}));
     const attributes = typedAttributes(node, type);
@@ -168,6 +170,14 @@ class HalfWriter {
     const types = [{dtype: to, shape: value.shape}];
     return this.graph.node('Cast', [from], {to: dataTypeOf(to)}, {name: `${value.name}.${to}`, types}).output;
   }
+}
+
+/** Whether float16 comes out where float16 goes in: not of an operator whose type is set otherwise, as ConstantOfShape's. */
+function givesHalf(node: Node): boolean {
+  const inputs = node.inputs.map((v) => v && (v.dtype === 'float32' ? new Value(v.name, 'float16', v.shape) : v));
+  const half = new Node(node.name, node.opType, node.domain, inputs, typedAttributes(node, 'float16'));
+  const types = typesOfOutputs(half, node.outputs.length);
+  return node.outputs.every(({dtype}, i) => types[i] === (dtype === 'float32' ? 'float16' : dtype));
 }
 
 const each = (wanted: number) => (numbers: readonly number[]) => numbers.every((n) => n === wanted);

@@ -1,7 +1,7 @@
 /** The preparation of images as part of the network: bytes of any size in, logits out. */
 import {GpdError} from '../../core/error.js';
 import type {Recipe} from '../../data/recipe.js';
-import {copyNodes} from '../../onnx/copy-nodes.js';
+import {copyNodes, typedOutputs} from '../../onnx/copy-nodes.js';
 import {Graph, type Model, type Value} from '../../onnx/graph.js';
 import {cloneModel} from '../clone.js';
 import {type Folding, foldNormalisation, type Normalisation} from './fold-normalisation.js';
@@ -70,7 +70,7 @@ function normalise(n: Nodes, pixels: Value, {mean, std}: Normalisation, {subtrac
 function append(graph: Graph, {graph: network}: Model, images: Value): void {
   const copies = new Map<Value, Value>([[network.inputs[0]!, images]]);
   for (const constant of network.initializers) copies.set(constant, graph.initializer(constant.name, constant.initializer!));
-  copyNodes(network.nodes, graph, copies);
+  copyNodes(network.nodes, graph, copies, typedOutputs);
   graph.outputs = network.outputs.map((output) => copies.get(output)!);
   for (const output of network.outputs)
     if (copies.get(output)!.name !== output.name) graph.rename(copies.get(output)!, output.name);

@@ -4,6 +4,7 @@
  * kernel; one that does not computes the same in float32.
  */
 import {float32, type Tensor, tensor} from '../../core/tensor.js';
+import {copyAttributes, sameOutputs} from '../../onnx/copy-nodes.js';
 import {Graph, type Model, type Node, type Value} from '../../onnx/graph.js';
 import {type Affine, quantiseBias, quantiseWeight, rangeOf} from './affine.js';
 import type {Selection, Unit} from './plan.js';
@@ -76,8 +77,9 @@ class Emitter {
   }
 
   /** Under the same names. */
-  private copy({name, opType, domain, attributes, outputs}: Node, inputs: readonly (Value | undefined)[]): Node {
-    return this.graph.addNode(opType, inputs, attributes, {name, domain, outputNames: outputs.map((v) => v.name)});
+  private copy(node: Node, inputs: readonly (Value | undefined)[]): Node {
+    const options = {name: node.name, domain: node.domain, ...sameOutputs(node, inputs)};
+    return this.graph.addNode(node.opType, inputs, copyAttributes(node, this.floats), options);
   }
 
   /** From here on `value` is this; behind QuantizeLinear and DequantizeLinear, if it is to be an integer. */

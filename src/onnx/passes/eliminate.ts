@@ -1,5 +1,6 @@
 /** Nodes without effect. What is left of a network after other rules, and what exporters leave behind. */
-import {elementCount, tensor, toFloat32} from '../../core/tensor.js';
+import {elementCount, toFloat32} from '../../core/tensor.js';
+import {constantTensor} from '../constant-tensor.js';
 import type {Node, Value} from '../graph.js';
 import {constantInts, dtypeOfDataType, OPEN_END} from '../ops.js';
 import {any, type ConstantValue, constant, ints, type Miss, miss, op, optional, type Rule, rest, rule} from '../pattern.js';
@@ -136,11 +137,8 @@ const constantToInitializer = rule({
   name: 'constant-to-initializer',
   match: op('Constant', [], 'node'),
   rewrite({node}, g) {
-    const {value, value_float: float, value_int: int, value_ints: list} = Object.fromEntries(node.attributes);
-    if (value?.kind === 'tensor') return g.initializer(node.output.name, value.value);
-    if (float?.kind === 'float') return g.scalar(node.output.name, float.value);
-    if (int?.kind === 'int') return g.initializer(node.output.name, tensor('int64', [], BigInt64Array.of(BigInt(int.value))));
-    return list?.kind === 'ints' ? g.ints(node.output.name, list.value) : miss('the value is not a tensor of numbers', node);
+    const numbers = constantTensor(node.attributes);
+    return numbers ? g.initializer(node.output.name, numbers) : miss('the value is not a tensor of numbers', node);
   },
 });
 
