@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {fullSizeEntries, writeFullSize} from '../fixtures/full-size.js';
 import {makeProbes} from '../src/convert/probes.js';
 import {float32, type Tensor} from '../src/core/tensor.js';
-import {type ArchName, archs} from '../src/models/archs.js';
+import {type ArchName, archs} from '../src/models/families/index.js';
 import {macsOf, manifestOf} from '../src/models/walk.js';
 import {modelBytes} from '../src/onnx/encode.js';
 import {Graph} from '../src/onnx/graph.js';

@@ -1,5 +1,5 @@
 /** The networks whose step of Gap Preserving Distillation is measured, both of ratio 2 with OREPA; and what a round of it is. */
-import {archs} from '../src/models/archs.js';
+import {archs} from '../src/models/families/index.js';
 import type {Architecture, Layers, Network} from '../src/models/layers.js';
 
 /** Of the teacher's channels to the student's. */

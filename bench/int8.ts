@@ -9,7 +9,7 @@ import {fileSource} from '../src/core/bytes.js';
 import {fillUniform} from '../src/core/random.js';
 import {float32, type Tensor} from '../src/core/tensor.js';
 import {quantiseModel} from '../src/export/quantise/quantise.js';
-import type {ArchName} from '../src/models/archs.js';
+import type {ArchName} from '../src/models/families/index.js';
 import {decodeModel} from '../src/onnx/decode.js';
 import {modelBytes} from '../src/onnx/encode.js';
 import {openSession, type Session} from '../src/onnx/session.js';

@@ -1,6 +1,6 @@
 /** The networks whose training step is measured, and what one step of each is. */
 
-import {archs} from '../src/models/archs.js';
+import {archs} from '../src/models/families/index.js';
 import type {Architecture, Layers, Network} from '../src/models/layers.js';
 
 export interface StepSpec {

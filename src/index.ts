@@ -9,7 +9,7 @@ export type {Proof} from './convert/prove.js';
 export {type ByteSource, bufferSource, fileSource} from './core/bytes.js';
 export {type ErrorCode, errorCodes, GpdError} from './core/error.js';
 export type {DType, Shape, StateDict, Tensor, TensorSource} from './core/tensor.js';
-export {type ArchName, archNames, archs} from './models/archs.js';
+export {type ArchName, archNames, archs} from './models/families/index.js';
 export {type Recognised, type RecogniseOptions, recognise} from './models/recognise.js';
 export {decodeModel} from './onnx/decode.js';
 export {encodeModel, modelBytes} from './onnx/encode.js';

@@ -1,11 +1,8 @@
 /** Flags that commands share. */
 import * as Flags from '@oclif/core/flags';
 import type {InferredFlags} from '@oclif/core/interfaces';
-import {type ArchName, archNames} from '../models/archs.js';
+import {archNames, families} from '../models/families/index.js';
 import type {RecogniseOptions} from '../models/recognise.js';
-
-const families = ['resnet', 'cifar-resnet', 'rvt'] as const; // 'mobilenet' is the name of a network too
-export type ArchOption = ArchName | (typeof families)[number];
 
 /** Prints the unpickler's allow-list instead of running the command. */
 const listAllowed = Flags.boolean({
@@ -30,7 +27,7 @@ export const recogniseFlags = {
     helpGroup: 'network',
   }),
   arch: Flags.option({
-    options: [...archNames, ...families] as readonly ArchOption[],
+    options: [...new Set([...archNames, ...families.map(({name}) => name)])],
     description: 'the network that is expected; an error if it is another',
     helpValue: 'NAME',
     helpGroup: 'network',

@@ -3,11 +3,12 @@ import {join} from 'node:path';
 import * as Flags from '@oclif/core/flags';
 import type {OptionFlag} from '@oclif/core/interfaces';
 import {fileSource, readText, readTextIfAny} from '../core/bytes.js';
+import type {TrainingDefaults} from '../models/families/family.js';
 import {type Given, isOptionName, readConfig, resolveOptions} from '../train/config.js';
-import {type Family, type OptionName, optionNames, options, type TrainOptions} from '../train/options.js';
+import {type OptionName, optionNames, options, type TrainOptions} from '../train/options.js';
 import {type PresetName, presetNames, presetOptions} from '../train/presets.js';
 
-const families: readonly (readonly [Family, string])[] = [
+const families: readonly (readonly [TrainingDefaults, string])[] = [
   ['cnn', 'resnet18'],
   ['rvt', 'rvt_tiny'],
   ['cifar', 'cifar-resnet20'],

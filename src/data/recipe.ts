@@ -1,4 +1,4 @@
-/** How an image becomes a network's input: the table of recipes, and which family takes which. */
+/** How an image becomes a network's input: the table of recipes. Each family of networks names its own. */
 import type {FilterName} from './coefficients.js';
 
 export interface Recipe {
@@ -23,16 +23,3 @@ export const recipes = {
   cifar: (_size: number): Recipe => ({resize: undefined, interpolation: 'bilinear', crop: undefined, ...normalise}),
 } as const;
 export type RecipeName = keyof typeof recipes;
-
-const recipeOfFamily: Readonly<Record<string, RecipeName>> = {
-  resnet: 'cnn',
-  mobilenet: 'cnn',
-  rvt: 'rvt',
-  'cifar-resnet': 'cifar',
-};
-
-export function recipeFor(family: string, imageSize: number, overrides: Partial<Recipe> = {}): Recipe {
-  const name = recipeOfFamily[family];
-  if (!name) throw new Error(`no recipe for '${family}'; known are ${Object.keys(recipeOfFamily).join(', ')}`);
-  return {...recipes[name](imageSize), ...overrides};
-}

@@ -1,6 +1,7 @@
 /** How the images of a run are prepared: one recipe for all models, chosen from what the networks are. */
 import {GpdError} from '../core/error.js';
-import {type Recipe, type RecipeName, recipeFor, recipes} from '../data/recipe.js';
+import {type Recipe, type RecipeName, recipes} from '../data/recipe.js';
+import {recipeFor} from '../models/families/index.js';
 import type {Subject} from './subject.js';
 
 export interface RecipeChoice {

@@ -4,6 +4,7 @@ import {basename, dirname} from 'node:path';
 import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {byteLength, elementCount, formatShape} from '../core/tensor.js';
+import {familyNamed} from '../models/families/index.js';
 import {decodeModel} from '../onnx/decode.js';
 import {externalFilesIn} from '../onnx/external-data.js';
 import type {Model} from '../onnx/graph.js';
@@ -114,10 +115,6 @@ function sizeOf({graph}: Model, fileBytes: number | undefined): SubjectSize {
   };
 }
 
-/** Networks of unpublished sizes are described after their family's name. */
-const familyOf = (arch: string | undefined): string | undefined =>
-  ['cifar-resnet', 'resnet', 'mobilenet', 'rvt'].find((family) => arch?.startsWith(family));
-
 /** An ONNX file. Throws the codes of reading it, and SHAPE_MISMATCH if it is no classifier of images. */
 export function subjectOfFile(path: string): Subject {
   const model = decodeModel(fileSource(path), {openExternal: externalFilesIn(dirname(path)).open});
@@ -127,7 +124,7 @@ export function subjectOfFile(path: string): Subject {
     form: 'onnx',
     ...interfaceOf(path, model),
     size: sizeOf(model, statSync(path).size),
-    family: familyOf(model.metadata.get('gpd.arch')),
+    family: familyNamed(model.metadata.get('gpd.arch') ?? '')?.name,
     metadata: model.metadata,
     model: () => model,
     open: (options) => openSession(path, options),

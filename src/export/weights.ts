@@ -5,7 +5,7 @@
 import {GpdError} from '../core/error.js';
 import {float32ToHalf} from '../core/half.js';
 import {float32, type StateDict, sourceOf, type TensorSource, tensor, toFloat32, toFloat64} from '../core/tensor.js';
-import {type ArchName, archs, type PublishedArchitecture} from '../models/archs.js';
+import {archs, families, isArchName} from '../models/families/index.js';
 import {manifestOf} from '../models/walk.js';
 import type {Model} from '../onnx/graph.js';
 import type {BatchNormModule, ConvModule, Module} from '../reparam/modules.js';
@@ -51,9 +51,9 @@ export function foldedWeights({graph}: Model): StateDict {
 /** The layers of the network that a student was made of, where it is a published one. */
 export function modulesOf({metadata}: Model): readonly Module[] {
   const name = metadata.get('gpd.arch') ?? '';
-  const published: PublishedArchitecture | undefined = archs[name as ArchName];
-  if (!published) throw refuse(`the layers of '${name}' are not known, so batch norms cannot be kept`, `${HINT}; or fold them`);
-  return manifestOf(published.build()).modules;
+  if (!isArchName(name))
+    throw refuse(`the layers of '${name}' are not known, so batch norms cannot be kept`, `${HINT}; or fold them`);
+  return manifestOf(archs[name].build()).modules;
 }
 
 /** Batch norms that do nothing but add the bias: γ = √(1 + ε), σ² = 1, μ = 0. For weights whose real ones are folded already. */
@@ -97,22 +97,11 @@ export function withoutBiases(stateDict: StateDict, modules: readonly Module[]):
   return weights;
 }
 
-/** Blocks in each stage of timm's mobilenetv1_100, whose layers are those of the original under other names. */
-const TIMM_STAGES = [1, 2, 2, 6, 2];
-const timmBlocks = TIMM_STAGES.flatMap((count, stage) => Array.from({length: count}, (_, i) => `blocks.${stage}.${i}`));
-const timmLayers: Readonly<Record<string, string>> = {0: 'conv_dw', 1: 'bn1', 3: 'conv_pw', 4: 'bn2'};
-
-/** timm/models/efficientnet.py, mobilenetv1_100 with act_layer=nn.ReLU. ResNets are called alike everywhere. */
-function timmName(key: string): string {
-  const [, block, layer, leaf] = /^model\.(\d+)\.(\d+)\.(.+)$/.exec(key) ?? [];
-  if (block === undefined) return key.replace(/^fc\./, 'classifier.');
-  const stem = layer === '0' ? 'conv_stem' : 'bn1';
-  return block === '0' ? `${stem}.${leaf}` : `${timmBlocks[Number(block) - 1]}.${timmLayers[layer!]}.${leaf}`;
-}
-
+/** Under the names of `names`: timm calls ResNets as torchvision does, and other families differently. */
 export function renamed(stateDict: StateDict, names: WeightNames): StateDict {
-  const isMobileNet = stateDict.has('model.0.0.weight');
-  if (names === 'original' || !isMobileNet) return stateDict;
+  const family = families.find(({signature}) => signature.every((key) => stateDict.has(key)));
+  const timmName = family?.timmName;
+  if (names === 'original' || !timmName) return stateDict;
   return new Map([...stateDict].map(([key, source]) => [timmName(key), source]));
 }
 

@@ -23,6 +23,8 @@ export interface Layers<V> {
   conv(x: V, name: string, options: ConvOptions): V;
   batchNorm(x: V, name: string): V;
   relu(x: V, name: string): V;
+  /** min(max(x, 0), 6). */
+  relu6(x: V, name: string): V;
   /** The exact form, with erf. */
   gelu(x: V, name: string): V;
   maxPool(x: V, name: string, window: Window): V;
@@ -52,7 +54,8 @@ export type Network = <V>(layers: Layers<V>, image: V) => V;
 export interface Architecture {
   /** As users call it: `resnet18`, `mobilenet`, `rvt_tiny`, or a description of the sizes when they match no published model. */
   readonly name: string;
-  readonly family: 'resnet' | 'cifar-resnet' | 'mobilenet' | 'rvt';
+  /** Its family's name: `families/index.ts` is the table. */
+  readonly family: string;
   readonly network: Network;
   /** The first layer keeps its inputs, the last its outputs, when GPD widens the network. */
   readonly first: string;

@@ -46,6 +46,7 @@ export function onnxLayers(graph: Graph, opset: number): LayerOps<Value> {
       }),
     batchNorm: (x, s, name) => op(name, 'BatchNormalization', [x, s.gamma, s.beta, s.mean, s.variance], {epsilon: s.eps}),
     relu: (x, name) => op(name, 'Relu', [x]),
+    relu6: (x, scale, name) => op(name, 'Clip', [x, scalar(graph, 0), scalar(graph, 6 / scale)]),
     gelu(x, scale, name) {
       if (scale === 1) return op(name, 'Gelu', [x]);
       const scaled = op(name, 'Gelu', [op(`${name}.times`, 'Mul', [x, scalar(graph, scale)])]);

@@ -5,10 +5,11 @@ import type {StateDict, Tensor} from '../core/tensor.js';
 import {toFloat64} from '../core/tensor.js';
 import {type ConvModule, isOrepaCandidate, type Module} from '../reparam/modules.js';
 import type {GpdForm} from '../reparam/parameters.js';
-import {archNames} from './archs.js';
+import type {Family} from './families/family.js';
+import {archNames, families, isArchName} from './families/index.js';
 import type {Architecture} from './layers.js';
 import {type KeyUse, matchKeys} from './match-keys.js';
-import {type Family, families, sizeReader} from './read-sizes.js';
+import {sizeReader} from './size-reader.js';
 import {type LayerRecord, manifestOf} from './walk.js';
 
 export interface RecogniseOptions {
@@ -62,12 +63,11 @@ function unwrapReviewKd(stateDict: StateDict): {stateDict: StateDict; keys: KeyU
 }
 
 function recogniseFamily(stateDict: StateDict): Family {
-  for (const [family, {signature}] of Object.entries(families)) {
-    if (signature.every((key) => stateDict.has(key))) return family as Family;
-  }
+  const family = families.find(({signature}) => signature.every((key) => stateDict.has(key)));
+  if (family) return family;
   const sample = [...stateDict.keys()].slice(0, 3).join(', ');
   throw new GpdError('ARCH_UNKNOWN', `the ${stateDict.size} tensors (${sample}, …) form none of the known networks`, {
-    hint: `known are ResNet, CIFAR ResNet, MobileNet v1 and RVT, under the names that PyTorch gives their layers`,
+    hint: `known are ${families.map(({title}) => title).join(', ')}, under the names that PyTorch gives their layers`,
   });
 }
 
@@ -115,7 +115,7 @@ function recogniseRatio(
     return result(asked, '--ratio');
   }
   if (args !== undefined) return result(args, 'args.gpd_ratio');
-  const {module, width} = families[family].stem;
+  const {module, width} = family.stem;
   const stored = (stateDict.get(`${module}.weight`) ?? stateDict.get(`${module}.weight_orepa_origin`))?.shape[0] ?? 0;
   if (stored % width === 0 && stored / width >= 2)
     return result(stored / width, `${module} has ${stored} channels, published are ${width}`);
@@ -149,7 +149,7 @@ function gpdForm(stateDict: StateDict, modules: readonly Module[], ratio: number
 
 function checkArchName(found: Architecture, asked: string | undefined): void {
   if (asked === undefined || asked === found.name || asked === found.family) return;
-  const near = archNames.some((name) => name === asked) ? undefined : nearest(asked, archNames);
+  const near = isArchName(asked) ? undefined : nearest(asked, archNames);
   throw new GpdError('ARCH_AMBIGUOUS', `--arch ${asked} was given, but the tensors form ${found.name}`, {
     hint: near ? `did you mean ${near}?` : 'leave --arch out: it is recognised from the tensors',
   });
@@ -184,7 +184,7 @@ export function recognise(
   const family = recogniseFamily(stateDict);
   const gpdRatio = args?.get('gpd_ratio');
   const ratio = recogniseRatio(stateDict, family, options.ratio, typeof gpdRatio === 'number' ? gpdRatio : undefined);
-  const arch = families[family].read(sizeReader(stateDict, ratio.ratio), options.heads);
+  const arch = family.read(sizeReader(stateDict, ratio.ratio), options.heads);
   checkArchName(arch, options.arch);
   const imageSize = options.imageSize ?? arch.imageSize;
   const isSize = Number.isInteger(imageSize) && imageSize > 0;

@@ -183,6 +183,7 @@ export const referenceLayers: LayerOps<T> = {
     );
   },
   relu: (x) => each(x, (v) => Math.max(v, 0)),
+  relu6: (x, scale) => each(x, (v) => Math.min(Math.max(v, 0), 6 / scale)),
   gelu: (x, scale) => each(x, (v) => (scale * v * 0.5 * (1 + erf((scale * v) / Math.SQRT2))) / scale),
   maxPool: (x, window) => pool(x, window, (values) => Math.max(...values)),
   averagePool: (x, window) => pool(x, window, mean),

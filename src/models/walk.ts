@@ -23,6 +23,8 @@ export interface LayerOps<T> {
   conv(x: T, kernel: Kernel<T>, m: ConvModule, groups: number): T;
   batchNorm(x: T, statistics: BatchNormStatistics<T>, name: string): T;
   relu(x: T, name: string): T;
+  /** min(max(x, 0), 6 / scale): relu6(scale · x) / scale. */
+  relu6(x: T, scale: number, name: string): T;
   /** gelu(scale · x) / scale. */
   gelu(x: T, scale: number, name: string): T;
   maxPool(x: T, window: Window, name: string): T;
@@ -109,6 +111,10 @@ export class Walk<T> implements Layers<Activation<T>> {
   }
 
   relu = (x: Activation<T>, name: string) => ({value: this.ops.relu(x.value, name), shape: x.shape});
+  relu6 = (x: Activation<T>, name: string) => ({
+    value: this.ops.relu6(x.value, this.parameters.widening, name),
+    shape: x.shape,
+  });
   gelu = (x: Activation<T>, name: string) => ({value: this.ops.gelu(x.value, this.parameters.widening, name), shape: x.shape});
 
   maxPool = (x: Activation<T>, name: string, window: Window) => ({

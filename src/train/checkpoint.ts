@@ -8,6 +8,7 @@ import type {ByteSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {parseJson, SchemaError} from '../core/schema.js';
 import {type StateDict, sourceOf, type Tensor, toFloat32} from '../core/tensor.js';
+import {familyNamed} from '../models/families/index.js';
 import {decodeOptimizer, encodeOptimizer, type OptimizerSettings} from './optimizer-state.js';
 import type {TrainOptions} from './options.js';
 import {originalArch, originalArgs} from './original-args.js';
@@ -50,7 +51,7 @@ export function writeCheckpoint({state, position, options, settings, lr, metric}
       stateDict: asStateDict(state.model),
       optimizer: encodeOptimizer(state.optimizer, state.model, settings, lr),
       args: originalArgs(options),
-      ...(options.arch.startsWith('rvt') && {ampScaler}),
+      ...(familyNamed(options.arch)?.training === 'rvt' && {ampScaler}),
       ...(state.ema && {stateDictEma: asStateDict(state.ema)}),
       ...(metric !== undefined && {metric: float(metric)}),
       more,

@@ -1,19 +1,14 @@
 /** From what was given (a preset, a file, flags) to the whole configuration of a run: every option has a value, and they fit together. */
 import {GpdError} from '../core/error.js';
 import {nearest} from '../core/nearest.js';
-import {type ArchName, archs} from '../models/archs.js';
+import {archs, familyOf} from '../models/families/index.js';
 import {formatScalar, parseConfig} from './config-file.js';
 import {describeSchedule} from './describe-schedule.js';
 import type {Kind} from './option-kinds.js';
-import {type Context, type Family, type Group, type OptionName, optionNames, options, type TrainOptions} from './options.js';
+import {type Context, type Group, type OptionName, optionNames, options, type TrainOptions} from './options.js';
 
 /** Values as text, and where each was given, for messages. */
 export type Given = ReadonlyMap<OptionName, {readonly value: string; readonly from: string}>;
-
-export const familyOf = (arch: ArchName): Family => {
-  const {family} = archs[arch].build();
-  return family === 'rvt' ? 'rvt' : family === 'cifar-resnet' ? 'cifar' : 'cnn';
-};
 
 const invalid = (problem: string, hint: string, at?: string) =>
   new GpdError('CONFIG_INVALID', problem, {hint, ...(at !== undefined && {at})});
@@ -54,7 +49,7 @@ export function resolveOptions(given: readonly Given[]): TrainOptions {
     return found && parsed(options[name].kind as Kind<TrainOptions[K]>, name, found);
   };
   const arch = lookup('arch') ?? 'resnet18';
-  const family = familyOf(arch);
+  const family = familyOf(archs[arch].build()).training;
   const context: Context = {
     arch,
     family,

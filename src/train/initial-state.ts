@@ -5,6 +5,7 @@
 import {GpdError} from '../core/error.js';
 import {random} from '../core/random.js';
 import {float32, formatShape, int64, sameShape, type Tensor, toFloat32} from '../core/tensor.js';
+import {familyOf} from '../models/families/index.js';
 import type {Architecture} from '../models/layers.js';
 import {manifestOf} from '../models/walk.js';
 import {SEPARABLE_EXPANSION} from '../reparam/algebra.js';
@@ -41,7 +42,8 @@ const MAX_RVT_OUTPUTS = 700;
 
 function orepaModules({arch, orepa, compat}: InitialOptions, modules: readonly Module[]): ConvModule[] {
   if (!orepa) return [];
-  const isNarrow = (m: ConvModule) => arch.family !== 'rvt' || !asReference(compat, 'narrowOrepa') || m.out < MAX_RVT_OUTPUTS;
+  const isNarrow = (m: ConvModule) =>
+    familyOf(arch).training !== 'rvt' || !asReference(compat, 'narrowOrepa') || m.out < MAX_RVT_OUTPUTS;
   return modules.filter((m): m is ConvModule => m.kind === 'conv' && isOrepaCandidate(m) && isNarrow(m));
 }
 

@@ -2,17 +2,15 @@
  * THE table of training options: what each does, what it is unless said otherwise, and what the original calls it (its CNN and
  * its RVT programs name things differently). Flags, configuration files, `--help` and docs/training.md are all made from it.
  */
-import {archNames} from '../models/archs.js';
+import type {TrainingDefaults} from '../models/families/family.js';
+import {archNames} from '../models/families/index.js';
 import {compatNames} from './compat.js';
 import {choice, integer, type Kind, list, moment, number, optional, text, toggle} from './option-kinds.js';
-
-/** Defaults follow the published training of a family. */
-export type Family = 'cnn' | 'rvt' | 'cifar';
 
 /** What defaults may depend on. */
 export interface Context {
   readonly arch: string;
-  readonly family: Family;
+  readonly family: TrainingDefaults;
   readonly epochs: number;
   readonly imageSize: number;
 }
@@ -50,7 +48,7 @@ const group =
     fallback: typeof or === 'function' ? (or as (context: Context) => T) : () => or,
   });
 const by =
-  <const T>(values: Record<Family, T>) =>
+  <const T>(values: Record<TrainingDefaults, T>) =>
   ({family}: Context): T =>
     values[family];
 

@@ -1,5 +1,6 @@
 /** The options of a run under the original's names, as its checkpoints carry them (`argparse` turns `--net_version` into `model`, and so on). */
 import {float, type Writable} from '../checkpoint/write-pickle.js';
+import {familyNamed} from '../models/families/index.js';
 import {staticTeacherOf} from './config.js';
 import type {TrainOptions} from './options.js';
 import {resolveMoments} from './schedules.js';
@@ -77,4 +78,4 @@ const rvt = (o: TrainOptions): [string, Writable][] => [
 ];
 
 export const originalArgs = (o: TrainOptions): ReadonlyMap<string, Writable> =>
-  new Map([...common(o), ...(o.arch.startsWith('rvt') ? rvt(o) : cnn(o))]);
+  new Map([...common(o), ...(familyNamed(o.arch)?.training === 'rvt' ? rvt(o) : cnn(o))]);

@@ -5,6 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {GpdError} from '../core/error.js';
 import type {Shape} from '../core/tensor.js';
+import {familyOf} from '../models/families/index.js';
 import type {Architecture} from '../models/layers.js';
 import {tapsOf} from './taps.js';
 
@@ -25,10 +26,6 @@ export interface ReviewKdSize {
   readonly levels: readonly ReviewKdLevel[];
 }
 
-/** Channels between: the original's 256 for MobileNet and RVT; for ResNets ReviewKD's own rule, which gives its 512. */
-const midOf = ({family}: Architecture, deepest: number) =>
-  family === 'mobilenet' || family === 'rvt' ? 256 : Math.min(512, deepest);
-
 /** What a student needs to learn a teacher's features. Throws where their maps have other sizes. */
 export function reviewKdSize(student: Architecture, teacher: Architecture, imageSize: number): ReviewKdSize {
   const [own, theirs] = [tapsOf(student, imageSize, false), tapsOf(teacher, imageSize, false)];
@@ -42,7 +39,7 @@ export function reviewKdSize(student: Architecture, teacher: Architecture, image
     );
   }
   const levels = own.map(({channels, side}, i) => ({in: channels, out: theirs[i]!.channels, side})).reverse();
-  return {mid: midOf(student, levels[0]!.in), levels};
+  return {mid: familyOf(student).reviewKdWidth(levels[0]!.in), levels};
 }
 
 /** The stored tensors of the modules, in PyTorch's order. `widening` multiplies the inputs: r for the dynamic teacher's. */

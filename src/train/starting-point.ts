@@ -3,7 +3,7 @@ import {openCheckpoint} from '../checkpoint/open.js';
 import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import type {StateDict} from '../core/tensor.js';
-import {archs} from '../models/archs.js';
+import {archs} from '../models/families/index.js';
 import type {Architecture} from '../models/layers.js';
 import {type Recognised, recognise} from '../models/recognise.js';
 import {readWeights} from './checkpoint.js';

@@ -59,6 +59,7 @@ export function tfjsLayers(batchNorm: BatchNorm): LayerOps<T> {
     },
     batchNorm,
     relu: (x) => tf.relu(x),
+    relu6: (x, scale) => tf.clipByValue(x, 0, 6 / scale),
     gelu(x, scale) {
       const scaled = scale === 1 ? x : tf.mul(x, scale);
       const y = tf.mul(tf.mul(scaled, 0.5), tf.add(tf.erf(tf.mul(scaled, Math.SQRT1_2)), 1));

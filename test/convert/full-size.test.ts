@@ -13,7 +13,7 @@ import {deployedWeights} from '../../src/convert/deployed-weights.js';
 import {sizeOfModel} from '../../src/convert/sizes.js';
 import {fileSource} from '../../src/core/bytes.js';
 import type {Tensor} from '../../src/core/tensor.js';
-import type {ArchName} from '../../src/models/archs.js';
+import type {ArchName} from '../../src/models/families/index.js';
 import {type Recognised, recognise} from '../../src/models/recognise.js';
 import {modelBytes} from '../../src/onnx/encode.js';
 import {ModelProto} from '../../src/onnx/proto.js';

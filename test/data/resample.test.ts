@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import {random} from '../../src/core/random.js';
 import {normaliser, preprocess, resizedSize} from '../../src/data/preprocess.js';
-import {recipeFor, recipes} from '../../src/data/recipe.js';
+import {recipes} from '../../src/data/recipe.js';
 import {type Image, resample} from '../../src/data/resample.js';
+import {recipeFor} from '../../src/models/families/index.js';
 import {crop, type Interpolation, slowResize} from './reference.js';
 
 /** Noise of the extremes too: bicubic over- and undershoots there. */
@@ -100,7 +101,7 @@ describe('sizes and offsets are torchvision’s', () => {
 test('recipes', () => {
   expect(recipeFor('resnet', 224)).toMatchObject({resize: 256, crop: 224, interpolation: 'bilinear'});
   expect(recipeFor('rvt', 224)).toMatchObject({resize: 256, crop: 224, interpolation: 'bicubic'});
-  expect(recipeFor('mobilenet', 160)).toMatchObject({resize: 182, crop: 160}); // int(182.86)
+  for (const family of ['mobilenet', 'mobilenet_v2']) expect(recipeFor(family, 160)).toMatchObject({resize: 182, crop: 160}); // int(182.86)
   expect(recipeFor('cifar-resnet', 32)).toMatchObject({resize: undefined, crop: undefined});
   expect(recipeFor('resnet', 224, {resize: 232})).toMatchObject({resize: 232, crop: 224});
   expect(() => recipeFor('vgg', 224)).toThrow(/known are resnet, mobilenet/);

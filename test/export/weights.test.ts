@@ -12,7 +12,7 @@ import {fillUniform} from '../../src/core/random.js';
 import {bytesOf, float32, type StateDict, sourceOf, type TensorSource, tensor, toFloat32} from '../../src/core/tensor.js';
 import {formats} from '../../src/export/formats.js';
 import {foldedWeights, inHalf, renamed, restoreBatchNorms, withoutBiases} from '../../src/export/weights.js';
-import {archs} from '../../src/models/archs.js';
+import {archs} from '../../src/models/families/index.js';
 import {recognise} from '../../src/models/recognise.js';
 import {runReference} from '../../src/models/reference.js';
 import {manifestOf} from '../../src/models/walk.js';

@@ -4,7 +4,7 @@ import {filled, type TensorEntry} from '../../fixtures/fill.js';
 import {fullSizeEntries} from '../../fixtures/full-size.js';
 import {crc32} from '../../src/checkpoint/crc32.js';
 import {bytesOf, elementCount, type Shape} from '../../src/core/tensor.js';
-import {type ArchName, archNames, archs} from '../../src/models/archs.js';
+import {type ArchName, archNames, archs} from '../../src/models/families/index.js';
 import {macsOf, manifestOf} from '../../src/models/walk.js';
 import {storedEntries} from '../../src/reparam/stored-tensors.js';
 import {describeShared, shared} from '../shared.js';

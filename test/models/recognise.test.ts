@@ -1,5 +1,5 @@
 /** What a checkpoint is, from names and shapes alone: every published network at every ratio, every fixture, every golden. */
-import {type ArchName, archNames, archs} from '../../src/models/archs.js';
+import {type ArchName, archNames, archs} from '../../src/models/families/index.js';
 import type {Architecture} from '../../src/models/layers.js';
 import {recognise} from '../../src/models/recognise.js';
 import {manifestOf} from '../../src/models/walk.js';

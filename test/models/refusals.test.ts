@@ -3,7 +3,7 @@
 import {reducedNetworks} from '../../fixtures/networks.js';
 import {GpdError} from '../../src/core/error.js';
 import type {StateDict} from '../../src/core/tensor.js';
-import {archs} from '../../src/models/archs.js';
+import {archs} from '../../src/models/families/index.js';
 import {type RecogniseOptions, recognise} from '../../src/models/recognise.js';
 import {renamed, shapesOnly, sourceOfShape} from './shapes-only.js';
 

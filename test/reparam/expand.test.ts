@@ -4,10 +4,10 @@
  */
 import {reducedNetworks} from '../../fixtures/networks.js';
 import {float64, type StateDict, sourceOf, type Tensor} from '../../src/core/tensor.js';
+import {resnet} from '../../src/models/families/resnet.js';
+import {rvt} from '../../src/models/families/rvt.js';
 import type {Architecture} from '../../src/models/layers.js';
 import {runReference} from '../../src/models/reference.js';
-import {resnet} from '../../src/models/resnet.js';
-import {rvt} from '../../src/models/rvt.js';
 import {manifestOf} from '../../src/models/walk.js';
 import {expandModule} from '../../src/reparam/expand.js';
 import {isOrepaCandidate, type Module} from '../../src/reparam/modules.js';

@@ -21,12 +21,12 @@ import {
   type TensorSource,
   tensorOver,
 } from '../../src/core/tensor.js';
-import {cifarResnet} from '../../src/models/cifar-resnet.js';
+import {cifarResnet} from '../../src/models/families/cifar-resnet.js';
+import {resnet} from '../../src/models/families/resnet.js';
+import {rvt} from '../../src/models/families/rvt.js';
 import type {Architecture} from '../../src/models/layers.js';
 import {recognise} from '../../src/models/recognise.js';
 import {runReference} from '../../src/models/reference.js';
-import {resnet} from '../../src/models/resnet.js';
-import {rvt} from '../../src/models/rvt.js';
 import {manifestOf} from '../../src/models/walk.js';
 import {checkModel} from '../../src/onnx/check.js';
 import {modelBytes} from '../../src/onnx/encode.js';

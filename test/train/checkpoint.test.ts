@@ -4,7 +4,7 @@ import {isKind, isMap, type PlainData} from '../../src/checkpoint/plain-data.js'
 import {bufferSource, fileSource} from '../../src/core/bytes.js';
 import {random} from '../../src/core/random.js';
 import {float32, type Tensor, toFloat64} from '../../src/core/tensor.js';
-import {cifarResnet} from '../../src/models/cifar-resnet.js';
+import {cifarResnet} from '../../src/models/families/cifar-resnet.js';
 import {recognise} from '../../src/models/recognise.js';
 import {readCheckpoint, readWeights, writeCheckpoint} from '../../src/train/checkpoint.js';
 import {resolveOptions} from '../../src/train/config.js';

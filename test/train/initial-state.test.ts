@@ -5,7 +5,7 @@ import {fileSource} from '../../src/core/bytes.js';
 import {compare, describeDifference} from '../../src/core/compare.js';
 import {random} from '../../src/core/random.js';
 import {float64, type StateDict, sourceOf, type Tensor} from '../../src/core/tensor.js';
-import {archs} from '../../src/models/archs.js';
+import {archs} from '../../src/models/families/index.js';
 import {recognise} from '../../src/models/recognise.js';
 import {runReference} from '../../src/models/reference.js';
 import type {Role} from '../../src/reparam/parameters.js';

@@ -1,5 +1,5 @@
 /** A run of a network so small that a test can repeat it. Only the network is not one of those that have a name. */
-import {cifarResnet} from '../../src/models/cifar-resnet.js';
+import {cifarResnet} from '../../src/models/families/cifar-resnet.js';
 import {resolveOptions} from '../../src/train/config.js';
 import type {Images} from '../../src/train/images.js';
 import {initialState} from '../../src/train/initial-state.js';

@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import {random} from '../../src/core/random.js';
 import {float32} from '../../src/core/tensor.js';
-import {cifarResnet} from '../../src/models/cifar-resnet.js';
+import {cifarResnet} from '../../src/models/families/cifar-resnet.js';
 import {compatRules} from '../../src/train/compat.js';
 import {initialState} from '../../src/train/initial-state.js';
 import {reviewKdSize} from '../../src/train/review-kd.js';

@@ -1,5 +1,9 @@
 /** ResNet, He et al. 2016, arXiv 1512.03385; layout and keys of torchvision's v1.5 (the stride of a bottleneck is on its 3x3). */
-import type {Architecture, Layers, Network} from './layers.js';
+import type {Architecture, Layers, Network} from '../layers.js';
+import {dashed, type SizeReader} from '../size-reader.js';
+import type {Family, PublishedNetwork} from './family.js';
+import {fanOut, kaimingNormal, pytorchDefault} from './initialisers.js';
+import {stageFeatures} from './stage-features.js';
 
 export interface ResNetSize {
   block: 'basic' | 'bottleneck';
@@ -65,3 +69,47 @@ export const resnet = (name: string, size: ResNetSize): Architecture => ({
   imageSize: 224,
   refuses: () => undefined,
 });
+
+/** torchvision.models.resnet, and the parameters of its documentation. */
+const variants = {
+  resnet18: {block: 'basic', depths: [2, 2, 2, 2], params: 11_689_512},
+  resnet34: {block: 'basic', depths: [3, 4, 6, 3], params: 21_797_672},
+  resnet50: {block: 'bottleneck', depths: [3, 4, 6, 3], params: 25_557_032},
+  resnet101: {block: 'bottleneck', depths: [3, 4, 23, 3], params: 44_549_160},
+  resnet152: {block: 'bottleneck', depths: [3, 8, 36, 3], params: 60_192_808},
+} as const;
+type ResNetName = keyof typeof variants;
+const names = Object.keys(variants) as ResNetName[];
+
+const published = (name: ResNetName): PublishedNetwork => {
+  const {block, depths, params} = variants[name];
+  return {params, build: (classes = 1000) => resnet(name, {block, stem: 64, planes: [64, 128, 256, 512], depths, classes})};
+};
+
+function read(r: SizeReader): Architecture {
+  const stages = [1, 2, 3, 4];
+  const size = {
+    block: r.has('layer1.0.conv3.weight') ? 'bottleneck' : 'basic',
+    stem: r.width('conv1'),
+    planes: stages.map((s) => r.width(`layer${s}.0.conv1`)),
+    depths: stages.map((s) => r.children(`layer${s}.`)),
+    classes: r.shape('fc.weight')[0]!,
+  } as const;
+  const [block, depths] = [size.block, dashed(size.depths)];
+  const name = names.find((n) => variants[n].block === block && dashed(variants[n].depths) === depths);
+  return resnet(name ?? `resnet-${block}-${depths}`, size);
+}
+
+export const resnetFamily = {
+  name: 'resnet',
+  title: 'ResNet',
+  signature: ['bn1.weight', 'layer4.0.bn1.weight'],
+  stem: {module: 'conv1', width: 64},
+  read,
+  published: Object.fromEntries(names.map((name) => [name, published(name)])) as Record<ResNetName, PublishedNetwork>,
+  recipe: 'cnn',
+  training: 'cnn',
+  features: stageFeatures,
+  reviewKdWidth: (deepest) => Math.min(512, deepest), // ReviewKD's own rule; it gives the original's 512
+  initialise: (m, leaf) => (m.kind === 'conv' && leaf === 'weight' ? kaimingNormal(fanOut(m)) : pytorchDefault(m, leaf)), // torchvision
+} satisfies Family;

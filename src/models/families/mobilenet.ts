@@ -1,5 +1,8 @@
 /** MobileNet v1, Howard et al. 2017, arXiv 1704.04861, table 1; keys of the original GPD code (`model` is one Sequential). */
-import type {Architecture, Network} from './layers.js';
+import type {Architecture, Network} from '../layers.js';
+import type {SizeReader} from '../size-reader.js';
+import type {Family} from './family.js';
+import {pytorchDefault} from './initialisers.js';
 
 export interface MobileNetSize {
   stem: number;
@@ -48,3 +51,43 @@ export const mobilenet = (name: string, size: MobileNetSize): Architecture => ({
   imageSize: 224,
   refuses: mobilenetRefuses,
 });
+
+const read = (r: SizeReader): Architecture =>
+  mobilenet('mobilenet', {
+    stem: r.width('model.0.0'),
+    widths: relativeWidths.map((_, i) => r.width(`model.${i + 1}.3`)),
+    classes: r.shape('fc.weight')[0]!,
+  });
+
+/** Blocks in each stage of timm's mobilenetv1_100. */
+const TIMM_STAGES = [1, 2, 2, 6, 2];
+const timmBlocks = TIMM_STAGES.flatMap((count, stage) => Array.from({length: count}, (_, i) => `blocks.${stage}.${i}`));
+const timmLayers: Readonly<Record<string, string>> = {0: 'conv_dw', 1: 'bn1', 3: 'conv_pw', 4: 'bn2'};
+
+/** timm/models/efficientnet.py, mobilenetv1_100 with act_layer=nn.ReLU. */
+function timmName(key: string): string {
+  const [, block, layer, leaf] = /^model\.(\d+)\.(\d+)\.(.+)$/.exec(key) ?? [];
+  if (block === undefined) return key.replace(/^fc\./, 'classifier.');
+  const stem = layer === '0' ? 'conv_stem' : 'bn1';
+  return block === '0' ? `${stem}.${leaf}` : `${timmBlocks[Number(block) - 1]}.${timmLayers[layer!]}.${leaf}`;
+}
+
+export const mobilenetFamily = {
+  name: 'mobilenet',
+  title: 'MobileNet v1',
+  signature: ['model.0.0.weight', 'model.1.3.weight'],
+  stem: {module: 'model.0.0', width: 32},
+  read,
+  published: {
+    mobilenet: {
+      params: 4_231_976,
+      build: (classes = 1000) => mobilenet('mobilenet', {stem: 32, widths: relativeWidths.map((w) => w * 32), classes}),
+    },
+  },
+  recipe: 'cnn',
+  training: 'cnn',
+  features: () => ['model.3.4', 'model.5.4', 'model.11.4', 'model.13.4', 'model.14'],
+  reviewKdWidth: () => 256, // the original's
+  initialise: pytorchDefault, // the original's models/mobilenet.py
+  timmName,
+} satisfies Family;
