@@ -81,10 +81,15 @@ export interface FormReport extends MeasuredForm {
   written: boolean;
 }
 export interface ExportReport {
-  input: {path: string; arch: string | null; bytes: number; nodes: number; converted: boolean; top1: number | null} & Pick<
-    MeasuredForm,
-    'latencyMs' | 'imagesPerSecond' | 'timingFailed'
-  >;
+  input: {
+    path: string;
+    arch: string | null;
+    bytes: number;
+    nodes: number;
+    converted: boolean;
+    without: readonly string[];
+    top1: number | null;
+  } & Pick<MeasuredForm, 'latencyMs' | 'imagesPerSecond' | 'timingFailed'>;
   calibration: string;
   /** What was left out of the calibration's and the check's images, or looks wrong in them. */
   warnings: readonly WarningOfSet[];
@@ -170,6 +175,7 @@ class ExportRun {
         bytes: subject.size.fileBytes ?? subject.size.weightBytes,
         nodes: subject.size.nodes,
         converted: conversion !== undefined,
+        without: subject.without,
         ...measured.source,
       },
       calibration: this.calibration.description,

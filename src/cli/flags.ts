@@ -1,8 +1,10 @@
 /** Flags that commands share. */
+import {CLIError} from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 import type {InferredFlags} from '@oclif/core/interfaces';
 import {archNames, families} from '../models/families/index.js';
 import type {RecogniseOptions} from '../models/recognise.js';
+import {exitCodes} from './exit-codes.js';
 
 /** Prints the unpickler's allow-list instead of running the command. */
 const listAllowed = Flags.boolean({
@@ -14,6 +16,18 @@ const listAllowed = Flags.boolean({
     if (command.argv.includes('--json')) process.stdout.write(`${JSON.stringify(list, null, 2)}\n`);
     else for (const {module, name, becomes} of list) command.log(`${module}.${name}: ${becomes}`);
     return command.exit(0);
+  },
+});
+
+/** It left out layers that take part in the computation, too. */
+const ignoreUnknown = Flags.boolean({
+  description: 'gone: see --ignore',
+  hidden: true,
+  parse: async () => {
+    const way = "name what may be left out: --ignore 'aux_head.*' (repeatable)";
+    throw new CLIError(`--ignore-unknown is gone: it dropped tensors that take part in the computation; ${way}`, {
+      exit: exitCodes.usage,
+    });
   },
 });
 
@@ -47,10 +61,14 @@ export const recogniseFlags = {
     helpValue: 'N',
     helpGroup: 'network',
   }),
-  'ignore-unknown': Flags.boolean({
-    description: 'ignore tensors that the network does not have, instead of refusing the file',
+  ignore: Flags.string({
+    description: 'leave out tensors beside the network by name, * for any characters; repeatable; every result says so',
+    multiple: true,
+    multipleNonGreedy: true,
+    helpValue: 'PATTERN',
     helpGroup: 'network',
   }),
+  'ignore-unknown': ignoreUnknown,
   'list-allowed': listAllowed,
 };
 
@@ -62,5 +80,5 @@ export const recogniseOptions = (flags: RecogniseFlags): RecogniseOptions & {ema
   arch: flags.arch,
   heads: flags.heads,
   imageSize: flags['image-size'],
-  ignoreUnknown: flags['ignore-unknown'],
+  ignore: flags.ignore,
 });

@@ -1,6 +1,7 @@
 /** What a person reads after a conversion: what it was, what became of it, why it can be trusted, and where it is. */
 import type {WeightsReport} from '../convert/convert.js';
 import type {Proof} from '../convert/prove.js';
+import {withoutText} from '../models/unknown-keys.js';
 import type {ConversionSummary, OutputSummary} from './conversion-summary.js';
 import {bytes, count, duration, plural, printable, si, tiny} from './format.js';
 import {renderNetwork} from './render-network.js';
@@ -9,19 +10,23 @@ import {table} from './table.js';
 import {wrap} from './wrap.js';
 
 const WIDTH = 80;
+/** Longer lists are in `--json` and in the metadata of the model. */
+const MAX_LISTED = 8;
 
 export function renderConversion(c: ConversionSummary, style: Style): string[] {
+  const without = c.without ? ` without ${plural(c.without.keys.length, 'tensor')}` : '';
   return [
     ...renderNetwork(c.network, style),
     '',
     ...renderSizes(c, style),
     '',
-    ...c.outputs.flatMap((output) => (output.proof ? renderProof(output.emit, output.proof, style) : [])),
-    ...c.weights.slice(0, 1).flatMap(({proof}) => renderProof('deployed weights', proof, style)), // the same in every format
+    ...c.outputs.flatMap((output) => (output.proof ? renderProof(`${output.emit}${without}`, output.proof, style) : [])),
+    ...c.weights.slice(0, 1).flatMap(({proof}) => renderProof(`deployed weights${without}`, proof, style)), // the same in every format
     ...c.warnings.map((warning) => `${style.warn('warning')}  ${printable(warning)}`),
     ...c.outputs.map((output) => renderOutput(output, style)),
     ...c.weights.map((weights) => renderWeights(weights, style)),
     ...renderTiming(c).map(style.dim),
+    ...renderLeftOut(c).map(style.warn),
   ];
 }
 
@@ -43,6 +48,13 @@ function renderProof(what: string, {maxAbs, relative, bound, images}: Proof, sty
     `        they differ by at most ${tiny(maxAbs)}, ${tiny(relative)} of the largest logit (bound ${tiny(bound)})`,
     `        same top class on ${same} of ${images.length}; both ran in onnxruntime`,
   ];
+}
+
+/** The last word: what was proven is another network than the checkpoint holds. */
+function renderLeftOut({without, outputs, weights}: ConversionSummary): string[] {
+  if (!without) return [];
+  const isProven = weights.length > 0 || outputs.some(({proof}) => proof);
+  return wrap(`${isProven ? 'proven for' : 'made of'} ${withoutText(without.keys.map(printable), MAX_LISTED)}`, WIDTH);
 }
 
 function renderOutput({path, bytes: size, externalBytes, opset}: OutputSummary, style: Style): string {

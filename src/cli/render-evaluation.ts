@@ -5,6 +5,7 @@ import type {ComparisonSummary, Evaluation, ModelSummary} from '../eval/evaluati
 import type {ProviderExplanation} from '../eval/explain-provider.js';
 import type {GateResult} from '../eval/gates.js';
 import {bytes, count, duration, plural, printable, tiny} from './format.js';
+import {renderLeftOut} from './render-left-out.js';
 import {renderWarnings} from './render-warnings.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
@@ -29,6 +30,7 @@ export function renderEvaluation(e: Evaluation, style: Style): string[] {
     ...renderFastCheck(e),
     ...e.gates.map((gate) => renderGate(gate, style)),
     ...renderTiming(e).map(style.dim),
+    ...renderLeftOut(e.models, style),
   ];
 }
 

@@ -3,6 +3,7 @@ import type {LogitsCheck} from './export-check.js';
 import type {ExportReport, FormReport} from './export-files.js';
 import {bytes, count, plural, printable, tiny} from './format.js';
 import {renderGate} from './render-evaluation.js';
+import {renderLeftOut} from './render-left-out.js';
 import {renderWarnings} from './render-warnings.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
@@ -25,6 +26,7 @@ export function renderExport(report: ExportReport, style: Style): string[] {
     ...(forms.some(({precision}) => precision !== 'fp32') ? [style.dim(`ranges from ${calibration}`)] : []),
     ...gates.map((gate) => renderGate(gate, style)),
     ...forms.map((form) => renderFiles(form, style)),
+    ...renderLeftOut([{name: input.path, without: input.without}], style),
   ];
 }
 

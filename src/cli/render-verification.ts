@@ -2,6 +2,7 @@
 import {type Divergence, isNotFinite, type LayerComparison} from '../eval/divergence.js';
 import type {TensorStatistics} from '../eval/tensor-statistics.js';
 import {count, plural, printable, tiny} from './format.js';
+import {renderLeftOut} from './render-left-out.js';
 import {renderWarnings} from './render-warnings.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
@@ -27,6 +28,7 @@ export function renderVerification(v: VerificationResult, style: Style): string[
     '',
     ...(v.divergence ? renderDivergence(v.divergence, v, style) : []),
     verdict(v, style),
+    ...renderLeftOut([v.reference, v.actual], style),
   ];
 }
 

@@ -4,8 +4,9 @@
 import {openCheckpoint} from '../checkpoint/open.js';
 import {referenceForm} from '../convert/build.js';
 import {fileSource} from '../core/bytes.js';
+import {naming} from '../core/error.js';
 import {distinguish, type Subject, subjectOfFile, subjectOfModel} from '../eval/subject.js';
-import {type RecogniseOptions, recognise} from '../models/recognise.js';
+import {leftOut, type RecogniseOptions, recognise} from '../models/recognise.js';
 import {isModel} from '../onnx/is-model.js';
 import type {Role} from '../reparam/parameters.js';
 
@@ -26,13 +27,13 @@ export async function openSubject(path: string, options: SubjectOptions, roles?:
     return [subjectOfFile(path)];
   }
   const checkpoint = openCheckpoint(source, {ema: options.ema});
-  const recognised = recognise(checkpoint.stateDict, checkpoint.args, options);
+  const recognised = naming(path, () => recognise(checkpoint.stateDict, checkpoint.args, options));
   const present: readonly Role[] = recognised.form.ratio > 1 ? ['teacher', 'student'] : ['student'];
   const wanted = present.filter((role) => roles?.includes(role) ?? true);
   const subjects: Subject[] = [];
   for (const role of wanted) {
     const model = await referenceForm(recognised, role, {});
-    subjects.push(subjectOfModel(path, role, model, recognised.arch.family));
+    subjects.push(subjectOfModel(path, role, model, recognised.arch.family, leftOut(recognised)));
   }
   return subjects;
 }

@@ -111,7 +111,7 @@ async function convertBest(
   const {evaluation} = await evaluateFiles({
     ...{models: [checkpoint, onnx], data: validation, provider: 'cpu', strict: false, explainProvider: false},
     ...{onError: 'stop', fast: false, resume: false, gates: {}, state: join(directory.path, 'evaluation.state.json')},
-    ...{ratio: undefined, arch: undefined, heads: undefined, ignoreUnknown: undefined, ...model},
+    ...{ratio: undefined, arch: undefined, heads: undefined, ignore: undefined, ...model},
     samples: options['val-samples'] ?? undefined,
     overrides: {interpolation: options.interpolation, ...(options['val-resize'] > 0 && {resize: options['val-resize']})},
   });

@@ -43,8 +43,9 @@ export interface VerifyFilesOptions extends SubjectOptions {
 }
 
 export interface VerificationResult extends Verification {
-  reference: {name: string; path: string};
-  actual: {name: string; path: string};
+  /** `without`: tensors of the checkpoint that were left out by name. */
+  reference: {name: string; path: string; without: readonly string[]};
+  actual: {name: string; path: string; without: readonly string[]};
   provider: {asked: string; used: ProviderName; reason: string};
   seed: number;
   /** What was left out of the real images, or looks wrong in them. */
@@ -75,7 +76,7 @@ export async function verifyFiles(options: VerifyFilesOptions): Promise<Verifica
     },
   });
   const result = await work.finally(() => dataset?.close());
-  const file = ({name, path}: Subject) => ({name, path});
+  const file = ({name, path, without}: Subject) => ({name, path, without});
   const provider = {asked: options.provider, used: choice.name, reason: choice.reason};
   const warnings = dataset?.warnings ?? [];
   return {...result, reference: file(reference), actual: file(actual), provider, seed, warnings};

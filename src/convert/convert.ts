@@ -1,9 +1,10 @@
 /** From a checkpoint to proven files: recognise, build the training form, rewrite, write, prove, and only then let the files appear. */
 import {type Checkpoint, openCheckpoint} from '../checkpoint/open.js';
 import {fileSource} from '../core/bytes.js';
-import {GpdError, naming} from '../core/error.js';
+import {GpdError, named, naming} from '../core/error.js';
 import {checkOutput, type StagedFile, Staging} from '../core/output.js';
-import {type Recognised, recognise} from '../models/recognise.js';
+import {leftOut, type Recognised, recognise} from '../models/recognise.js';
+import {withoutText} from '../models/unknown-keys.js';
 import {metadataBytes} from '../onnx/metadata.js';
 import type {PassReport} from '../onnx/pass.js';
 import {preloadRuntime} from '../onnx/session.js';
@@ -71,6 +72,8 @@ export interface ConversionReport {
   before: NetworkSize;
   outputs: OutputReport[];
   weights: WeightsReport[];
+  /** What the proofs are about, where tensors were left out by name: `the network without 2 tensors: …`; else null. */
+  without: {claim: string; keys: string[]} | null;
   warnings: string[];
   timing: Timing;
   /** Largest resident memory of this process so far. */
@@ -113,14 +116,22 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
       before: sizeOfCheckpoint(r),
       outputs: outputs.map(({file: _, ...report}) => report),
       weights,
+      without: describeLeftOut(r),
       warnings: [...checkpoint.warnings],
       timing: watch.report(),
       peakBytes: process.resourceUsage().maxRSS * 1024,
     };
+  } catch (error) {
+    throw error instanceof GpdError && error.code === 'WEIGHTS_NOT_FINITE' ? named(path, error) : error;
   } finally {
     staging.discard();
     checkpoint.close();
   }
+}
+
+function describeLeftOut(r: Recognised): ConversionReport['without'] {
+  const keys = leftOut(r);
+  return keys.length > 0 ? {claim: withoutText(keys), keys} : null;
 }
 
 function checkLabels(labels: readonly string[] | undefined, {arch}: Recognised): void {

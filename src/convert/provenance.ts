@@ -1,7 +1,8 @@
 /** Where a model comes from and what was measured, as it is written into the model. No times and no paths: the same input gives the same bytes. */
 import type {Checkpoint} from '../checkpoint/open.js';
 import {producer} from '../core/version.js';
-import type {Recognised} from '../models/recognise.js';
+import {leftOut, type Recognised} from '../models/recognise.js';
+import {withoutText} from '../models/unknown-keys.js';
 import type {Proof} from './prove.js';
 
 export interface Origin {
@@ -29,6 +30,11 @@ export function provenance({recognised: r, checkpoint, sha256, emit, proof, labe
     entries.set('gpd.proof.max_abs', proof.maxAbs.toExponential(3));
     entries.set('gpd.proof.max_relative', proof.relative.toExponential(3));
     entries.set('gpd.proof.bound', proof.bound.toExponential(0));
+  }
+  const without = leftOut(r);
+  if (without.length > 0) {
+    entries.set('gpd.without', JSON.stringify(without));
+    if (proof) entries.set('gpd.proof.claim', `proven for ${withoutText(without)}`);
   }
   if (labels) entries.set('labels', JSON.stringify(labels));
   return entries;

@@ -66,18 +66,23 @@ export class GpdError extends Error {
   }
 }
 
+/** The same refusal, said to be in `name`. */
+export function named(name: string, error: GpdError): GpdError {
+  if (error.message.startsWith(name)) return error;
+  const {code, message, at, hint, data} = error;
+  return new GpdError(code, `${name}: ${message}`, {
+    ...(at !== undefined && {at}),
+    ...(hint !== undefined && {hint}),
+    ...(data && {data}),
+    cause: error,
+  });
+}
+
 /** Runs `work`; what it refuses is said to be in `name`, for functions that know tensors but not the file they are from. */
 export function naming<T>(name: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (!(error instanceof GpdError) || error.message.startsWith(name)) throw error;
-    const {code, message, at, hint, data} = error;
-    throw new GpdError(code, `${name}: ${message}`, {
-      ...(at !== undefined && {at}),
-      ...(hint !== undefined && {hint}),
-      ...(data && {data}),
-      cause: error,
-    });
+    throw error instanceof GpdError ? named(name, error) : error;
   }
 }

@@ -21,6 +21,8 @@ export interface ModelSummary {
   form: SubjectForm;
   /** What its numbers are, and why; loss, calibration and confidences are those of its probabilities in any case. */
   outputs: FoundForm;
+  /** Tensors of the checkpoint that were left out by name: what was measured is the network without them. */
+  without: string[];
   images: number;
   labelled: number;
   /** Percent; null where no image has a label. */
@@ -169,6 +171,7 @@ function summariseModel({models, pairs}: Outcome, m: number, reference: number, 
     path: subject.path,
     form: subject.form,
     outputs: r.outputs,
+    without: [...subject.without],
     images: r.images,
     labelled: r.labelled,
     top1: percentOrNull(r.top1),

@@ -49,6 +49,8 @@ export interface Subject {
   size: SubjectSize;
   /** `resnet`, `rvt`, …: says how images are prepared. Undefined where nothing tells it. */
   family: string | undefined;
+  /** Tensors of the checkpoint that were left out by name: what is measured is the network without them. */
+  without: readonly string[];
   /** Of the conversion that made an ONNX file: arch, form, … (`gpd.*` in its metadata). */
   metadata: ReadonlyMap<string, string>;
   /** The graph, for MACs and layers. Numbers stay in the file. */
@@ -115,6 +117,16 @@ function sizeOf({graph}: Model, fileBytes: number | undefined): SubjectSize {
   };
 }
 
+/** As the conversion wrote it into the metadata. */
+function leftOutOf({metadata}: Model): string[] {
+  try {
+    const keys: unknown = JSON.parse(metadata.get('gpd.without') ?? '[]');
+    return Array.isArray(keys) ? keys.map(String) : [];
+  } catch {
+    return [];
+  }
+}
+
 /** An ONNX file. Throws the codes of reading it, and SHAPE_MISMATCH if it is no classifier of images. */
 export function subjectOfFile(path: string): Subject {
   const model = decodeModel(fileSource(path), {openExternal: externalFilesIn(dirname(path)).open});
@@ -125,6 +137,7 @@ export function subjectOfFile(path: string): Subject {
     ...interfaceOf(path, model),
     size: sizeOf(model, statSync(path).size),
     family: familyNamed(model.metadata.get('gpd.arch') ?? '')?.name,
+    without: leftOutOf(model),
     metadata: model.metadata,
     model: () => model,
     open: (options) => openSession(path, options),
@@ -132,7 +145,13 @@ export function subjectOfFile(path: string): Subject {
 }
 
 /** A network in memory, made of the checkpoint at `path`. Its bytes are made when a session is opened, and not kept. */
-export function subjectOfModel(path: string, form: 'student' | 'teacher', model: Model, family?: string): Subject {
+export function subjectOfModel(
+  path: string,
+  form: 'student' | 'teacher',
+  model: Model,
+  family?: string,
+  without: readonly string[] = leftOutOf(model),
+): Subject {
   const size = sizeOf(model, undefined);
   return {
     name: `${basename(path)} (${form})`,
@@ -141,6 +160,7 @@ export function subjectOfModel(path: string, form: 'student' | 'teacher', model:
     ...interfaceOf(path, model),
     size,
     family,
+    without,
     metadata: model.metadata,
     model: () => model,
     open: (options) => openModel(model, size.weightBytes, options),

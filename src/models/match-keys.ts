@@ -1,16 +1,19 @@
 /** Every key of a checkpoint against the layers of a network: used, ignored with a reason, or an error that names the nearest match. */
 import {GpdError} from '../core/error.js';
 import {nearest} from '../core/nearest.js';
-import {formatShape, type StateDict, sameShape} from '../core/tensor.js';
+import {elementCount, formatShape, type StateDict, sameShape} from '../core/tensor.js';
 import type {Module} from '../reparam/modules.js';
 import {type GpdForm, isOptionalAbsent, storageFormOf} from '../reparam/parameters.js';
 import {keyOf, type Row, storedShape, storedTensors} from '../reparam/stored-tensors.js';
+import {type Foreign, leaveOut} from './unknown-keys.js';
 
 export interface KeyUse {
   key: string;
   /** Which network reads it. */
   use: 'both' | 'student' | 'teacher' | 'ignored';
   reason?: string;
+  /** The pattern that it was left out by: the network is then another one than the checkpoint holds. */
+  leftOutBy?: string;
 }
 
 /** Keys outside the network that are known to be harmless. */
@@ -47,18 +50,6 @@ function missingKeys(expected: Iterable<Expected>, stateDict: StateDict, unused:
   });
 }
 
-function unknownKeys(unused: readonly string[], expected: ReadonlyMap<string, Expected>): void {
-  if (unused.length === 0) return;
-  const [first] = unused as [string];
-  const near = nearest(first, expected.keys());
-  const others = unused.length > 1 ? ` and ${unused.length - 1} more tensors` : '';
-  throw new GpdError('KEY_UNKNOWN', `the network has no place for '${first}'${others}`, {
-    at: first,
-    hint: `${near ? `the nearest known key is '${near}'; ` : ''}use --ignore-unknown if these tensors do not matter`,
-    data: {unknown: unused},
-  });
-}
-
 function mismatchedShapes(expected: Iterable<Expected>, stateDict: StateDict): void {
   const wrong = [...expected].flatMap((e) => {
     const found = stateDict.get(e.key);
@@ -86,18 +77,38 @@ function useOf(row: Row): KeyUse['use'] {
   return row.only ?? 'both';
 }
 
-/** The loading report. Throws KEY_MISSING, SHAPE_MISMATCH, or (unless they are to be ignored) KEY_UNKNOWN. */
-export function matchKeys(modules: readonly Module[], form: GpdForm, stateDict: StateDict, ignoreUnknown: boolean): KeyUse[] {
-  const expected = expectedKeys(modules, form);
-  const harmless = (key: string) => ignorable.find(([pattern]) => pattern.test(key))?.[1];
-  const unused = [...stateDict.keys()].filter((key) => !expected.has(key) && !harmless(key));
-  missingKeys(expected.values(), stateDict, unused);
+/** A counter, not weights under its name. */
+const harmless = (key: string, shape: readonly number[]): string | undefined =>
+  elementCount(shape) === 1 ? ignorable.find(([pattern]) => pattern.test(key))?.[1] : undefined;
+
+/**
+ * The loading report. `ignore` are patterns of keys to leave out, `beside` the keys that lie outside of `stateDict`. Throws KEY_MISSING,
+ * SHAPE_MISMATCH or KEY_UNKNOWN.
+ */
+export function matchKeys(
+  network: {name: string; modules: readonly Module[]},
+  form: GpdForm,
+  stateDict: StateDict,
+  {ignore, beside}: {ignore: readonly string[]; beside: readonly Foreign[]},
+): KeyUse[] {
+  const expected = expectedKeys(network.modules, form);
+  const unused = [...stateDict].flatMap(([key, {shape}]) =>
+    expected.has(key) || harmless(key, shape) !== undefined ? [] : [{key, shape}],
+  );
+  const unusedKeys = unused.map(({key}) => key);
+  missingKeys(expected.values(), stateDict, unusedKeys);
   mismatchedShapes(expected.values(), stateDict);
-  if (!ignoreUnknown) unknownKeys(unused, expected);
-  return [...stateDict.keys()].map((key): KeyUse => {
+  const leftOut = leaveOut([...unused, ...beside], network, ignore);
+  const report = (key: string): KeyUse => {
+    const leftOutBy = leftOut.get(key)!;
+    return {key, use: 'ignored', reason: `left out by --ignore ${leftOutBy}`, leftOutBy};
+  };
+  const own = [...stateDict].map(([key, {shape}]): KeyUse => {
     const row = expected.get(key)?.row;
-    if (!row) return {key, use: 'ignored', reason: harmless(key) ?? 'unknown, ignored as asked'};
+    if (leftOut.has(key)) return report(key);
+    if (!row) return {key, use: 'ignored', reason: harmless(key, shape)!};
     if (row.only === 'none') return {key, use: 'ignored', reason: 'counts training batches'};
     return {key, use: useOf(row)};
   });
+  return [...own, ...beside.map(({key}) => report(key))];
 }

@@ -5,11 +5,13 @@ import type {StateDict, Tensor} from '../core/tensor.js';
 import {toFloat64} from '../core/tensor.js';
 import {type ConvModule, isOrepaCandidate, type Module} from '../reparam/modules.js';
 import type {GpdForm} from '../reparam/parameters.js';
+import {checkVariances} from './check-variances.js';
 import type {Family} from './families/family.js';
 import {archNames, families, isArchName} from './families/index.js';
 import type {Architecture} from './layers.js';
 import {type KeyUse, matchKeys} from './match-keys.js';
 import {sizeReader} from './size-reader.js';
+import type {Foreign} from './unknown-keys.js';
 import {type LayerRecord, manifestOf} from './walk.js';
 
 export interface RecogniseOptions {
@@ -18,7 +20,8 @@ export interface RecogniseOptions {
   /** Attention heads of each stage, for RVTs of unpublished width. */
   heads?: readonly number[] | undefined;
   imageSize?: number | undefined;
-  ignoreUnknown?: boolean | undefined;
+  /** Tensors beside the network to leave out, by name; `*` stands for any characters. Every result says what was left out. */
+  ignore?: readonly string[] | undefined;
 }
 
 /** One thing that was concluded, and from what. */
@@ -45,20 +48,17 @@ export interface Recognised {
 }
 
 /** ReviewKD wraps the network: `student.*` beside feature-fusion modules that serve training alone. */
-function unwrapReviewKd(stateDict: StateDict): {stateDict: StateDict; keys: KeyUse[]} | undefined {
+function unwrapReviewKd(stateDict: StateDict): {stateDict: StateDict; keys: KeyUse[]; beside: Foreign[]} | undefined {
   if (![...stateDict.keys()].some((key) => key.startsWith('student.'))) return undefined;
   const inner = new Map([...stateDict].flatMap(([key, t]) => (key.startsWith('student.') ? [[key.slice(8), t] as const] : [])));
-  const outer = [...stateDict.keys()].filter((key) => !key.startsWith('student.'));
-  const unknown = outer.find((key) => !/^abfs(_dual)?\./.test(key));
-  if (unknown) {
-    throw new GpdError('KEY_UNKNOWN', `'${unknown}' lies beside 'student.*' but is no part of ReviewKD`, {
-      at: unknown,
-      hint: 'ReviewKD checkpoints hold student.*, abfs.* and abfs_dual.*',
-    });
-  }
+  const outer = [...stateDict].filter(([key]) => !key.startsWith('student.'));
+  const isFusion = (key: string) => /^abfs(_dual)?\./.test(key);
   return {
     stateDict: inner,
-    keys: outer.map((key) => ({key, use: 'ignored', reason: 'ReviewKD feature fusion, used in training alone'})),
+    keys: outer.flatMap(([key]) =>
+      isFusion(key) ? [{key, use: 'ignored', reason: 'ReviewKD feature fusion, used in training alone'} as const] : [],
+    ),
+    beside: outer.flatMap(([key, {shape}]) => (isFusion(key) ? [] : [{key, shape, beside: true}])),
   };
 }
 
@@ -174,6 +174,11 @@ function kindOf(form: GpdForm, modules: readonly Module[]): Recognised['kind'] {
   return biased ? 'deployed' : 'plain';
 }
 
+/** The keys that were left out by name: what is proven and measured is the network without them. */
+export const leftOut = ({keys}: Pick<Recognised, 'keys'>): string[] =>
+  keys.flatMap(({key, leftOutBy}) => (leftOutBy === undefined ? [] : [key]));
+
+/** Throws ARCH_UNKNOWN, ARCH_AMBIGUOUS, KEY_MISSING, KEY_UNKNOWN, SHAPE_MISMATCH, and WEIGHTS_NOT_FINITE for a variance that cannot be. */
 export function recognise(
   stored: StateDict,
   args: ReadonlyMap<string, unknown> | undefined,
@@ -193,7 +198,10 @@ export function recognise(
   const {modules, records} = manifestOf(arch, imageSize);
   const form = gpdForm(stateDict, modules, ratio.ratio);
   checkOrepaPlaces(form, modules);
-  const keys = [...matchKeys(modules, form, stateDict, options.ignoreUnknown ?? false), ...(review?.keys ?? [])];
+  const {ignore = []} = options;
+  const matched = matchKeys({name: arch.name, modules}, form, stateDict, {ignore, beside: review?.beside ?? []});
+  const keys = [...matched, ...(review?.keys ?? [])];
+  checkVariances(modules, stateDict);
   const kind = kindOf(form, modules);
   const evidence: Evidence[] = [
     {what: 'architecture', value: arch.name, from: 'names and shapes of the tensors'},

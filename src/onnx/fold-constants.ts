@@ -120,6 +120,23 @@ function allFinite(v: Float32Array): boolean {
   return a + b + c + d === 0;
 }
 
+/** The tensors are finite, what is made of them is not: the inner value's name would tell nobody anything. */
+function refuseFolded(root: Value): never {
+  const behind: Expression = {roots: [root], nodes: new Set(), leaves: new Set()};
+  collect(root, behind);
+  const leaves = [...behind.leaves].filter(({dtype, shape}) => isFloat(dtype) && shape!.length > 0); // our own constants are scalars
+  const names = [...new Set(leaves.map((leaf) => leaf.initializer!.name ?? leaf.name))].sort();
+  throw new GpdError(
+    'WEIGHTS_NOT_FINITE',
+    `what is made of '${names.slice(0, 6).join("', '")}' is NaN or infinite in float32`,
+    {
+      at: names[0]!,
+      hint: 'a weight is too large, or a statistic is wrong: the training diverged, or the file is damaged; use an earlier checkpoint',
+      data: {tensors: names},
+    },
+  );
+}
+
 /** A stored tensor for the fold; NaN and infinity are refused under the name that the checkpoint gives it. */
 function readFinite(name: string, source: TensorSource): Tensor {
   const t = toFloat32(source.read());
@@ -135,7 +152,7 @@ async function fold(e: Expression, graph: Graph, opset: number): Promise<void> {
     const results = await session.run(inputs);
     for (const [i, root] of e.roots.entries()) {
       const folded = results.get(model.graph.outputs[i]!.name)!;
-      refuseNonFinite(root.name, folded);
+      if (!allFinite(folded.data as Float32Array)) refuseFolded(root);
       const value = graph.initializer(`${root.name}.folded`, folded);
       graph.replaceUses(root, value);
       graph.takeName(value, root);

@@ -39,6 +39,7 @@ test('the same as data: plain JSON, numbers as numbers, nothing else on stdout o
       'network',
       'before',
       'weights',
+      'without',
       'warnings',
       'timing',
       'peakBytes',

@@ -10,11 +10,16 @@ describe('usage', () => {
     [['convert', 'x.pth', '--arch', 'resnet19']],
     [['convert', 'x.pth', '--all', '--emit', 'student']],
     [['convert', 'x.pth', '--format', 'pth', '--emit', 'teacher']],
+    [['convert', 'x.pth', '--ignore-unknown']],
     [['nothing']],
   ])('gpd %j exits 2', async (args) => {
     const {status, stdout, stderr} = await run(args);
     expect({status, stdout}).toEqual({status: 2, stdout: ''});
     expect(stderr).toContain('Error');
+  });
+
+  test('a flag that is gone names the one that took its place', async () => {
+    expect((await run(['convert', 'x.pth', '--ignore-unknown'])).stderr).toContain("--ignore 'aux_head.*'");
   });
 
   test('a misspelt command', async () => {

@@ -2,13 +2,9 @@
 import {mkdtempSync, readdirSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {openCheckpoint} from '../../src/checkpoint/open.js';
-import {writeSafetensors} from '../../src/checkpoint/write-safetensors.js';
-import {fileSource} from '../../src/core/bytes.js';
-import {writeAtomically} from '../../src/core/output.js';
-import {float32, sourceOf, type Tensor, type TensorSource} from '../../src/core/tensor.js';
 import type * as Algebra from '../../src/reparam/algebra.js';
 import {fixtureCase, fixtureNamed} from '../cases.js';
+import {changeNumbers, rewritten} from '../rewritten.js';
 
 type Convert = typeof import('../../src/convert/convert.js');
 
@@ -69,36 +65,10 @@ test('the right rule passes the same proof', async () => {
   expect(readdirSync(folder)).toEqual(['s.onnx']);
 });
 
+const FIXTURE = 'resnet18_r2_orepa_ema.pth.tar';
 /** A checkpoint with its last layer multiplied: so are its logits, and nothing else changes. */
-function withLastLayer(
-  factor: number,
-  disturb: (key: string, t: Tensor<'float32'>) => Tensor = (_, t) => t,
-): {path: string; flags: object} {
-  const {path, flags} = fixtureCase(fixtureNamed('resnet18_r2_orepa_ema.pth.tar'), 'weights');
-  const {stateDict, args} = openCheckpoint(fileSource(path));
-  const scaled = [...stateDict].map(([key, source]): [string, TensorSource] => {
-    const t = source.read();
-    if (t.dtype !== 'float32') return [key, source];
-    const own = t as Tensor<'float32'>;
-    return [
-      key,
-      sourceOf(
-        disturb(
-          key,
-          key.startsWith('fc.')
-            ? float32(
-                own.shape,
-                own.data.map((v) => v * factor),
-              )
-            : own,
-        ),
-      ),
-    ];
-  });
-  const file = join(folder, 'scaled.safetensors');
-  writeAtomically(file, (write) => writeSafetensors(new Map(scaled), write));
-  return {path: file, flags: {...flags, ratio: args?.get('gpd_ratio')}};
-}
+const withLastLayer = (factor: number, layer = 'fc.') =>
+  rewritten(FIXTURE, folder, (tensors) => changeNumbers(tensors, layer, (v) => v * factor));
 
 describe('logits of any size', () => {
   const {fuse} = wrong['the bias of the convolution is forgotten']!;
@@ -115,18 +85,11 @@ describe('logits of any size', () => {
   });
 
   test('a network that gives the same logits for every image proves nothing', async () => {
-    const {path, flags} = withLastLayer(1, (key, t) =>
-      key === 'fc.weight'
-        ? float32(
-            t.shape,
-            t.data.map(() => 0),
-          )
-        : t,
-    );
+    const {path, flags} = withLastLayer(0, 'fc.weight');
     const failure = proper(path, {...flags, outputs: {student: join(folder, 's.onnx')}});
     await expect(failure).rejects.toMatchObject({code: 'PROOF_FAILED', data: {verdict: 'constant'}});
     await expect(failure).rejects.toThrow('nothing is proven: the outputs are the same for every input');
-    expect(readdirSync(folder)).toEqual(['scaled.safetensors']);
+    expect(readdirSync(folder)).toEqual(['rewritten.safetensors']);
   });
 
   test('logits that overflow prove nothing, and the layer is named', async () => {
@@ -134,6 +97,6 @@ describe('logits of any size', () => {
     const failure = proper(path, {...flags, outputs: {student: join(folder, 's.onnx')}});
     await expect(failure).rejects.toMatchObject({code: 'PROOF_FAILED', at: 'logits', data: {verdict: 'different'}});
     await expect(failure).rejects.toThrow('logits are NaN or infinite on');
-    expect(readdirSync(folder)).toEqual(['scaled.safetensors']);
+    expect(readdirSync(folder)).toEqual(['rewritten.safetensors']);
   });
 });

@@ -17,6 +17,7 @@ const model = (
   path: name,
   form,
   outputs: {form: 'logits', because: ''},
+  without: [],
   images: 200,
   labelled: 200,
   top1,

@@ -2,9 +2,10 @@
 
 import {reducedNetworks} from '../../fixtures/networks.js';
 import {GpdError} from '../../src/core/error.js';
-import type {StateDict} from '../../src/core/tensor.js';
+import {float32, type StateDict, sourceOf} from '../../src/core/tensor.js';
 import {archs} from '../../src/models/families/index.js';
-import {type RecogniseOptions, recognise} from '../../src/models/recognise.js';
+import {leftOut, type RecogniseOptions, recognise} from '../../src/models/recognise.js';
+import {matchesGlob} from '../../src/models/unknown-keys.js';
 import {renamed, shapesOnly, sourceOfShape} from './shapes-only.js';
 
 type Args = Readonly<Record<string, unknown>>;
@@ -61,29 +62,164 @@ describe('keys', () => {
     expectRefusal(refusal(stateDict), 'KEY_MISSING', `'${key}'`, '');
   });
 
-  test('an unknown one is refused, or ignored when asked', () => {
+  test('an unknown one of a layer is refused, whatever is to be ignored', () => {
     const stateDict = plain().set('layer1.0.bn1.momentum', sourceOfShape([1]));
-    expectRefusal(refusal(stateDict), 'KEY_UNKNOWN', `'layer1.0.bn1.momentum'`, '--ignore-unknown');
-    const {keys} = recognise(stateDict, undefined, {ignoreUnknown: true});
-    const found = keys.find(({key}) => key === 'layer1.0.bn1.momentum');
-    expect(found).toEqual({key: 'layer1.0.bn1.momentum', use: 'ignored', reason: 'unknown, ignored as asked'});
+    expectRefusal(refusal(stateDict), 'KEY_UNKNOWN', `not resnet18: 'layer1.0.bn1.momentum' has no place`, 'another network');
+    for (const ignore of ['*', 'layer1.*', 'layer1.0.bn1.momentum'])
+      expectRefusal(refusal(stateDict, {ignore: [ignore]}), 'KEY_UNKNOWN', 'lies inside the network and cannot be ignored', '');
   });
 
   test('what a profiler leaves behind is harmless', () => {
     const {keys} = recognise(plain().set('layer1.total_ops', sourceOfShape([1])), undefined);
     expect(keys.at(-1)).toEqual({key: 'layer1.total_ops', use: 'ignored', reason: 'left behind by a profiler'});
+    expect(refusal(plain().set('layer1.0.total_ops', sourceOfShape([64, 64, 3, 3]))).code).toBe('KEY_UNKNOWN');
   });
 
   test('a foreign key beside a ReviewKD student', () => {
     const wrapped = new Map([...plain()].map(([key, source]) => [`student.${key}`, source]));
     expect(recognise(wrapped, undefined).reviewKd).toBe(true);
     wrapped.set('teacher.fc.weight', sourceOfShape([1]));
-    expectRefusal(refusal(wrapped), 'KEY_UNKNOWN', `'teacher.fc.weight'`, 'abfs');
+    expectRefusal(refusal(wrapped), 'KEY_UNKNOWN', `'teacher.fc.weight'`, `a teacher. To go on without: --ignore 'teacher.*'`);
+    expect(leftOut(recognise(wrapped, undefined, {ignore: ['teacher.*']}))).toEqual(['teacher.fc.weight']);
   });
 
   test('both a plain kernel and its branches', () => {
     const stateDict = gpd().set('layer1.0.conv1.weight', sourceOfShape([128, 128, 3, 3]));
-    expectRefusal(refusal(stateDict), 'KEY_UNKNOWN', `'layer1.0.conv1.weight'`, '--ignore-unknown');
+    expectRefusal(refusal(stateDict), 'KEY_UNKNOWN', `'layer1.0.conv1.weight'`, 'more tensors of a layer');
+  });
+});
+
+describe('tensors that the network does not have', () => {
+  const having = (...keys: string[]): StateDict =>
+    new Map([...plain(), ...keys.map((key) => [key, sourceOfShape([8])] as const)]);
+
+  test.each([
+    ['layer2.0.shortcut.0.weight', 'projection shortcuts'],
+    ['layer1.0.se.fc1.weight', 'squeeze-and-excitation'],
+    ['layer3.1.cbam.ca.fc.0.weight', 'attention'],
+    ['layer2.0.downsample.0.conv.weight', 'projection shortcuts'],
+    ['layer1.0.conv1.lora_A', 'adapters'],
+    ['layer1.0.relu.weight', 'PReLU'],
+    ['relu.weight', 'PReLU'],
+    ['maxpool.1.filt', 'blur filters'],
+    ['avgpool.p', 'pooling with parameters'],
+    ['layer5.0.conv1.weight', 'more layers'],
+    ['bn2.running_mean', 'more layers'],
+    ['conv1.0.weight', 'more layers'],
+    ['bn1.weight_extra', 'more tensors of a layer'],
+    ['fc.weight_g', 'more tensors of a layer'],
+  ])('%s is inside: %s', (key, what) => {
+    for (const ignore of [[], ['*'], [key]])
+      expectRefusal(refusal(having(key), {ignore}), 'KEY_UNKNOWN', `this is not resnet18: '${key}'`, what);
+  });
+
+  test.each([
+    ['mean', 'normalisation of the input'],
+    ['std', 'normalisation of the input'],
+    ['pixel_mean', 'normalisation of the input'],
+    ['normalize.mean', 'normalisation of the input'],
+    ['normalizer.scale', 'normalisation of the input'],
+    ['norm_layer.std', 'normalisation of the input'],
+    ['input_bn.weight', 'normalisation of the input'],
+    ['logit_scale', 'a factor of the logits'],
+    ['head_dist.weight', 'a second head'],
+  ])('%s acts on the answers: only its full name leaves it out', (key, what) => {
+    for (const ignore of [[], ['*'], [`${key.slice(0, 3)}*`]])
+      expectRefusal(refusal(having(key), {ignore}), 'KEY_UNKNOWN', `resnet18 has no place for '${key}'`, what);
+    expectRefusal(refusal(having(key)), 'KEY_UNKNOWN', '', `--ignore ${key}`);
+    expect(leftOut(recognise(having(key), undefined, {ignore: [key]}))).toEqual([key]);
+  });
+
+  test('a factor for each colour is taken for a normalisation, whatever its name', () => {
+    const stateDict = new Map([...plain(), ['whiten', sourceOfShape([1, 3, 1, 1])] as const]);
+    expectRefusal(refusal(stateDict, {ignore: ['*']}), 'KEY_UNKNOWN', 'whiten', 'normalisation of the input');
+  });
+
+  test.each([
+    ['aux_head.0.weight', 'an auxiliary head', 'aux_head.*'],
+    ['connector.0.weight', 'a connector of a distillation', 'connector.*'],
+    ['feature_proj.weight', 'a connector of a distillation', 'feature_proj.*'],
+    ['train_metrics.mean_value', 'a metric', 'train_metrics.*'],
+    ['criterion.weight', 'a loss', 'criterion.*'],
+    ['projector.0.weight', 'a projector of a contrastive training', 'projector.*'],
+    ['queue_ptr', 'a queue of a contrastive training', 'queue_ptr'],
+    ['n_averaged', 'averaging', 'n_averaged'],
+    ['something.else', 'not known here', 'something.*'],
+  ])('%s lies beside: %s', (key, what, pattern) => {
+    const flag = pattern.includes('*') ? `--ignore '${pattern}'` : `--ignore ${pattern}`;
+    expectRefusal(refusal(having(key)), 'KEY_UNKNOWN', `'${key}'`, flag);
+    expectRefusal(refusal(having(key)), 'KEY_UNKNOWN', '', what);
+    const recognised = recognise(having(key), undefined, {ignore: [pattern]});
+    expect(leftOut(recognised)).toEqual([key]);
+    expect(recognised.keys.at(-1)).toEqual({
+      key,
+      use: 'ignored',
+      reason: `left out by --ignore ${pattern}`,
+      leftOutBy: pattern,
+    });
+  });
+
+  test('what no pattern names is refused, and a pattern that names nothing too', () => {
+    const both = having('aux_head.weight', 'connector.weight');
+    expectRefusal(refusal(both, {ignore: ['aux*']}), 'KEY_UNKNOWN', `'connector.weight'`, 'connector');
+    expectRefusal(
+      refusal(both, {ignore: ['*', 'tail.*']}),
+      'KEY_MISSING',
+      '--ignore tail.* names no tensor',
+      'aux_head.weight',
+    );
+    expectRefusal(
+      refusal(plain(), {ignore: ['fc.*']}),
+      'KEY_MISSING',
+      '--ignore fc.* names no tensor',
+      'no tensor is left over',
+    );
+  });
+
+  test('patterns: * is any characters, everything else is itself', () => {
+    const yes = [
+      ['a.b', 'a.b'],
+      ['a.*', 'a.b.c'],
+      ['*', ''],
+      ['*.weight', 'a.weight'],
+      ['a*c*e', 'abcde'],
+      ['a**', 'a'],
+    ] as const;
+    const no = [
+      ['a.b', 'axb'],
+      ['a.*', 'b.a.c'],
+      ['ab*ba', 'aba'],
+      ['a*c*c', 'abc'],
+      ['', 'a'],
+      ['A', 'a'],
+    ] as const;
+    expect(yes.filter(([pattern, key]) => !matchesGlob(pattern, key))).toEqual([]);
+    expect(no.filter(([pattern, key]) => matchesGlob(pattern, key))).toEqual([]);
+    expect(matchesGlob('a*'.repeat(2000), 'a'.repeat(3000))).toBe(true); // at once: nothing is tried twice
+  });
+});
+
+describe('variances that cannot be', () => {
+  test.each([
+    [-1, 'a variance is never negative'],
+    [Number.NaN, 'a variance is a finite number'],
+    [Number.POSITIVE_INFINITY, 'a variance is a finite number'],
+  ])('%d: the tensor is named', (value, problem) => {
+    for (const [stateDict, key] of [
+      [plain(), 'layer2.1.bn2.running_var'],
+      [gpd(), 'bn1.tiny_running_var'],
+    ] as const) {
+      const {shape} = stateDict.get(key)!;
+      const values = new Float32Array(shape[0]!).fill(1);
+      values[3] = value;
+      stateDict.set(key, sourceOf(float32(shape, values)));
+      expectRefusal(
+        refusal(stateDict),
+        'WEIGHTS_NOT_FINITE',
+        `'${key}' has ${value} at element 3: ${problem}`,
+        'earlier checkpoint',
+      );
+    }
   });
 });
 

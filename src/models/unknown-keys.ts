@@ -1,0 +1,249 @@
+/**
+ * Keys that the recognised network does not have. Inside its own stages and layers they take part in the computation, whatever they
+ * are: without them it is another network, so they cannot be left out. Beside it they can, by name, and every result says so.
+ */
+import {GpdError} from '../core/error.js';
+import type {Module} from '../reparam/modules.js';
+
+export interface Foreign {
+  readonly key: string;
+  readonly shape: readonly number[];
+  /** It lies beside the whole network, whatever its name: `teacher.conv1.weight` where the network is `student.*`. */
+  readonly beside?: boolean;
+}
+
+/**
+ * inside: takes part in the computation, cannot be ignored. acts: beside the network, but most likely applied to its input or output,
+ * so that it can be ignored by its full name alone. beside: serves training, can be ignored by a pattern.
+ */
+type Place = 'inside' | 'acts' | 'beside';
+
+interface Kind {
+  readonly place: Place;
+  /** What a tensor of this kind most likely is. */
+  readonly what: string;
+  readonly is: (foreign: Foreign) => boolean;
+  /** What to do about it, where that is not what its place says. */
+  readonly advice?: string;
+}
+
+/** By a whole part of the key's path, or by its last one. */
+const part =
+  (pattern: RegExp) =>
+  ({key}: Foreign): boolean =>
+    key.split('.').some((name) => pattern.test(name));
+const module =
+  (pattern: RegExp) =>
+  ({key}: Foreign): boolean =>
+    key
+      .split('.')
+      .slice(0, -1)
+      .some((name) => pattern.test(name));
+const leaf =
+  (pattern: RegExp) =>
+  ({key}: Foreign): boolean =>
+    pattern.test(key.slice(key.lastIndexOf('.') + 1));
+
+const perChannel = ({shape}: Foreign): boolean =>
+  shape.length >= 3 && shape.at(-1) === 1 && shape.at(-2) === 1 && (shape.at(-3) ?? 0) <= 4;
+
+/** THE table of what lies inside a network that was recognised as a smaller one. The first that fits. */
+const insideKinds: readonly Kind[] = (
+  [
+    ['projection shortcuts', module(/^(downsample|shortcut|skip|identity|proj)$/i)],
+    [
+      'squeeze-and-excitation or attention blocks',
+      module(
+        /^(se|se_?(module|layer|block)|squeeze\w*|excit\w*|eca|cbam|[cs]a|\w*attn\w*|\w*attention\w*|non_?local\w*|gc\w*)$/i,
+      ),
+    ],
+    ['blur filters (anti-aliased pooling)', leaf(/^(filt|blur\w*)$/i)],
+    ['adapters of a fine-tuning (merge them into the weights first)', part(/lora|adapter/i)],
+    ['observers of a quantisation-aware training', part(/fake_quant|observer|post_process|zero_point|min_val|max_val/i)],
+    ['activations with parameters (PReLU)', module(/relu|^act\w*$/i)],
+    ['pooling with parameters', module(/pool|^gem$/i)],
+  ] as const
+).map(([what, is]) => ({place: 'inside', what, is}));
+
+const LARGER: Kind = {place: 'inside', what: 'more layers of its kind, or more tensors of a layer', is: () => true};
+
+/** Names of a mean or standard deviation of images, in a buffer or in a module that normalises. */
+const STATISTIC =
+  /^((pixel|image|img|input|norm|data|rgb|dataset)_?)?(mean|mu|std|stdev|var|variance|sigma)s?(_?(tensor|buffer|rgb|pixel|image))?$/i;
+const NORMALISER =
+  /^(normali[sz]\w*|standardi[sz]\w*|norm(_?layer)?|(input|data|image)_?(norm|bn|transform)\w*|pre_?proc\w*|transforms?)$/i;
+
+/** THE table of what lies beside a network. The first that fits. */
+const outsideKinds: readonly Kind[] = [
+  {place: 'beside', what: 'an auxiliary head', is: part(/^aux/i)},
+  {place: 'beside', what: 'a metric', is: part(/metric|accuracy|^acc\d*$|auroc|f1_?score|confusion|confmat/i)},
+  {place: 'beside', what: 'a loss', is: part(/criterion|loss/i)},
+  {place: 'beside', what: 'a teacher', is: part(/teacher/i)},
+  {
+    place: 'beside',
+    what: 'a connector of a distillation',
+    is: part(/connector|regress|distill|feat|abfs|transfer|translator/i),
+  },
+  {
+    place: 'beside',
+    what: 'a projector of a contrastive training',
+    is: part(/project|predictor|prototype|^proj$|mlp_head|^embed(_\w+|ding)?$/i),
+  },
+  {place: 'beside', what: 'a queue of a contrastive training', is: part(/queue|memory_?bank/i)},
+  {
+    place: 'beside',
+    what: 'state of an optimiser or of averaging',
+    is: part(/optim|momentum|^ema|n_averaged|^(epoch|step|iter)\w*$/i),
+  },
+  {
+    place: 'acts',
+    what: 'the normalisation of the input',
+    is: (f) => leaf(STATISTIC)(f) || module(NORMALISER)(f) || perChannel(f),
+    advice: 'without it the network must be given images normalised in the same way (gpd eval --mean --std)',
+  },
+  {place: 'acts', what: 'a factor of the logits', is: part(/temperature|logit_?scale|^(scale|t|tau)$/i)},
+  {
+    place: 'acts',
+    what: 'a second head, which some networks average with the first',
+    is: module(/^(head|fc|classifier|linear)/i),
+  },
+];
+
+const UNKNOWN: Kind = {place: 'beside', what: 'something that is not known here', is: () => true};
+
+/** Operations without parameters in the networks that are known here. */
+const OPERATION = /^(relu|prelu|act|activation|max_?pool|avg_?pool|global_?pool|pool|gem|flatten)\d*$/i;
+
+const withoutNumber = (name: string): string => name.replace(/\d+$/, '');
+
+/** Where a key lies: in a stage or layer of the network, in one that continues its numbering (layer5, bn2), or in an operation. */
+function insideOf(modules: readonly Module[]): (key: string) => boolean {
+  const series = new Set(modules.map(({name}) => withoutNumber(name.slice(0, `${name}.`.indexOf('.')))));
+  return (key) => {
+    const [first = '', ...rest] = key.split('.');
+    return rest.length > 0 && (series.has(withoutNumber(first)) || OPERATION.test(first));
+  };
+}
+
+const kindOf = (foreign: Foreign, isInside: boolean): Kind =>
+  isInside ? (insideKinds.find(({is}) => is(foreign)) ?? LARGER) : (outsideKinds.find(({is}) => is(foreign)) ?? UNKNOWN);
+
+/** `*` stands for any characters. Linear in the length of both. */
+export function matchesGlob(pattern: string, key: string): boolean {
+  const pieces = pattern.split('*');
+  const [first, last] = [pieces[0]!, pieces.at(-1)!];
+  if (pieces.length === 1) return pattern === key;
+  if (!key.startsWith(first) || !key.endsWith(last) || key.length < first.length + last.length) return false;
+  let at = first.length;
+  for (const piece of pieces.slice(1, -1)) {
+    const found = key.indexOf(piece, at);
+    if (found < 0) return false;
+    at = found + piece.length;
+  }
+  return at <= key.length - last.length;
+}
+
+interface Found extends Foreign {
+  readonly kind: Kind;
+  /** The pattern that leaves it out. */
+  readonly pattern: string | undefined;
+}
+
+/** A pattern with `*` says nothing about a tensor that acts on the input or on the output: that one is named. */
+const leavesOut = (pattern: string, key: string, {place}: Kind): boolean =>
+  place === 'beside' ? matchesGlob(pattern, key) : place === 'acts' && pattern === key;
+
+/**
+ * Gives the pattern that leaves each of these keys out. Throws KEY_UNKNOWN for keys that cannot be left out or that no pattern
+ * names, and KEY_MISSING for a pattern that names none.
+ */
+export function leaveOut(
+  foreign: readonly Foreign[],
+  network: {name: string; modules: readonly Module[]},
+  patterns: readonly string[],
+): ReadonlyMap<string, string> {
+  const isInside = insideOf(network.modules);
+  const found = foreign.map((one): Found => {
+    const kind = kindOf(one, !one.beside && isInside(one.key));
+    return {...one, kind, pattern: patterns.find((pattern) => leavesOut(pattern, one.key, kind))};
+  });
+  refuseInside(
+    found.filter(({kind}) => kind.place === 'inside'),
+    network.name,
+    patterns,
+  );
+  refuseUnmatched(patterns, found);
+  refuseUnnamed(
+    found.filter(({pattern}) => pattern === undefined),
+    network.name,
+    patterns,
+  );
+  return new Map(found.map(({key, pattern}) => [key, pattern!]));
+}
+
+function refuseInside(inside: readonly Found[], name: string, patterns: readonly string[]): void {
+  const [first] = inside;
+  if (!first) return;
+  const asked = patterns.some((pattern) => inside.some(({key}) => matchesGlob(pattern, key)));
+  const problem = asked ? 'lie inside the network and cannot be ignored' : 'have no place in it';
+  throw new GpdError('KEY_UNKNOWN', `this is not ${name}: ${counted(inside, problem)}`, {
+    at: first.key,
+    hint: `most likely ${listKinds(inside)}: these take part in the computation, and ${name} has none. It is another network, which is not known here`,
+    data: {unknown: inside.map(({key}) => key)},
+  });
+}
+
+function refuseUnmatched(patterns: readonly string[], found: readonly Found[]): void {
+  const unmatched = patterns.find((pattern) => found.every(({key}) => !matchesGlob(pattern, key)));
+  if (unmatched === undefined) return;
+  const there =
+    found.length > 0
+      ? `tensors that can be ignored: ${found
+          .map(({key}) => key)
+          .slice(0, 3)
+          .join(', ')}`
+      : 'no tensor is left over';
+  throw new GpdError('KEY_MISSING', `--ignore ${unmatched} names no tensor that the network leaves over`, {
+    at: unmatched,
+    hint: `correct the pattern or leave it out; ${there}`,
+  });
+}
+
+function refuseUnnamed(unnamed: readonly Found[], name: string, patterns: readonly string[]): void {
+  const [first] = unnamed;
+  if (!first) return;
+  const acting = unnamed.filter(({kind}) => kind.place === 'acts');
+  const advice = [...new Set(acting.map(({kind}) => kind.advice ?? 'without it the answers can be others'))].join('; ');
+  const covered = patterns.find((pattern) => acting.some(({key}) => matchesGlob(pattern, key)));
+  const whole = covered === undefined ? '' : `; --ignore ${covered} is not enough, they must be named in full`;
+  const flags = [...new Set(unnamed.map(flagFor))];
+  const shown = flags.slice(0, 4).join(' ') + (flags.length > 4 ? ' …' : '');
+  throw new GpdError('KEY_UNKNOWN', `${name} has no place for ${counted(unnamed)}`, {
+    at: first.key,
+    hint: `most likely ${listKinds(unnamed)}${advice && `; ${advice}`}${whole}. To go on without: ${shown}`,
+    data: {unknown: unnamed.map(({key}) => key)},
+  });
+}
+
+/** `'a.weight' and 3 more tensors`, with what is said of them. */
+function counted(found: readonly Found[], said = ''): string {
+  const others = found.length - 1;
+  const more = others > 0 ? ` and ${others} more tensor${others > 1 ? 's' : ''}` : '';
+  const verb = others > 0 ? said : said.replace(/^lie/, 'lies').replace(/^have/, 'has');
+  return `'${found[0]!.key}'${more}${verb && ` ${verb}`}`;
+}
+
+const listKinds = (found: readonly Found[]): string => [...new Set(found.map(({kind}) => kind.what))].join(', ');
+
+/** What leaves it out: a whole module beside the network, or the tensor by its name. */
+function flagFor({key, kind}: Found): string {
+  const dot = key.indexOf('.');
+  return kind.place === 'beside' && dot > 0 ? `--ignore '${key.slice(0, dot)}.*'` : `--ignore ${key}`;
+}
+
+/** `the network without 2 tensors: aux.weight, aux.bias`; what a proof is about where tensors were left out. */
+export function withoutText(keys: readonly string[], most = Number.POSITIVE_INFINITY): string {
+  const listed = keys.slice(0, most).join(', ');
+  const more = keys.length > most ? `, … ${keys.length - most} more` : '';
+  return `the network without ${keys.length} tensor${keys.length === 1 ? '' : 's'}: ${listed}${more}`;
+}
