@@ -3,7 +3,8 @@
  * its name ends in `(needs …)`, and the reporter counts the skipped tests by need.
  */
 import {spawnSync} from 'node:child_process';
-import {existsSync} from 'node:fs';
+import {existsSync, statfsSync} from 'node:fs';
+import {tmpdir} from 'node:os';
 import {missingFor} from '../src/onnx/providers.js';
 
 const runs = (command: string, ...args: readonly string[]): boolean =>
@@ -24,6 +25,11 @@ export const chromium = firstOf(
 /** A Vulkan driver that runs on the CPU: the one that VK_ICD_FILENAMES names, or Chromium's SwiftShader. */
 export const vulkanDriver = firstOf(process.env['VK_ICD_FILENAMES'] ?? '', '/usr/lib/chromium/vk_swiftshader_icd.json');
 
+function freeBytes(folder: string): number {
+  const {bavail, bsize} = statfsSync(folder);
+  return bavail * bsize;
+}
+
 /** Debian's package or the kernel's feature, and whether it is there. Asked once, and only by the tests that need it. */
 const needs = {
   chromium: () => chromium !== undefined,
@@ -35,6 +41,7 @@ const needs = {
   'a mount namespace': () => runs('unshare', '-rm', 'sh', '-c', 'mount -t tmpfs tmpfs /mnt'),
   'a network namespace': () => runs('unshare', '-rn', 'true'),
   'a process namespace': () => runs('unshare', '-rpf', '--mount-proc', 'true'),
+  '3 GB of free disk': () => freeBytes(tmpdir()) > 3e9,
   'an account that obeys file modes': () => obeysModes.length > 0 || process.getuid?.() !== 0,
 } satisfies Record<string, () => boolean>;
 export type Need = keyof typeof needs;

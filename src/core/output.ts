@@ -58,6 +58,7 @@ export function checkOutput(path: string, {force, inputs}: {force: boolean; inpu
   }
   if (!force) throw refuse(path, `already exists${found ? '' : ', as a link to nothing'}`, REPLACE_HINT);
 }
+const MAX_WRITE = 1 << 30; // one writeSync may not exceed 2 GiB - 1
 const REPLACE_HINT = 'use --force to replace it, or -o to write elsewhere';
 
 /** A file under construction. */
@@ -190,7 +191,7 @@ function stagedFile(path: string, temporaryPath: string, unwritable: (error: unk
     write(bytes) {
       attempt(() => {
         fd ??= openSync(temporaryPath, 'a');
-        for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+        for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, Math.min(MAX_WRITE, bytes.length - done));
       });
     },
     finish() {

@@ -35,6 +35,7 @@ export async function withInputShape(original: Model, shape: InputShape): Promis
     await tryOut(model);
     return model;
   } catch (error) {
+    if (error instanceof GpdError && error.code === 'LIMIT_EXCEEDED') throw error; // says what to do
     throw new GpdError('EXPORT_REFUSED', `${asked.join(', ')}: ${(error as Error).message.split('\n').slice(0, 2).join(' ')}`, {
       hint: 'export from the checkpoint with --batch and --image-size: there the network is built for them',
       cause: error,

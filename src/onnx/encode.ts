@@ -59,7 +59,7 @@ export function encodeModel(model: Model, options: EncodeOptions = {}): EncodedM
   if (externalData === 'auto') return encodeExternal(model, options);
   throw new GpdError('LIMIT_EXCEEDED', `the model needs ${inside.byteLength} bytes, a protobuf message holds ${MAX_MESSAGE}`, {
     at: model.graph.name,
-    hint: 'allow external data: the weights go to a file beside the model',
+    hint: 'a model of this size can be written as ONNX in fp32 alone, as it is, with its weights in a file beside it',
   });
 }
 

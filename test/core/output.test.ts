@@ -19,9 +19,11 @@ import {
 import {tmpdir} from 'node:os';
 import {dirname, join} from 'node:path';
 import fc from 'fast-check';
+import {fileSource} from '../../src/core/bytes.js';
 import {GpdError} from '../../src/core/error.js';
 import {checkOutput, Staging, writeAtomically} from '../../src/core/output.js';
 import {isInPlace, makeHidden, removeHidden, watchHidden} from '../../src/core/temporary.js';
+import {testWith} from '../optional.js';
 
 let folder = '';
 beforeEach(() => {
@@ -205,4 +207,13 @@ describe('hidden folders', () => {
     expect(isInPlace(path)).toBe(true);
     removeHidden(path);
   });
+});
+
+testWith('3 GB of free disk', 'a piece of more than 2 GiB is written whole, as one tensor may be', () => {
+  const bytes = new Uint8Array(2 ** 31 + 8);
+  bytes[bytes.length - 1] = 7;
+  writeAtomically(at('large'), (write) => write(bytes));
+  const source = fileSource(at('large'));
+  expect([source.size, ...source.read(source.size - 2, 2)]).toEqual([bytes.length, 0, 7]);
+  source.close();
 });
