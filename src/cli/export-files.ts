@@ -46,7 +46,7 @@ export interface ExportFileOptions extends RecogniseOptions {
   names: WeightNames;
   calibrate?: string | undefined;
   calibrationSamples: number;
-  int8: Pick<Int8Options, 'method' | 'activations'>;
+  int8: Pick<Int8Options, 'method' | 'activations' | 'weightRange'>;
   data?: string | undefined;
   checkSamples?: number | undefined;
   gates: GateOptions;

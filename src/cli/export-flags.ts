@@ -107,6 +107,10 @@ export const exportFlags = {
     description: `how ranges are chosen (${methods.join(', ')}); default: the one whose logits are nearest`,
   })(),
   symmetric: Flags.boolean({...calibration, description: 'int8 activations around zero, for runtimes that know no others'}),
+  'reduce-range': Flags.boolean({
+    ...calibration,
+    description: 'int8 weights in 7 bits, for x86 processors without VNNI, whose 16-bit sums would saturate',
+  }),
   'check-data': Flags.string({
     char: 'd',
     description: 'images with labels on which every form is evaluated beside the float32 student',
@@ -142,7 +146,11 @@ export function exportOptions(flags: InferredFlags<typeof exportFlags>): ExportF
     ...{embed: flags['embed-preprocessing'], resizer: flags.resizer, softmax: flags.softmax, topK: flags['top-k'], labels},
     ...{batchNorm: flags['batch-norm'], names: flags.names},
     ...{calibrate: flags.calibrate, calibrationSamples: flags.samples, workers: flags.workers, onError: flags['on-error']},
-    int8: {method: flags['int8-ranges'], ...(flags.symmetric && {activations: 'symmetric' as const})},
+    int8: {
+      method: flags['int8-ranges'],
+      ...(flags.symmetric && {activations: 'symmetric' as const}),
+      ...(flags['reduce-range'] && {weightRange: 'reduced' as const}),
+    },
     ...{data: flags['check-data'], checkSamples: flags['check-samples'], gates, recipe: flags.recipe},
     overrides: recipeOverrides(flags),
     strictData: flags['strict-data'],

@@ -1,7 +1,7 @@
 /** int8 as two precisions: static, from real images, and dynamic, for matrix products alone. */
 import {GpdError} from '../core/error.js';
 import type {Model} from '../onnx/graph.js';
-import type {Precise, Precision, PrecisionContext} from './precision.js';
+import type {Int8Options, Precise, Precision, PrecisionContext} from './precision.js';
 import {quantiseDynamically} from './quantise/dynamic.js';
 import {type QuantiseReport, quantiseModel} from './quantise/quantise.js';
 
@@ -26,6 +26,14 @@ function describe({
   ];
 }
 
+/** Said always: the machine that quantises is seldom the one that runs the model. Float32 biases are for runtimes that are no CPU. */
+const saturation = ({weightRange, biasType}: Int8Options): string[] =>
+  weightRange === 'reduced' || biasType === 'float32'
+    ? []
+    : [
+        'on x86 processors without VNNI (AVX2, the first AVX-512) 16-bit sums may saturate: check accuracy there, or give --reduce-range',
+      ];
+
 async function make(model: Model, {calibration, int8, onProgress}: PrecisionContext): Promise<Precise> {
   if (!calibration.real)
     throw new GpdError('EXPORT_REFUSED', 'int8: ranges from random images would be far from those of photographs', {
@@ -33,7 +41,8 @@ async function make(model: Model, {calibration, int8, onProgress}: PrecisionCont
     });
   const onStep = ({tried}: {tried: string}) => onProgress?.(`quantise: ${tried}`);
   const {model: quantised, report} = await quantiseModel(model, {...int8, calibration: calibration.batches, onStep});
-  return {model: quantised, notes: describe(report), details: {...report, calibration: calibration.description}};
+  const notes = [...describe(report), ...saturation(int8)];
+  return {model: quantised, notes, details: {...report, calibration: calibration.description}};
 }
 
 /** Random images say nothing about int8: its ranges are those of photographs. */
@@ -48,9 +57,9 @@ export const dynamicInt8: Precision = {
   suffix: '.int8-dynamic',
   description: 'int8 matrix products, scales while running',
   bound: undefined,
-  async make(model) {
-    const {model: made, products} = quantiseDynamically(model);
-    const notes = [`${products} matrix products on integers, convolutions in float32`];
+  async make(model, {int8}) {
+    const {model: made, products} = quantiseDynamically(model, int8.weightRange);
+    const notes = [`${products} matrix products on integers, convolutions in float32`, ...saturation(int8)];
     return {model: made, notes, details: {products}};
   },
 };

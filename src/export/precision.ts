@@ -17,7 +17,7 @@ export interface Calibration {
 }
 
 /** What only int8 asks for: see `QuantiseOptions`. */
-export type Int8Options = Pick<QuantiseOptions, 'method' | 'activations' | 'biasType' | 'check' | 'maxDrop'>;
+export type Int8Options = Pick<QuantiseOptions, 'method' | 'activations' | 'biasType' | 'weightRange' | 'check' | 'maxDrop'>;
 
 export interface PrecisionContext {
   readonly calibration: Calibration;

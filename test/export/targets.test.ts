@@ -209,3 +209,17 @@ test('what a target reads but gains nothing from is said', async () => {
   expect(notes).toContainEqual(expect.stringContaining('fp16 is the precision to gain from'));
   for (const target of targetNames) expect((await made('fp32', {target})).notes).toEqual([]);
 });
+
+test('weights in 7 bits wherever int8 stores them; without it a note says what may happen on which processors', async () => {
+  const reduced = {...context, int8: {...context.int8, weightRange: 'reduced' as const}};
+  for (const precision of ['int8', 'int8-dynamic'] as const) {
+    const {model, notes} = await makeModel(tinyNetwork(), precision, {}, reduced);
+    const weights = model.graph.initializers.filter(
+      ({dtype, initializer}) => dtype === 'int8' && initializer!.shape.length > 1,
+    );
+    expect(weights.length).toBeGreaterThan(0);
+    for (const weight of weights) expect(Math.max(...numbers(weight).map(Math.abs))).toBe(63);
+    expect(notes.join()).not.toContain('saturate');
+    expect((await makeModel(tinyNetwork(), precision, {}, context)).notes.join()).toContain('saturate');
+  }
+});

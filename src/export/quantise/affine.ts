@@ -28,8 +28,13 @@ export const levels: Readonly<Record<QuantisedType, Range>> = {
  */
 export type ActivationScheme = 'asymmetric' | 'symmetric';
 
-/** Weights keep to ±127: −128 has no opposite, and products of two int8 then sum without overflow in 16 bits wherever that is done. */
-const WEIGHT_LEVEL = 127;
+/**
+ * Weights keep to ±127: −128 has no opposite, and two products of int8 with int8 then sum without overflow in 16 bits. Two of uint8 with
+ * int8 may not, which x86 processors with AVX2 or AVX-512 but without VNNI do (VPMADDUBSW): `reduced`, in 7 bits, they do: 2·255·64 < 2¹⁵.
+ * https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html#data-type-selection
+ */
+export const weightLevels = {full: 127, reduced: 63} as const;
+export type WeightRange = keyof typeof weightLevels;
 /** Smaller scales are those of dead channels. The product of two, a bias's scale, is still a normal float32 with a reciprocal. */
 const MIN_SCALE = 2 ** -60;
 /** A bias has this much room in int32, with a bit to spare for the sums it is added to. */
@@ -73,6 +78,14 @@ export interface QuantisedWeight {
   readonly axis: number;
 }
 
+export interface WeightOptions {
+  readonly inputScale: number;
+  /** What is stored as int32 with the weight; undefined: nothing. */
+  readonly bias?: ArrayLike<number> | undefined;
+  /** Default full. */
+  readonly range?: WeightRange | undefined;
+}
+
 /** Every element of a tensor with its index along an axis. */
 export function forEachInChannel(
   shape: readonly number[],
@@ -99,15 +112,17 @@ export function channelMaxima({shape, data}: Tensor<'float64'>, axis: number): F
  * One scale a channel, symmetric. A channel whose bias would not fit into int32 beside such small weights (they are dead, or nearly)
  * gets a scale in which it does: `bias` and the input's scale say so.
  */
-export function quantiseWeight(weight: Tensor, axis: number, inputScale: number, bias?: ArrayLike<number>): QuantisedWeight {
+export function quantiseWeight(weight: Tensor, axis: number, options: WeightOptions): QuantisedWeight {
+  const {inputScale, bias, range = 'full'} = options;
   const w = toFloat64(weight);
+  const level = weightLevels[range];
   const scales = channelMaxima(w, axis).map((maximum, c) => {
     const forBias = Math.abs(bias?.[c] ?? 0) / (MAX_BIAS_LEVEL * inputScale);
-    return usable(Math.max(maximum / WEIGHT_LEVEL, forBias));
+    return usable(Math.max(maximum / level, forBias));
   });
   const values = new Int8Array(w.data.length);
   forEachInChannel(w.shape, axis, (i, c) => {
-    values[i] = clamp(roundHalfEven(w.data[i]! / scales[c]!), {low: -WEIGHT_LEVEL, high: WEIGHT_LEVEL});
+    values[i] = clamp(roundHalfEven(w.data[i]! / scales[c]!), {low: -level, high: level});
   });
   return {values: tensor('int8', w.shape, values), scales: tensor('float32', [scales.length], Float32Array.from(scales)), axis};
 }

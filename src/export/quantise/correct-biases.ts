@@ -8,7 +8,7 @@
  */
 import type {Graph, Model, Value} from '../../onnx/graph.js';
 import {cloneModel} from '../clone.js';
-import {type Affine, quantiseWeight} from './affine.js';
+import {type Affine, quantiseWeight, type WeightRange} from './affine.js';
 import type {Numbers} from './emit.js';
 import {type Batches, channelMeans} from './observe.js';
 import {type Selection, takesBias, type Unit} from './plan.js';
@@ -17,14 +17,13 @@ import {parametersOf, roundTrip, stored} from './qdq.js';
 export async function correctBiases(
   model: Model,
   selection: Selection,
-  affine: Numbers['affine'],
+  {affine, weightRange: range}: Pick<Numbers, 'affine' | 'weightRange'>,
   batches: Batches,
 ): Promise<Map<Unit, Float64Array>> {
   const copy = cloneModel(model);
   const units = [...selection.units].filter(takesBias);
-  const rounded = units.map((unit) =>
-    roundedLayer(copy.graph, unit, affine.get(selection.sameScale.get(unit.inputs[0]!) ?? unit.inputs[0]!)!),
-  );
+  const affineOf = ([input]: readonly Value[]) => affine.get(selection.sameScale.get(input!) ?? input!)!;
+  const rounded = units.map((unit) => roundedLayer(copy.graph, unit, affineOf(unit.inputs), range));
   copy.graph.outputs = [...copy.graph.outputs, ...rounded];
   const names = units.map(({node}) => node.output.name);
   const means = await channelMeans(copy, [...names, ...rounded.map((v) => v.name)], batches);
@@ -37,12 +36,12 @@ export async function correctBiases(
 }
 
 /** The layer on rounded input and weights, beside the layer itself. */
-function roundedLayer(graph: Graph, {node, inputs, weight}: Unit, affine: Affine): Value {
+function roundedLayer(graph: Graph, {node, inputs, weight}: Unit, affine: Affine, range: WeightRange | undefined): Value {
   const name = (suffix: string) => graph.uniqueName(`${node.name}.rounded.${suffix}`);
   const {value, axis, bias} = weight!;
   const parameters = parametersOf(affine).map((t) => graph.initializer(name('parameter'), t));
   const x = roundTrip(graph, graph.value(inputs[0]!.name)!, parameters, name);
-  const w = stored(graph, quantiseWeight(value.initializer.read(), axis, affine.scale), name);
+  const w = stored(graph, quantiseWeight(value.initializer.read(), axis, {inputScale: affine.scale, range}), name);
   return graph.addNode(node.opType, [x, w, bias && graph.value(bias.name)], node.attributes, {name: name('output')}).output;
 }
 

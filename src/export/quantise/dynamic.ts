@@ -9,7 +9,7 @@ import {dataTypeOf} from '../../onnx/ops.js';
 import {any, constant, miss, op, optional, rule} from '../../onnx/pattern.js';
 import {applyRules} from '../../onnx/rewrite.js';
 import {cloneModel} from '../clone.js';
-import {quantiseWeight} from './affine.js';
+import {quantiseWeight, type WeightRange} from './affine.js';
 import {gemmAxis} from './plan.js';
 
 /** [O, I] → [I, O] */
@@ -28,31 +28,35 @@ function quantisedInput(x: Value, g: Builder, name: string): readonly Value[] {
 const columnsOf = (node: Node): number | undefined => (node.opType === 'MatMul' ? 1 : gemmAxis(node));
 
 /** x·W + b → (xq·Wq)·(sx·sw) + b. onnxruntime makes one node of it. */
-const dynamicProduct = rule({
-  name: 'quantise-product-dynamically',
-  match: op(['MatMul', 'Gemm'], [any('x'), constant('weight'), optional(constant('bias'))], 'product'),
-  check({weight, product}) {
-    if (weight.dtype !== 'float32' || weight.initializer.shape.length !== 2)
-      return miss('the weight is no float32 matrix', weight);
-    return columnsOf(product) === undefined ? miss('alpha, beta or transA are set', product) : undefined;
-  },
-  rewrite({x, weight, bias, product}, g) {
-    const {name} = product;
-    const stored = toFloat64(weight.initializer.read());
-    const {values, scales} = quantiseWeight(columnsOf(product) === 0 ? transposed(stored) : stored, 1, 1);
-    const [q, scale, zero] = quantisedInput(x, g, x.name) as [Value, Value, Value];
-    const w = g.initializer(`${weight.name}.i8`, values);
-    const sums = g.op('MatMulInteger', [q, w, zero], {}, {name: `${name}.integers`});
-    const floats = g.op('Cast', [sums], {to: dataTypeOf('float32')}, {name: `${name}.floats`});
-    const factor = g.op('Mul', [scale, g.initializer(`${weight.name}.s`, scales)], {}, {name: `${name}.scale`});
-    return bias
-      ? g.op('Add', [g.op('Mul', [floats, factor], {}, {name: `${name}.scaled`}), bias])
-      : g.op('Mul', [floats, factor]);
-  },
-});
+const dynamicProduct = (range: WeightRange | undefined) =>
+  rule({
+    name: 'quantise-product-dynamically',
+    match: op(['MatMul', 'Gemm'], [any('x'), constant('weight'), optional(constant('bias'))], 'product'),
+    check({weight, product}) {
+      if (weight.dtype !== 'float32' || weight.initializer.shape.length !== 2)
+        return miss('the weight is no float32 matrix', weight);
+      return columnsOf(product) === undefined ? miss('alpha, beta or transA are set', product) : undefined;
+    },
+    rewrite({x, weight, bias, product}, g) {
+      const {name} = product;
+      const stored = toFloat64(weight.initializer.read());
+      const {values, scales} = quantiseWeight(columnsOf(product) === 0 ? transposed(stored) : stored, 1, {
+        inputScale: 1,
+        range,
+      });
+      const [q, scale, zero] = quantisedInput(x, g, x.name) as [Value, Value, Value];
+      const w = g.initializer(`${weight.name}.i8`, values);
+      const sums = g.op('MatMulInteger', [q, w, zero], {}, {name: `${name}.integers`});
+      const floats = g.op('Cast', [sums], {to: dataTypeOf('float32')}, {name: `${name}.floats`});
+      const factor = g.op('Mul', [scale, g.initializer(`${weight.name}.s`, scales)], {}, {name: `${name}.scale`});
+      return bias
+        ? g.op('Add', [g.op('Mul', [floats, factor], {}, {name: `${name}.scaled`}), bias])
+        : g.op('Mul', [floats, factor]);
+    },
+  });
 
 /** A new model; `model` stays as it is. `products` counts what was quantised. */
-export function quantiseDynamically(model: Model): {model: Model; products: number} {
+export function quantiseDynamically(model: Model, range?: WeightRange): {model: Model; products: number} {
   const copy = cloneModel(model);
-  return {products: applyRules(copy.graph, [dynamicProduct]).changes, model: copy};
+  return {products: applyRules(copy.graph, [dynamicProduct(range)]).changes, model: copy};
 }

@@ -6,7 +6,7 @@
 import {float32, type Tensor, tensor} from '../../core/tensor.js';
 import {copyAttributes, sameOutputs} from '../../onnx/copy-nodes.js';
 import {Graph, type Model, type Node, type Value} from '../../onnx/graph.js';
-import {type Affine, quantiseBias, quantiseWeight, rangeOf} from './affine.js';
+import {type Affine, quantiseBias, quantiseWeight, rangeOf, type WeightRange} from './affine.js';
 import type {Selection, Unit} from './plan.js';
 import {parametersOf, roundTrip, stored} from './qdq.js';
 
@@ -20,6 +20,7 @@ export interface Numbers {
   readonly biases: ReadonlyMap<Unit, Float64Array>;
   /** Default int32. */
   readonly biasType?: BiasType | undefined;
+  readonly weightRange?: WeightRange | undefined;
 }
 
 export function emitQuantised(model: Model, selection: Selection, numbers: Numbers): Model {
@@ -107,7 +108,11 @@ class Emitter {
     const {scale} = this.affineOf(x)!;
     const numbers = (this.numbers.biases.get(unit) ?? bias?.initializer.read().data) as ArrayLike<number> | undefined;
     const inFloat = this.numbers.biasType === 'float32';
-    const weight = quantiseWeight(value.initializer.read(), axis, scale, inFloat ? undefined : numbers);
+    const weight = quantiseWeight(value.initializer.read(), axis, {
+      inputScale: scale,
+      bias: inFloat ? undefined : numbers,
+      range: this.numbers.weightRange,
+    });
     const zeros = this.zeros(weight.scales.data.length);
     const inputs = [this.float(x), stored(this.graph, {...weight, zeros}, this.naming(value.name))];
     if (!numbers) return inputs;

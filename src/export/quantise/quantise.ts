@@ -5,7 +5,7 @@
 import {GpdError} from '../../core/error.js';
 import type {Model, Value} from '../../onnx/graph.js';
 import {cloneModel} from '../clone.js';
-import {type ActivationScheme, type Affine, affineOf} from './affine.js';
+import {type ActivationScheme, type Affine, affineOf, type WeightRange} from './affine.js';
 import {type Agreement, agreementOf} from './agreement.js';
 import {correctBiases} from './correct-biases.js';
 import {type BiasType, emitQuantised} from './emit.js';
@@ -30,6 +30,8 @@ export interface QuantiseOptions {
   readonly activations?: ActivationScheme | undefined;
   /** How biases are stored. Default int32, what integer kernels add. */
   readonly biasType?: BiasType | undefined;
+  /** Default full: 8 bits. */
+  readonly weightRange?: WeightRange | undefined;
   readonly onStep?: ((step: QuantiseStep) => void) | undefined;
 }
 
@@ -158,7 +160,8 @@ class Quantisation {
 
   private build({prepared, affine, biases, excluded}: Candidate): Model {
     const {model, units} = prepared;
-    return emitQuantised(model, select(model.graph, units, excluded), {affine, biases, biasType: this.options.biasType});
+    const {biasType, weightRange} = this.options;
+    return emitQuantised(model, select(model.graph, units, excluded), {affine, biases, biasType, weightRange});
   }
 
   private async agreement(candidate: Candidate): Promise<Agreement> {
@@ -186,7 +189,11 @@ class Quantisation {
 
   private async withBiases(candidate: Candidate): Promise<Candidate> {
     const {model, selection} = candidate.prepared;
-    return {...candidate, biases: await correctBiases(model, selection, candidate.affine, this.options.calibration)};
+    const {weightRange} = this.options;
+    return {
+      ...candidate,
+      biases: await correctBiases(model, selection, {affine: candidate.affine, weightRange}, this.options.calibration),
+    };
   }
 
   private async tryBiases(): Promise<void> {

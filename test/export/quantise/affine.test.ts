@@ -77,7 +77,7 @@ test('weights: one scale a channel, every number within half a level of it, the 
       shape,
       Float64Array.from({length: shape[0]! * shape[1]! * shape[2]!}, (_, i) => Math.fround(r.normal() * sizes[channelOf(i)]!)),
     );
-    const {values, scales} = quantiseWeight(weight, axis, 1);
+    const {values, scales} = quantiseWeight(weight, axis, {inputScale: 1});
     for (const [c, scale] of scales.data.entries()) {
       const own = [...weight.data.keys()].filter((i) => channelOf(i) === c);
       expect(Math.max(...own.map((i) => Math.abs(values.data[i]!)))).toBe(127);
@@ -90,7 +90,7 @@ test('a channel of zeros, or of hardly anything, with a large bias: the bias fit
   const weight = float32([3, 2], [0, 0, 1e-30, -1e-30, 1, -0.5]);
   const bias = [4, -1e6, 0.25];
   const inputScale = 1e-4;
-  const {scales} = quantiseWeight(weight, 0, inputScale, bias);
+  const {scales} = quantiseWeight(weight, 0, {inputScale, bias});
   const stored = quantiseBias(bias, inputScale, scales.data);
   for (const [c, b] of bias.entries()) {
     expect(Math.abs(stored.values.data[c]!)).toBeLessThan(2 ** 31 - 1);
@@ -107,4 +107,15 @@ test('what a symmetric and an asymmetric range are', () => {
   ];
   for (const [affine, made] of expected) expect(made).toEqual(affine);
   expect(tensor('int8', [1], Int8Array.of(-128)).data[0]).toBe(levels.int8.low);
+});
+
+test('in 7 bits two products of uint8 with a weight fit into 16 bits, whatever the numbers', () => {
+  const weight = float32([2, 3], [-5, 0.1, 5, 1e-3, -1e-3, 0]);
+  const {values, scales} = quantiseWeight(weight, 0, {inputScale: 1, range: 'reduced'});
+  expect(Math.max(...values.data.map(Math.abs))).toBe(63);
+  expect(2 * 255 * Math.max(...values.data.map(Math.abs))).toBeLessThan(2 ** 15);
+  for (const [i, w] of weight.data.entries()) {
+    const scale = scales.data[Math.floor(i / 3)]!;
+    expect(Math.abs(values.data[i]! * scale - w)).toBeLessThanOrEqual(0.50001 * scale);
+  }
 });

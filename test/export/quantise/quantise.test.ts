@@ -107,7 +107,7 @@ test('a corrected bias puts the mean of each channel back', async () => {
   const affine = new Map(
     [...histograms].map(([v, {min, max}]) => [v, affineOf({low: min / 2, high: max / 2}, 'asymmetric')] as const),
   );
-  const biases = await correctBiases(model, selection, affine, calibration);
+  const biases = await correctBiases(model, selection, {affine}, calibration);
   const error = async (corrected: typeof biases) => {
     const quantised = emitQuantised(model, selection, {affine, biases: corrected});
     const [want, have] = [await channelMeans(model, ['c1'], calibration), await channelMeans(quantised, ['c1'], calibration)];
