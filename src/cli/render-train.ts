@@ -1,5 +1,5 @@
 /** What a person reads when training has ended. */
-import {bytes, plural, tiny} from './format.js';
+import {bytes, plural, printable, tiny} from './format.js';
 import {renderWarnings} from './render-warnings.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
@@ -10,7 +10,7 @@ const right = {align: 'right'} as const;
 const percent = (value: number | undefined): string => (value === undefined ? '–' : value.toFixed(2));
 
 export function renderTrain(summary: TrainSummary, style: Style): string[] {
-  const {out, complete, backend, warnings, epochs, best, student} = summary;
+  const {out, complete, backend, warnings, unreadable, epochs, best, student} = summary;
   const shown = epochs.slice(-SHOWN);
   const rows = shown.map(({epoch, validation: v, train, imagesPerSecond}) => [
     String(epoch + 1),
@@ -23,6 +23,7 @@ export function renderTrain(summary: TrainSummary, style: Style): string[] {
     `${style.bold(out)}  ${plural(epochs.length, 'epoch')} on ${backend.name} (${backend.reason})`,
     ...(complete ? [] : [style.warn('interrupted: repeat the command with --resume to go on')]),
     ...renderWarnings(warnings, style),
+    ...renderUnreadable(unreadable, style),
     ...(shown.length > 0
       ? [
           '',
@@ -35,6 +36,20 @@ export function renderTrain(summary: TrainSummary, style: Style): string[] {
       : []),
     ...(best ? [`best  epoch ${best.epoch + 1}, the ${best.weights === 'ema' ? 'moving average' : 'weights themselves'}`] : []),
     ...(student ? renderStudent(student, style) : []),
+  ];
+}
+
+const LISTED = 3;
+function renderUnreadable({count, images, list}: TrainSummary['unreadable'], style: Style): string[] {
+  if (count === 0) return [];
+  const shown = images
+    .slice(0, LISTED)
+    .map(({path, reason}) => `  ${printable(path)}: ${printable(reason.split('\n', 1)[0]!)}`);
+  const rest = count > shown.length ? [`  and ${plural(count - shown.length, 'other')}: ${printable(list)}`] : [];
+  return [
+    style.warn(`${plural(count, 'image')} could not be read and ${count === 1 ? 'was' : 'were'} left out`),
+    ...shown,
+    ...rest,
   ];
 }
 

@@ -14,6 +14,7 @@ import type {EpochRow, Position} from '../train/position.js';
 import {type RunProgress, trainRun} from '../train/run.js';
 import {RunDirectory} from '../train/run-directory.js';
 import {startingPoint} from '../train/starting-point.js';
+import type {UnreadableImage} from '../train/unreadable.js';
 import {evaluateFiles} from './evaluate-files.js';
 import {environment} from './save-report.js';
 
@@ -43,6 +44,22 @@ export interface StudentSummary {
   readonly agreement?: number;
 }
 
+/** Images that could not be read; others took the places of those for training. */
+export interface UnreadableSummary {
+  readonly count: number;
+  /** The first of them. */
+  readonly images: readonly Pick<UnreadableImage, 'set' | 'path' | 'reason'>[];
+  /** A line of JSON for each. */
+  readonly list: string;
+}
+
+const MAX_LISTED = 100;
+const summaryOf = (images: readonly UnreadableImage[], directory: RunDirectory): UnreadableSummary => ({
+  count: images.length,
+  images: images.slice(0, MAX_LISTED).map(({set, path, reason}) => ({set, path, reason})),
+  list: directory.file('unreadable'),
+});
+
 /** The result of `gpd train --json`. */
 export interface TrainSummary {
   readonly out: string;
@@ -52,6 +69,7 @@ export interface TrainSummary {
   readonly schedule: ScheduleInWords;
   /** What was left out of the images, or looks wrong in them. */
   readonly warnings: readonly WarningOfSet[];
+  readonly unreadable: UnreadableSummary;
   readonly epochs: readonly EpochRow[];
   readonly best: Position['best'] | null;
   readonly student: StudentSummary | null;
@@ -62,19 +80,32 @@ export async function trainFiles(request: TrainFilesOptions): Promise<TrainSumma
   onPhase('reading images and weights');
   const {threads} = options;
   const backend = await selectBackend(options.backend, threads === null ? {} : {threads});
-  const images = await openImages(options, request.strictData);
+  const directory = new RunDirectory(options.out);
+  const unreadableBefore = resume ? directory.unreadable() : [];
+  const images = await openImages(options, {strict: request.strictData, unreadable: unreadableBefore});
   const {warnings} = images;
   for (const warning of warnings) onNote(`warning  ${warningText(warning)}`);
   try {
-    const directory = new RunDirectory(options.out);
     const start = startingPoint(options, images.classes);
-    const onEpoch = (epochs: readonly EpochRow[]) => saveReport(request, directory, {epochs, warnings});
+    const onEpoch = (epochs: readonly EpochRow[], unreadable: readonly UnreadableImage[]) =>
+      saveReport(request, directory, {epochs, warnings, unreadable: summaryOf(unreadable, directory)});
     const result = await trainRun({options, images, start, directory, resume, signal, onProgress, onNote, onEpoch});
     const convert = result.complete && options.convert && result.best !== undefined;
     if (convert) onPhase('converting the best student');
     const student = convert ? await convertBest(directory, options, result.best!, images.validationPath) : null;
     const {complete, epochs, best = null} = result;
-    return {out: options.out, complete, backend, schedule: describeSchedule(options), warnings, epochs, best, student};
+    const unreadable = summaryOf(result.unreadable, directory);
+    return {
+      out: options.out,
+      complete,
+      backend,
+      schedule: describeSchedule(options),
+      warnings,
+      unreadable,
+      epochs,
+      best,
+      student,
+    };
   } finally {
     await images.close();
   }
@@ -83,10 +114,11 @@ export async function trainFiles(request: TrainFilesOptions): Promise<TrainSumma
 async function saveReport(
   {options, command}: TrainFilesOptions,
   directory: RunDirectory,
-  {epochs, warnings}: Pick<TrainSummary, 'epochs' | 'warnings'>,
+  {epochs, warnings, unreadable}: Pick<TrainSummary, 'epochs' | 'warnings' | 'unreadable'>,
 ) {
   const page = await renderTraining(epochs, {
     warnings,
+    unreadable,
     title: `Training of ${options.arch} on ${options.data}`,
     command,
     environment: environment(),
@@ -110,7 +142,13 @@ async function convertBest(
   if (validation === undefined) return summary;
   const {evaluation} = await evaluateFiles({
     ...{models: [checkpoint, onnx], data: validation, provider: 'cpu', strict: false, explainProvider: false},
-    ...{onError: 'stop', fast: false, resume: false, gates: {}, state: join(directory.path, 'evaluation.state.json')},
+    ...{
+      onError: options['on-error'],
+      fast: false,
+      resume: false,
+      gates: {},
+      state: join(directory.path, 'evaluation.state.json'),
+    },
     ...{ratio: undefined, arch: undefined, heads: undefined, ignore: undefined, ...model},
     samples: options['val-samples'] ?? undefined,
     overrides: {interpolation: options.interpolation, ...(options['val-resize'] > 0 && {resize: options['val-resize']})},

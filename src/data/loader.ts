@@ -59,6 +59,8 @@ export interface TrainingLoad {
   readonly erasing?: Erasing;
   /** Of each of `indices`: see `streamOf`. */
   readonly streams: readonly string[];
+  /** Which sample takes a position whose image cannot be read, and the next one where that cannot be read either. Without it `onError` decides. */
+  readonly instead?: (position: number) => number | undefined;
 }
 
 export async function* loadBatches(dataset: Dataset, options: LoadOptions): AsyncGenerator<Batch, void, undefined> {
@@ -72,7 +74,11 @@ export async function* loadBatches(dataset: Dataset, options: LoadOptions): Asyn
   const evaluation = {recipe: {resize, crop, interpolation}, fast};
   const optionsAt = (i: number): PrepareOptions =>
     training ? {transform: training.transform, stream: training.streams[i]!} : evaluation;
-  const reading = new Reading(samples, decoder, optionsAt, window);
+  const instead = (position: number): Sample | undefined => {
+    const index = training?.instead?.(position);
+    return index === undefined ? undefined : sampleAt(dataset, index);
+  };
+  const reading = new Reading(samples, decoder, {optionsAt, instead}, window);
   const fill = batchFiller(recipe, onError, reuse, training);
   try {
     for (let start = 0; start < samples.length; start += batchSize) {
@@ -90,29 +96,41 @@ function sampleAt(dataset: Dataset, index: number): Sample {
   return sample;
 }
 
+/** What came of a position: usually its own sample, after no failure. */
+interface Taken {
+  readonly sample: Sample;
+  readonly image: Image;
+  readonly failures: readonly Failure[];
+}
+
+interface Positions {
+  readonly optionsAt: (position: number) => PrepareOptions;
+  readonly instead: (position: number) => Sample | undefined;
+}
+
 /** Samples being read and decoded, at most `window` beyond the one that is taken. */
 class Reading {
-  private readonly started = new Map<number, Promise<Image>>();
+  private readonly started = new Map<number, Promise<Taken>>();
   private next = 0;
 
   constructor(
     private readonly samples: readonly Sample[],
     private readonly decoder: Decoder,
-    private readonly optionsAt: (position: number) => PrepareOptions,
+    private readonly positions: Positions,
     private readonly window: number,
   ) {}
 
-  take(position: number): Promise<Image> {
+  take(position: number): Promise<Taken> {
     const end = Math.min(position + this.window, this.samples.length);
     for (; this.next < end; this.next++) {
-      const image = this.read(this.samples[this.next]!, this.optionsAt(this.next));
-      image.catch(() => {}); // it is looked at when its turn comes
-      this.started.set(this.next, image);
+      const taken = this.read(this.next);
+      taken.catch(() => {}); // it is looked at when its turn comes
+      this.started.set(this.next, taken);
     }
-    const image = this.started.get(position);
-    if (!image) throw new Error(`sample ${position} was taken already`);
+    const taken = this.started.get(position);
+    if (!taken) throw new Error(`sample ${position} was taken already`);
     this.started.delete(position);
-    return image;
+    return taken;
   }
 
   stop(): void {
@@ -120,8 +138,19 @@ class Reading {
     this.started.clear();
   }
 
-  private async read(sample: Sample, options: PrepareOptions): Promise<Image> {
-    return this.decoder.prepare(await sample.read(), options);
+  private async read(position: number): Promise<Taken> {
+    const options = this.positions.optionsAt(position);
+    const failures: Failure[] = [];
+    for (let sample = this.samples[position]!; ; ) {
+      try {
+        return {sample, failures, image: await this.decoder.prepare(await sample.read(), options)};
+      } catch (error) {
+        const other = this.positions.instead(position);
+        if (!other) throw error;
+        failures.push(failureOf(sample, error, 'skip'));
+        sample = other;
+      }
+    }
   }
 }
 
@@ -133,13 +162,14 @@ function batchFiller(recipe: Recipe, onError: 'stop' | 'skip', reuse: boolean, t
   const side = training?.transform.side ?? recipe.crop;
   let size: Size | undefined = side === undefined ? undefined : {width: side, height: side};
   let floats = new Float32Array(0);
-  return async (samples: readonly Sample[], start: number, take: (position: number) => Promise<Image>): Promise<Batch> => {
+  return async (samples: readonly Sample[], start: number, take: (position: number) => Promise<Taken>): Promise<Batch> => {
     const read: Sample[] = [];
     const failures: Failure[] = [];
     if (!reuse) floats = new Float32Array(0);
-    for (const [i, sample] of samples.entries()) {
+    for (const [i, own] of samples.entries()) {
       try {
-        const image = await take(start + i);
+        const {sample, image, failures: before} = await take(start + i);
+        failures.push(...before);
         size ??= {width: image.width, height: image.height};
         checkSize(image, size);
         const length = 3 * size.width * size.height;
@@ -149,7 +179,7 @@ function batchFiller(recipe: Recipe, onError: 'stop' | 'skip', reuse: boolean, t
         if (training?.erasing) erase(random(`${training.streams[start + i]} erasing`), planes, size.width, training.erasing);
         read.push(sample);
       } catch (error) {
-        failures.push(failureOf(sample, error, onError));
+        failures.push(failureOf(own, error, onError));
       }
     }
     const {width, height} = size ?? {width: 0, height: 0};
@@ -177,6 +207,7 @@ function failureOf({path, index}: Sample, error: unknown, onError: 'stop' | 'ski
   if (onError === 'skip') return {path, index, reason};
   throw new GpdError('IMAGE_UNREADABLE', `${path}: ${reason}`, {
     at: path,
+    data: {path, index, reason},
     hint: 'replace or remove the image, or go on without it: --on-error skip counts and lists images like it',
     cause: error,
   });

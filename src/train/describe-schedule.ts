@@ -29,7 +29,7 @@ function steps(o: TrainOptions): ScheduleInWords {
     line: `learning rate ${o.lr}${warmup}${falls}`,
     warnings: [
       ...(beyond.length > 0 ? [`lr-steps ${joined(beyond)}: not reached in ${epochsOf(o.epochs)}${never}`] : []),
-      ...(leftOut.length > 0
+      ...(leftOut.length > 0 && o.epochs > 1
         ? [
             `lr-steps ${joined(leftOut)}: left out, no epoch of its own among ${epochsOf(o.epochs)}${beyond.length > 0 ? '' : never}`,
           ]

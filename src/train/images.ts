@@ -1,4 +1,5 @@
 /** The images of a run: which set is which, and the batches of an epoch from any step on. */
+import {createHash} from 'node:crypto';
 import {existsSync, statSync} from 'node:fs';
 import {join} from 'node:path';
 import {GpdError} from '../core/error.js';
@@ -6,17 +7,21 @@ import {streamOf} from '../data/augment/transform.js';
 import {type Dataset, openDataset} from '../data/dataset.js';
 import {some} from '../data/entries.js';
 import {epochOrder} from '../data/epoch-order.js';
-import {loadBatches} from '../data/loader.js';
+import {type Batch, loadBatches} from '../data/loader.js';
 import {type WarningOfSet, warningsOf} from '../data/warnings.js';
 import type {TrainOptions} from './options.js';
 import {erasingOf, recipeOf, transformOf} from './step-settings.js';
-import type {LabelledImages} from './validate.js';
+import {substitutesFor, type UnreadableImage, withGaps} from './unreadable.js';
 
 export interface Images {
   readonly train: Dataset;
   readonly validation: Dataset | undefined;
   readonly validationPath: string | undefined;
   readonly classes: number;
+  /** Training images that could not be read and were removed since the run began; others take their places. */
+  readonly gaps: ReadonlySet<number>;
+  /** Of a training image, in the whole set. */
+  readonly indexInSet: (index: number) => number;
   /** What was left out of the sets, or looks wrong in them. */
   readonly warnings: readonly WarningOfSet[];
   close(): Promise<void>;
@@ -42,8 +47,14 @@ const spread = (total: number, wanted: number | null): number[] => {
   return Array.from({length: count}, (_, i) => Math.floor((i * total) / count));
 };
 
-function selected(dataset: Dataset, wanted: number | null): Dataset {
-  const indices = spread(dataset.samples.length, wanted);
+/** Two sets of one digest have the same images in the same order, by name, with the same labels. */
+export function digestOf({samples}: Dataset): string {
+  const hash = createHash('sha256');
+  for (const {path, label} of samples) hash.update(`${path}\0${label}\0`);
+  return hash.digest('hex').slice(0, 32);
+}
+
+function selected(dataset: Dataset, indices: readonly number[]): Dataset {
   return {...dataset, samples: indices.map((from, index) => ({...dataset.samples[from]!, index}))};
 }
 
@@ -84,11 +95,19 @@ function checkClassNames(train: Dataset, validation: Dataset): void {
   );
 }
 
-/** `strict`: what is noticed in the sets is an error. */
-export async function openImages(o: TrainOptions, strict = false): Promise<Images> {
+export interface OpenImages {
+  /** What is noticed in the sets is an error. */
+  readonly strict?: boolean;
+  /** What a run that goes on could not read before. */
+  readonly unreadable?: readonly UnreadableImage[];
+}
+
+export async function openImages(o: TrainOptions, {strict = false, unreadable = []}: OpenImages = {}): Promise<Images> {
   const paths = pathsOf(o);
-  const train = selected(await openDataset(paths.train, {strict}), o.samples);
-  const validation = paths.val === undefined ? undefined : selected(await openDataset(paths.val, {strict}), o['val-samples']);
+  const {dataset: whole, gaps} = withGaps(await openDataset(paths.train, {strict}), unreadable);
+  const indices = spread(whole.samples.length, o.samples);
+  const train = selected(whole, indices);
+  const validation = paths.val === undefined ? undefined : await openValidation(paths.val, o['val-samples'], strict);
   const classes = train.classes.length || 1 + train.samples.reduce((max, {label}) => Math.max(max, label ?? 0), 0);
   if (validation) checkClassNames(train, validation); // before labels: it says why they are too large
   for (const dataset of [train, validation]) if (dataset) checkLabels(dataset, classes);
@@ -97,12 +116,19 @@ export async function openImages(o: TrainOptions, strict = false): Promise<Image
     validation,
     validationPath: paths.val,
     classes,
+    gaps: new Set(indices.flatMap((from, index) => (gaps.has(from) ? [index] : []))),
+    indexInSet: (index) => indices[index]!,
     warnings: [train, validation].flatMap((set) => (set ? warningsOf(set.name, set.warnings) : [])),
     async close() {
       await train.close();
       await validation?.close();
     },
   };
+}
+
+async function openValidation(path: string, wanted: number | null, strict: boolean): Promise<Dataset> {
+  const whole = await openDataset(path, {strict});
+  return selected(whole, spread(whole.samples.length, wanted));
 }
 
 /** Images in each step of an epoch. */
@@ -122,8 +148,16 @@ export interface EpochPlace {
 /** Another attempt at an epoch has another order. */
 export const orderSeed = (o: TrainOptions, attempt: number): number => o.seed + attempt * 1_000_003;
 
-/** Each batch is gone when the next one is asked for. */
-export async function* trainingBatches(train: Dataset, o: TrainOptions, place: EpochPlace): AsyncGenerator<LabelledImages> {
+/**
+ * Each batch is gone when the next one is asked for. An image that is known to be `unreadable`, or turns out to be with `on-error skip`, gives its
+ * place and its augmentation to another one.
+ */
+export async function* trainingBatches(
+  {train}: Pick<Images, 'train'>,
+  o: TrainOptions,
+  place: EpochPlace,
+  unreadable: ReadonlySet<number>,
+): AsyncGenerator<Batch> {
   const seed = orderSeed(o, place.attempt);
   const size = o['batch-size'];
   const order = epochOrder(train.samples.length, {seed, epoch: place.epoch, repeats: o.repeats});
@@ -133,18 +167,35 @@ export async function* trainingBatches(train: Dataset, o: TrainOptions, place: E
     steps.reduce((a, b) => a + b, 0),
   );
   const erasing = erasingOf(o);
+  const others = new Map<number, () => number | undefined>();
+  const instead = (position: number): number => {
+    const {index} = wanted[position]!;
+    const substitutes = {unreadable, images: train.samples.length, seed, epoch: place.epoch};
+    if (!others.has(position)) others.set(position, substitutesFor(index, substitutes));
+    return others.get(position)!() ?? noneReadable(train);
+  };
   const training = {
+    ...(o['on-error'] === 'skip' && {instead}),
     transform: transformOf(o),
     streams: wanted.map(({index, copy}) => streamOf(seed, place.epoch, index, copy)),
     ...(erasing && {erasing}),
   };
-  const indices = wanted.map(({index}) => index);
+  const indices = wanted.map(({index}, position) => (unreadable.has(index) ? instead(position) : index));
   const workers = o.workers;
   yield* loadBatches(train, {recipe: recipeOf(o), batchSize: size, indices, training, workers, reuse: true});
+}
+
+function noneReadable({name, samples}: Dataset): never {
+  throw new GpdError('DATASET_INVALID', `${name}: none of its ${samples.length} images can be read`, {
+    at: name,
+    hint: 'look at one of them, and whether the disk that they are on is there',
+  });
 }
 
 /** Small batches: the two networks and their averages see the same one. */
 export const validationBatch = (o: TrainOptions): number => Math.min(o['batch-size'], 128);
 
-export const validationBatches = (validation: Dataset, o: TrainOptions): AsyncIterable<LabelledImages> =>
-  loadBatches(validation, {recipe: recipeOf(o), batchSize: validationBatch(o), workers: o.workers, reuse: true});
+export const validationBatches = (validation: Dataset, o: TrainOptions): AsyncIterable<Batch> =>
+  loadBatches(validation, {
+    ...{recipe: recipeOf(o), batchSize: validationBatch(o), workers: o.workers, reuse: true, onError: o['on-error']},
+  });

@@ -341,6 +341,13 @@ export const options = {
     or: 'stop',
     decides: true,
   }),
+  'on-error': run(
+    'at an image that cannot be read: stop, or skip: others take the places of such images, which are counted and listed',
+    {
+      kind: choice('stop', 'skip'),
+      or: 'stop',
+    },
+  ),
   backend: run('what computes', {
     kind: choice('auto', 'onnxruntime', 'cpu', 'tensorflow'),
     or: 'auto',

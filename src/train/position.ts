@@ -90,6 +90,8 @@ export interface Position {
   readonly epochs: readonly EpochRow[];
   /** Of the training set: another one makes another run. */
   readonly images: number;
+  /** See `digestOf`. Positions of older versions have none. */
+  readonly digest?: string;
 }
 
 /** No run has more of them. */
@@ -122,6 +124,7 @@ export const savedPosition: Reader<Position> = object<Position>({
   kept: list(object<Kept>({epoch, metric: finite}), MAX_EPOCHS),
   best: maybe(object<NonNullable<Position['best']>>({epoch, metric: finite, weights: oneOf('model', 'ema')})),
   epochs: list(epochRow, MAX_EPOCHS),
+  digest: maybe(text(64)) as Reader<string>,
 });
 
 /** Why no run can be at this place. `stepsPerEpoch` is the run's. */

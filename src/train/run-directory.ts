@@ -9,10 +9,11 @@ import {append} from '../core/append.js';
 import {fileSource, readText} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {writeAtomically} from '../core/output.js';
-import {either, parseJson, SchemaError} from '../core/schema.js';
+import {either, parseJson, type Reader, SchemaError} from '../core/schema.js';
 import {HIDDEN_NAME} from '../core/temporary.js';
 import {eventHeader, scalarEvent} from './event-file.js';
 import {type EpochRow, epochRow, type Position, type StepRow, stepRow} from './position.js';
+import {type UnreadableImage, unreadableImage} from './unreadable.js';
 
 export const runFiles = {
   config: 'config.yaml',
@@ -20,6 +21,7 @@ export const runFiles = {
   log: 'log.txt',
   report: 'report.html',
   strategies: 'strategies.json',
+  unreadable: 'unreadable.jsonl',
   /** After the last whole epoch. */
   last: 'last.pth.tar',
   /** Within an epoch. */
@@ -57,7 +59,7 @@ export class RunDirectory {
         cause,
       });
     }
-    if (resume) this.ownLog();
+    if (resume) for (const name of ['log', 'unreadable'] as const) this.unshare(name);
     if (resume || !(this.has('config') || this.has('last') || this.has('step'))) return;
     throw new GpdError('OUTPUT_REFUSED', `${this.path} holds a run already`, {
       at: this.path,
@@ -65,10 +67,10 @@ export class RunDirectory {
     });
   }
 
-  /** Copies of a folder by hard links share its files: what is added to the log must not appear in them. */
-  private ownLog(): void {
-    const found = lstatSync(this.file('log'), {throwIfNoEntry: false});
-    if (found?.isFile() && found.nlink > 1) this.write('log', this.read('log'));
+  /** Copies of a folder by hard links share its files: what is added to a list must not appear in them. */
+  private unshare(name: RunFile): void {
+    const found = lstatSync(this.file(name), {throwIfNoEntry: false});
+    if (found?.isFile() && found.nlink > 1) this.write(name, this.read(name));
   }
 
   read = (name: RunFile): string => readText(fileSource(this.file(name), {links: 'hard'}), MAX_BYTES[name] ?? MAX_OTHER_BYTES);
@@ -82,14 +84,20 @@ export class RunDirectory {
   }
   remove = (name: RunFile): void => removeFile(this.file(name));
 
-  log(line: string): void {
-    append(this.file('log'), `${new Date().toISOString()} ${line}\n`);
+  log(text: string): void {
+    append(this.file('log'), `${new Date().toISOString()} ${text.replaceAll(/\s*\n\s*/g, '; ')}\n`);
   }
 
   record(row: EpochRow | StepRow): void {
     append(this.file('metrics'), `${JSON.stringify(row)}\n`);
     this.scalars(row);
   }
+
+  private lines = (name: RunFile): string[] => (this.has(name) ? this.read(name).split('\n') : []);
+
+  /** What the run could not read so far. */
+  unreadable = (): UnreadableImage[] => this.lines('unreadable').flatMap((line) => rowOf(line, unreadableImage));
+  recordUnreadable = (image: UnreadableImage): void => append(this.file('unreadable'), `${JSON.stringify(image)}\n`);
 
   /** TensorBoard reads all event files of a folder: a process writes one of its own. */
   private scalars(row: EpochRow | StepRow): void {
@@ -135,8 +143,8 @@ export class RunDirectory {
 
   /** Lines of what comes after the position are dropped: it will be computed again. Returns how many lines were no rows. */
   rewindMetrics({steps, epochs}: Pick<Position, 'steps' | 'epochs'>): number {
-    const lines = this.has('metrics') ? this.read('metrics').split('\n') : [];
-    const rows = lines.flatMap(rowOf);
+    const lines = this.lines('metrics');
+    const rows = lines.flatMap((line) => rowOf(line, anyRow));
     const before = rows.filter((row): row is StepRow => row.kind === 'step' && row.steps <= steps);
     const all = [...before, ...epochs].sort(
       (a, b) => a.steps - b.steps || Number(a.kind === 'epoch') - Number(b.kind === 'epoch'),
@@ -169,9 +177,9 @@ function refusing(path: string, work: () => void): void {
 
 const anyRow = either(stepRow, epochRow);
 /** A line that was cut off is no row, nor is anything else that no run writes. */
-function rowOf(line: string): (EpochRow | StepRow)[] {
+function rowOf<T>(line: string, reader: Reader<T>): T[] {
   try {
-    return line === '' ? [] : [parseJson(line, anyRow)];
+    return line === '' ? [] : [parseJson(line, reader)];
   } catch (error) {
     if (error instanceof SchemaError) return [];
     throw error;

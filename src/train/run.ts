@@ -1,21 +1,24 @@
 /** A training run: epochs of steps, what is measured after each, and what is written so that it can go on after any end. */
 
 import {GpdError} from '../core/error.js';
+import type {Batch} from '../data/loader.js';
 import {writeCheckpoint} from './checkpoint.js';
-import {decidingDifferences, formatConfig, readConfig, resolveOptions} from './config.js';
+import {formatConfig} from './config.js';
 import {describeSchedule} from './describe-schedule.js';
-import {type Images, orderSeed, stepSizes, trainingBatches, validationBatch, validationBatches} from './images.js';
+import {digestOf, type Images, orderSeed, stepSizes, validationBatch} from './images.js';
 import {drawMix} from './mixing.js';
 import type {TrainOptions} from './options.js';
 import {type Accuracy, type EpochRow, type Kept, noSums, type Position, type Sums, type Validation} from './position.js';
 import type {RunDirectory} from './run-directory.js';
-import {lastState, newestState, type SavedRun, type StateReader} from './saved-state.js';
+import {RunImages} from './run-images.js';
+import {lastState, newestState, refuseOtherRun, type SavedRun, type StateReader} from './saved-state.js';
 import {learningRate} from './schedules.js';
 import type {StartingPoint} from './starting-point.js';
 import {Steady, strategiesText, useStrategies} from './steady.js';
 import type {InitialState, StepMetrics} from './step-config.js';
 import {mixingOf, scheduleOf} from './step-settings.js';
 import {createTrainer, type Trainer} from './trainer.js';
+import type {UnreadableImage} from './unreadable.js';
 import {bestOf, type LabelledImages, validate} from './validate.js';
 
 /** What a person wants to see while it runs. */
@@ -40,13 +43,15 @@ export interface RunOptions {
   readonly onProgress?: (progress: RunProgress) => void;
   /** What a person should know about this run, before its first step and when it happens. */
   readonly onNote?: (text: string) => void;
-  readonly onEpoch?: (epochs: readonly EpochRow[]) => Promise<void>;
+  readonly onEpoch?: (epochs: readonly EpochRow[], unreadable: readonly UnreadableImage[]) => Promise<void>;
 }
 
 export interface RunResult {
   readonly complete: boolean;
   readonly epochs: readonly EpochRow[];
   readonly best: Position['best'];
+  /** Images that could not be read when they were met. */
+  readonly unreadable: readonly UnreadableImage[];
 }
 
 /** With the same images three times over something else is wrong. */
@@ -72,6 +77,7 @@ class Run {
   private readonly trainer: Trainer;
   private readonly steady = new Steady();
   private readonly sizes: readonly number[];
+  private readonly images: RunImages;
   private lr = 0;
 
   constructor(private readonly run: RunOptions) {
@@ -82,11 +88,13 @@ class Run {
       throw new GpdError('CONFIG_INVALID', problem, {hint: 'choose a smaller --batch-size, or --no-drop-last'});
     }
     directory.open({resume});
+    if (!resume) directory.remove('unreadable');
     if (directory.has('strategies')) useStrategies(directory.read('strategies'), directory.file('strategies'));
     this.position = {
-      ...{version: 1, config: formatConfig(options), images: images.train.samples.length},
+      ...{version: 1, config: formatConfig(options), images: images.train.samples.length, digest: digestOf(images.train)},
       ...{epoch: 0, step: 0, steps: 0, attempt: 0, sums: noSums(), kept: [], best: undefined, epochs: []},
     };
+    this.images = new RunImages({images, options, directory, resume, note: this.note});
     this.trainer = createTrainer(start.config, {model: start.initial.state});
   }
 
@@ -97,7 +105,8 @@ class Run {
     this.show('preparing', undefined);
     if ((saved?.position.epoch ?? 0) < options.epochs) await this.warmUp();
     directory.write('strategies', strategiesText());
-    if (saved) Object.assign(this.position, saved.position, {config: formatConfig(options)});
+    const {config, digest} = this.position;
+    if (saved) Object.assign(this.position, saved.position, {config, digest});
     this.load(saved?.state ?? {model: start.initial.state});
     directory.settle(this.position);
     const {epoch, step} = this.position;
@@ -105,13 +114,18 @@ class Run {
     directory.log(saved ? `resumed at epoch ${epoch}, step ${step}` : 'started');
     if (lost > 0)
       this.note(`metrics.jsonl: ${lost === 1 ? '1 line was no row' : `${lost} lines were no rows`} of numbers, and left out`);
+    const gone = this.run.images.gaps.size;
+    if (gone > 0)
+      this.note(`${gone === 1 ? '1 image' : `${gone} images`} that could not be read, removed since: others stand in`);
     const {line, warnings} = describeSchedule(options);
     for (const note of [line, ...warnings]) this.note(note);
     if (options['eval-first'] && !saved) await this.measureFirst();
   }
 
   end = (): void => this.trainer.dispose();
-  result = (complete: boolean): RunResult => ({complete, epochs: this.position.epochs, best: this.position.best});
+  result = (complete: boolean): RunResult => ({
+    ...{complete, epochs: this.position.epochs, best: this.position.best, unreadable: this.images.unreadable},
+  });
 
   /** Sizes and kinds of batches that will come, the most frequent last. */
   private async warmUp(): Promise<void> {
@@ -136,28 +150,17 @@ class Run {
     return {directory, like, settings: start.config, stepsPerEpoch: this.sizes.length, fresh: {...this.position}};
   }
 
-  /** What the run goes on from. Throws STATE_MISMATCH where that is another run. */
+  /** What the run goes on from. */
   private savedRun(): SavedRun | undefined {
-    const {directory, options} = this.run;
     const found = newestState(this.reader);
-    if (!found) return undefined;
-    const before = resolveOptions([
-      readConfig(found.position.config, `${directory.path}, the configuration in its checkpoint`),
-    ]);
-    const changed = decidingDifferences(before, options).filter((name) => name !== 'epochs');
-    const otherImages = found.position.images !== this.position.images;
-    if (changed.length === 0 && !otherImages) return found;
-    const what = otherImages ? `${found.position.images} images, not ${this.position.images}` : `another ${changed.join(', ')}`;
-    throw new GpdError('STATE_MISMATCH', `${directory.path}: the run was begun with ${what}`, {
-      at: directory.path,
-      hint: 'repeat its own options (config.yaml has them), or start another run with --out',
-    });
+    if (found) refuseOtherRun(found.position, this.position, this.run.options, this.run.directory.path);
+    return found;
   }
 
-  private note(text: string): void {
+  private readonly note = (text: string): void => {
     this.run.directory.log(text);
     this.run.onNote?.(text);
-  }
+  };
 
   private async measureFirst(): Promise<void> {
     const validation = await this.measure();
@@ -168,7 +171,7 @@ class Run {
     const {images, options} = this.run;
     if (!images.validation) return undefined;
     return validate(this.trainer, {
-      batches: validationBatches(images.validation, options),
+      batches: this.images.validation(),
       batchSize: validationBatch(options),
       onBatch: () => this.show('measuring', undefined),
     });
@@ -176,10 +179,11 @@ class Run {
 
   /** False where it was interrupted. */
   async epoch(): Promise<boolean> {
-    const {images, options, signal} = this.run;
+    const {options, signal} = this.run;
     const {epoch, attempt} = this.position;
     this.lr = learningRate(scheduleOf(options), epoch);
-    const batches = trainingBatches(images.train, options, {epoch, step: this.position.step, attempt});
+    const place = {epoch, step: this.position.step, attempt};
+    const batches = this.savingAtErrors(this.images.training(place));
     let before = performance.now();
     for await (const batch of batches) {
       const metrics = await this.step(batch);
@@ -197,6 +201,37 @@ class Run {
     }
     await this.finishEpoch();
     return true;
+  }
+
+  /** The weights are sound when the next images cannot be had: nothing of what was computed is lost. */
+  private async *savingAtErrors(batches: AsyncGenerator<Batch>): AsyncGenerator<Batch> {
+    for (;;) {
+      const next = await this.saving(() => batches.next());
+      if (next.done) return;
+      yield next.value;
+    }
+  }
+
+  private async saving<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof GpdError)) throw error;
+      throw await this.ended(error);
+    }
+  }
+
+  /** The state is saved; what ended the run, with how it goes on. */
+  private async ended(error: GpdError): Promise<GpdError> {
+    const {directory} = this.run;
+    const {epoch, step} = this.position;
+    if (step > 0) await this.saveStep();
+    directory.log(`ended in epoch ${epoch}, after step ${step}: ${error.message}`);
+    const isSaved = step > 0 || epoch > 0;
+    return this.images.explain(
+      error,
+      isSaved ? `the run is saved after step ${step} of epoch ${epoch + 1}` : 'nothing was computed yet',
+    );
   }
 
   private step({images, labels}: LabelledImages): Promise<StepMetrics> {
@@ -234,7 +269,7 @@ class Run {
     const {directory, onEpoch} = this.run;
     const {epoch, steps, sums} = this.position;
     this.steady.settle();
-    const validation = await this.measure();
+    const validation = await this.saving(() => this.measure());
     const row: EpochRow = {
       ...{kind: 'epoch', epoch, steps, lr: this.lr, images: sums.images, seconds: sums.seconds, imagesPerSecond: rateOf(sums)},
       train: Object.fromEntries(Object.entries(sums.metrics).map(([name, sum]) => [name, sum / sums.images])),
@@ -250,7 +285,7 @@ class Run {
     directory.log(
       `epoch ${epoch}: loss ${row.train['total_loss']?.toFixed(4)}${rest}; ${row.imagesPerSecond.toFixed(0)} images/s`,
     );
-    await onEpoch?.(this.position.epochs);
+    await onEpoch?.(this.position.epochs, this.images.unreadable);
   }
 
   /** As the original's saver: the best `keep`, and the best of all. Without validation images the newest is the best. */

@@ -3,7 +3,9 @@ import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {shellWord} from '../core/shell.js';
 import {readCheckpoint, type Saved} from './checkpoint.js';
+import {decidingDifferences, readConfig, resolveOptions} from './config.js';
 import type {OptimizerSettings} from './optimizer-state.js';
+import type {TrainOptions} from './options.js';
 import {type Position, whyNotPosition} from './position.js';
 import type {RunDirectory} from './run-directory.js';
 import type {InitialState, NamedTensors} from './step-config.js';
@@ -44,6 +46,27 @@ export const lastState = (reader: StateReader): SavedRun | undefined =>
 export function newestState(reader: StateReader): SavedRun | undefined {
   const there = (['step', 'last'] as const).filter((name) => reader.directory.has(name));
   return readOrAdvise(there, reader).sort((a, b) => b.position.steps - a.position.steps)[0];
+}
+
+/** Throws STATE_MISMATCH where `saved` is of another run than `own`, which has these options. `at` is the folder. */
+export function refuseOtherRun(saved: Position, own: Position, options: TrainOptions, at: string): void {
+  const before = resolveOptions([readConfig(saved.config, `${at}, the configuration in its checkpoint`)]);
+  const changed = decidingDifferences(before, options).filter((name) => name !== 'epochs');
+  const isOtherSet = saved.digest !== undefined && saved.digest !== own.digest;
+  if (changed.length === 0 && saved.images === own.images && !isOtherSet) return;
+  const what =
+    changed.length > 0
+      ? `another ${changed.join(', ')}`
+      : saved.images === own.images
+        ? `${saved.images} other images: names or labels differ`
+        : `${saved.images} images, not ${own.images}`;
+  throw new GpdError('STATE_MISMATCH', `${at}: the run was begun with ${what}`, {
+    at,
+    hint:
+      changed.length > 0
+        ? 'repeat its own options (config.yaml has them), or start another run with --out'
+        : 'give it the same images (those that unreadable.jsonl lists may be gone), or start another run with --out',
+  });
 }
 
 function readOrAdvise(names: readonly ('step' | 'last')[], reader: StateReader): SavedRun[] {

@@ -1,4 +1,5 @@
 /** How good student and dynamic teacher are on the validation images, and their moving averages. */
+import {GpdError} from '../core/error.js';
 import {float32, type Tensor} from '../core/tensor.js';
 import type {Accuracy, Validation} from './position.js';
 import type {Trainer} from './step-config.js';
@@ -11,7 +12,7 @@ export interface LabelledImages {
 
 /** Sums over images. */
 export class Tally {
-  private images = 0;
+  images = 0;
   private top1 = 0;
   private top5 = 0;
   private loss = 0;
@@ -60,6 +61,7 @@ export interface ValidateOptions {
   readonly onBatch?: () => void;
 }
 
+/** Throws DATASET_INVALID where no batch has an image. */
 export async function validate(trainer: Trainer, {batches, batchSize, onBatch}: ValidateOptions): Promise<Validation> {
   const tallies = {student: new Tally(), teacher: new Tally(), emaStudent: new Tally(), emaTeacher: new Tally()};
   const [hasTeacher, hasEma] = [trainer.config.gpd !== undefined, trainer.config.emaDecay !== undefined];
@@ -74,6 +76,9 @@ export async function validate(trainer: Trainer, {batches, batchSize, onBatch}: 
       if (ema.teacher) tallies.emaTeacher.add(ema.teacher, labels);
     }
     onBatch?.();
+  }
+  if (tallies.student.images === 0) {
+    throw new GpdError('DATASET_INVALID', 'none of the validation images can be read', {hint: 'name others with --val'});
   }
   return {
     student: tallies.student.accuracy,

@@ -1,9 +1,13 @@
 /** A finished small run, and copies of its folder in which something is changed before it goes on. In this process, on TensorFlow.js's cpu backend. */
+import {createHash} from 'node:crypto';
 import {cpSync, mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {fileSource} from '../../src/core/bytes.js';
 import {errorCodes, GpdError} from '../../src/core/error.js';
+import {bytesOf} from '../../src/core/tensor.js';
 import {selectBackend} from '../../src/tfjs/select-backend.js';
+import {readCheckpoint} from '../../src/train/checkpoint.js';
 import {openImages} from '../../src/train/images.js';
 import {type RunResult, trainRun} from '../../src/train/run.js';
 import {RunDirectory} from '../../src/train/run-directory.js';
@@ -37,7 +41,7 @@ export class SmallFolder {
     const options = smallOptions({data: this.set, out, backend: 'cpu', epochs: '2', ...settings});
     this.notes = [];
     const directory = new RunDirectory(out);
-    const images = await openImages(options);
+    const images = await openImages(options, {unreadable: resume ? directory.unreadable() : []});
     try {
       this.start = smallStart(options, images);
       const onNote = (text: string) => void this.notes.push(text);
@@ -45,6 +49,17 @@ export class SmallFolder {
     } finally {
       await images.close();
     }
+  }
+
+  /** Of the weights after the last epoch, their moving average and the optimiser's state. */
+  digest(out: string): string {
+    const file = join(out, 'last.pth.tar');
+    const {state} = readCheckpoint(fileSource(file), this.start.initial.state, this.start.config);
+    const hash = createHash('sha256');
+    const slots = [...(state.optimizer?.slots.values() ?? [])];
+    for (const tensors of [state.model, state.ema!, ...slots])
+      for (const [key, t] of tensors) hash.update(key).update(bytesOf(t));
+    return hash.digest('hex');
   }
 
   resume = (settings: Settings = {}): Promise<RunResult> => this.run(this.tried, settings, true);

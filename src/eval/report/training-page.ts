@@ -29,6 +29,12 @@ export interface TrainingContext {
   readonly title: string;
   /** Of the images. */
   readonly warnings?: readonly WarningOfSet[];
+  /** Images that could not be read: how many, the first of them, and the file that lists all. */
+  readonly unreadable?: {
+    readonly count: number;
+    readonly images: readonly {readonly set: string; readonly path: string; readonly reason: string}[];
+    readonly list: string;
+  };
   readonly command: string;
   readonly environment: readonly (readonly [what: string, value: string])[];
   /** config.yaml. */
@@ -121,6 +127,19 @@ function epochTable(epochs: readonly TrainingEpoch[]): Html {
   );
 }
 
+function unreadableTable(unreadable: TrainingContext['unreadable']): Html {
+  if (!unreadable || unreadable.count === 0) return html``;
+  const {count, images, list} = unreadable;
+  const rows = images.map(({set, path, reason}) => [set, path, reason]);
+  const rest = count > images.length ? html` The first ${images.length}; ${list} has all.` : html``;
+  return html`<h2>Images that could not be read: ${count}</h2>
+<p class="soft">Others took the places of training images; validation images are not counted.${rest}</p>
+${htmlTable(
+  ['set', 'image', 'reason'].map((title) => ({title})),
+  rows,
+)}`;
+}
+
 export async function renderTraining(epochs: readonly TrainingEpoch[], context: TrainingContext): Promise<string> {
   const {title, command, environment, configuration} = context;
   const figures = await Promise.all(charts.map(([name, curves]) => figure(epochs, name, curves)));
@@ -132,6 +151,7 @@ export async function renderTraining(epochs: readonly TrainingEpoch[], context: 
 <h1>${title}</h1>
 <p class="soft">${epochs.length} ${epochs.length === 1 ? 'epoch' : 'epochs'}, ${hours.toFixed(hours < 1 ? 2 : 1)} hours of training</p>
 ${dataNotices(context.warnings ?? [])}
+${unreadableTable(context.unreadable)}
 <div class="charts">${figures}</div>
 <h2>Epochs</h2>
 <p class="soft">Top-1 in percent, on validation images.</p>
