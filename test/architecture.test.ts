@@ -165,3 +165,10 @@ test('no default exports but commands', () => {
 test('the version is that of package.json', () => {
   expect(producer.version).toBe(JSON.parse(textOf('package.json')).version);
 });
+
+test('tests are skipped for a need that has a name, and for no other reason', () => {
+  const skipping = filesIn('test').filter((file) =>
+    /\b(test|it|describe)\.(skip|only|todo)\b|\bx(test|it|describe)\(/.test(textOf(file)),
+  );
+  expect(skipping).toEqual(['test/optional.ts', 'test/shared.ts']);
+});
