@@ -55,7 +55,7 @@ export async function makeModel(
     const embedded = embedPreprocessing(model, {recipe, resizer});
     model = embedded.model;
     model.metadata.set('gpd.preprocessing', JSON.stringify({...recipe, resizer, side: embedded.details.geometry.crop}));
-    notes.push(...embedded.notes);
+    notes.push(...embedded.notes, ...(resizer === target?.resizer && target.resizerNote ? [target.resizerNote] : []));
     details = {...details, preprocessing: embedded.details};
   }
   if (options.answers) model = addAnswers(model, options.answers);

@@ -207,6 +207,9 @@ test('what a target reads but gains nothing from is said', async () => {
   const {notes} = await made('int8', {target: 'coreml'});
   expect(notes).toContainEqual(expect.stringMatching(/lacks QuantizeLinear \d+, DequantizeLinear \d+/));
   expect(notes).toContainEqual(expect.stringContaining('fp16 is the precision to gain from'));
+  const prepared = {embed: {recipe: recipes.cnn(8)}};
+  expect((await made('fp32', {...prepared, target: 'openvino'})).notes.join()).toContain('float64 in float32');
+  expect((await made('fp32', {...prepared, target: 'ort-web'})).notes.join()).not.toContain('float64 in float32');
   for (const target of targetNames) expect((await made('fp32', {target})).notes).toEqual([]);
 });
 
