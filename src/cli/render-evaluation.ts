@@ -56,11 +56,11 @@ function renderModels({models, baseline}: Evaluation, style: Style): string[] {
   const rows = models.map((m) => [
     printable(m.name),
     percentText(m.top1),
-    m.top1 === null ? '' : interval(m.top1Interval),
+    m.top1Interval === null ? '' : interval(m.top1Interval),
     percentText(m.top5),
     m.crossEntropy === null ? '' : m.crossEntropy.toFixed(4),
     m.calibrationError === null ? '' : `${m.calibrationError.toFixed(2)} %`,
-    m.name === baseline ? '' : `${percentText(m.agreement)} %`,
+    m.name === baseline || m.agreement === null ? '' : `${percentText(m.agreement)} %`,
     rate(m.imagesPerSecond),
   ]);
   const [first, ...rest] = table([head, ...rows], [{maxWidth: 44}, ...head.slice(1).map(() => right)]);
@@ -80,15 +80,20 @@ function renderOutputs({name, outputs: {form, because}}: ModelSummary): string[]
 }
 
 const rate = (r: number): string => (r >= 100 ? count(Math.round(r)) : r.toPrecision(3));
-const renderNonFinite = ({name, nonFinite}: ModelSummary, style: Style): string =>
-  style.warn(`${printable(name)}: NaN or infinite logits on ${plural(nonFinite, 'image')}, counted as wrong`);
+/** No number of such a model means anything: none is shown. */
+const renderNonFinite = ({name, nonFinite, nonFiniteImages: [first = '']}: ModelSummary, style: Style): string =>
+  style.bad(
+    `${printable(name)}: not measured, outputs are NaN or infinite on ${plural(nonFinite, 'image')} (first ${printable(first)})`,
+  );
 
 function renderComparison(c: ComparisonSummary, style: Style): string[] {
+  const title = `${style.bold(printable(c.a))} and ${style.bold(printable(c.b))}`;
+  if (c.difference === null) return [title, `  not compared: outputs are NaN or infinite on ${plural(c.nonFinite, 'image')}`];
   const same = Math.round(((c.agreement ?? 0) * c.images) / 100);
   const labelled = c.bothRight + c.bothWrong + c.onlyA + c.onlyB > 0;
   const mcnemar = `only the first is right on ${count(c.onlyA)}, only the second on ${count(c.onlyB)} (McNemar p = ${pText(c.mcnemar)})`;
   return [
-    `${style.bold(printable(c.a))} and ${style.bold(printable(c.b))}`,
+    title,
     `  same top class on ${count(same)} of ${count(c.images)} images${labelled ? `; ${mcnemar}` : ''}`,
     `  ${c.compared} differ by ${tiny(c.difference.median)} in the median image, ${tiny(c.difference.max)} at most`,
   ];
@@ -128,10 +133,14 @@ export function renderProvider(model: string, {asked, shares, fallback}: Provide
 
 function renderFastCheck({fastCheck}: Evaluation): string[] {
   if (!fastCheck) return [];
-  const {model, images, agreement, top1Exact, top1Fast} = fastCheck;
+  const {model, images, agreement, nonFinite, top1Exact, top1Fast} = fastCheck;
   const points =
     top1Exact === null || top1Fast === null ? '' : `; top-1 ${top1Fast.toFixed(2)} % instead of ${top1Exact.toFixed(2)} %`;
-  const text = `--fast is not exact: on ${plural(images, 'image')} prepared both ways, ${printable(model)} gives the same top class on ${agreement.toFixed(2)} %${points}`;
+  const found =
+    agreement === null
+      ? `cannot be compared: its outputs are NaN or infinite on ${count(nonFinite)}`
+      : `gives the same top class on ${agreement.toFixed(2)} %${points}`;
+  const text = `--fast is not exact: on ${plural(images, 'image')} prepared both ways, ${printable(model)} ${found}`;
   return wrap(text, WIDTH);
 }
 
@@ -151,8 +160,8 @@ const gateText: Readonly<Record<GateResult['gate'], (value: string, bound: numbe
   'max-drop': (value, bound) => `top-1 drops by ${value} points, at most ${bound} allowed`,
   'min-agreement': (value, bound) => `agrees on ${value} %, at least ${bound} % asked for`,
 };
-export function renderGate({gate, model, bound, value, ok}: GateResult, style: Style): string {
-  const text = value === null ? 'nothing to judge: no image has a label' : gateText[gate](value.toFixed(2), bound);
+export function renderGate({gate, model, bound, value, because, ok}: GateResult, style: Style): string {
+  const text = value === null ? `nothing to judge: ${because}` : gateText[gate](value.toFixed(2), bound);
   return `${ok ? style.good('passed') : style.bad('FAILED')}  ${printable(model)}: ${text}`;
 }
 

@@ -123,6 +123,8 @@ function verdict({verdict, worst, outputs, proveNothing, uncompared}: Verificati
         ? `${style.good('equal')}  the same function on ${images}, within the tolerance`
         : `${style.good('equal')}  in what was compared, '${compared.map(printable).join("', '")}', on ${images}, within the tolerance`;
     case 'different':
+      if (outputs.every(({exceeding, nonFinite}) => exceeding === nonFinite))
+        return `${style.bad('NOT EQUAL')}  outputs that are NaN or infinite agree on nothing${worst ? `: first on '${printable(worst.image)}' (${worst.kind})` : ''}`;
       return `${style.bad('DIFFERENT')}  the models do not compute the same function${worst ? `: ${renderWorst(worst)}` : ''}`;
     default:
       return `${style.bad('PROVES NOTHING')}  ${proveNothing[0]!.why}`;

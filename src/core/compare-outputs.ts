@@ -24,7 +24,7 @@ export interface ImageDifference {
   readonly maxAbs: number;
   /** maxAbs over the scale of the image: `allowed` without the tolerance. */
   readonly relative: number;
-  /** Largest |output| of the reference. */
+  /** Largest finite |output| of the reference. */
   readonly largest: number;
   readonly allowed: number;
   /** The same output is the largest in both; false where a number is not finite. */
@@ -75,7 +75,7 @@ function measure(reference: Numbers, actual: Numbers): Measured {
     const [want, got] = [reference[i]!, actual[i]!];
     if (!Number.isFinite(want) || !Number.isFinite(got)) finite = false;
     maxAbs = Math.max(maxAbs, Math.abs(want - got));
-    largest = Math.max(largest, Math.abs(want));
+    if (Number.isFinite(want)) largest = Math.max(largest, Math.abs(want));
   }
   if (!finite) return {maxAbs: Number.POSITIVE_INFINITY, largest, finite, sameTop1: false, rivals: Number.POSITIVE_INFINITY};
   const [a, b] = [argmax(reference), argmax(actual)];
@@ -83,7 +83,7 @@ function measure(reference: Numbers, actual: Numbers): Measured {
   return {maxAbs, largest, finite, sameTop1: a === b, rivals: a === b ? 0 : rivals};
 }
 
-/** Whether a model's outputs depend on its input, in memory of one image. */
+/** Whether a model's outputs depend on its input, in memory of one image; only finite ones are given to it. */
 class Spread {
   private low = new Float64Array();
   private high = new Float64Array();
@@ -101,7 +101,7 @@ class Spread {
   }
   get constant(): boolean {
     const {low, high, largest} = this;
-    return low.every((value, i) => !(high[i]! - value > OUTPUT_TOLERANCE * largest));
+    return low.length > 0 && low.every((value, i) => !(high[i]! - value > OUTPUT_TOLERANCE * largest));
   }
 }
 
@@ -135,6 +135,7 @@ export class OutputsComparison {
     if (own.finite) insertSorted(this.sizes, own.largest);
     const worst = this.worst === undefined ? undefined : this.measured[this.worst]!;
     if (!worst || this.badness(own) > this.badness(worst)) this.worstPlace = place;
+    if (!own.finite) return place;
     this.reference.add(reference);
     this.actual.add(actual);
     return place;

@@ -25,19 +25,22 @@ export interface ModelSummary {
   without: string[];
   images: number;
   labelled: number;
-  /** Percent; null where no image has a label. */
+  /** Percent; null where no image has a label, or where an output is not finite: see `nonFinite`. */
   top1: number | null;
   top5: number | null;
-  correct1: number;
-  correct5: number;
-  top1Interval: Edges;
-  top5Interval: Edges;
+  correct1: number | null;
+  correct5: number | null;
+  top1Interval: Edges | null;
+  top5Interval: Edges | null;
   crossEntropy: number | null;
   /** Percent. */
   calibrationError: number | null;
   /** Percent of images with the baseline's top class. */
   agreement: number | null;
+  /** Images with NaN or infinite outputs. One is enough: nothing else is measured then. */
   nonFinite: number;
+  /** The first of them. */
+  nonFiniteImages: string[];
   size: SubjectSize;
   loadMs: number;
   /** In the model alone, decoding aside. */
@@ -72,16 +75,22 @@ export interface WorstPairSummary {
   a: AnswerSummary;
   b: AnswerSummary;
 }
-/** A pair of models as `PairResult` has it, shares in percent. */
-export interface ComparisonSummary extends Omit<PairResult, 'agreement' | 'agreementInterval' | 'worst'> {
+/** What the two say of the same images. */
+type PairNumbers = Pick<PairResult, 'bothRight' | 'onlyA' | 'onlyB' | 'bothWrong' | 'mcnemar' | 'difference'>;
+interface PairSummary extends Pick<PairResult, 'images' | 'nonFinite' | 'histogram'> {
   a: string;
   b: string;
-  /** What `difference` is about. */
+  /** What their numbers were compared as. */
   compared: OutputForm;
-  agreement: number | null;
-  agreementInterval: Edges;
   worst: WorstPairSummary[];
 }
+/** A pair of models as `PairResult` has it, shares in percent. Where an output of either is not finite nothing is measured. */
+export type ComparisonSummary = PairSummary &
+  (
+    | ({agreement: number | null; agreementInterval: Edges} & PairNumbers)
+    | ({agreement: null; agreementInterval: null} & {[K in keyof PairNumbers]: null})
+  );
+export type MeasuredComparison = Extract<ComparisonSummary, PairNumbers>;
 export interface Settings {
   data: string;
   classes: number;
@@ -127,6 +136,7 @@ export interface Context {
 const percent = (share: number): number => Number((100 * share).toFixed(6));
 const percentOrNull = (share: number): number | null => (Number.isFinite(share) ? percent(share) : null);
 const edges = ({low, high}: Interval): Edges => [percent(low), percent(high)];
+const edgesOrNull = (interval: Interval): Edges | null => (Number.isFinite(interval.low) ? edges(interval) : null);
 const finiteOrNull = (x: number): number | null => (Number.isFinite(x) ? x : null);
 
 /** The student before deployment where a checkpoint is given, else the first model. */
@@ -165,7 +175,8 @@ const pairOf = (pairs: readonly PairOutcome[], a: number, b: number) =>
 
 function summariseModel({models, pairs}: Outcome, m: number, reference: number, {classes, pathOf}: Context): ModelSummary {
   const {subject, interval1, interval5, ...r} = models[m]!;
-  const agreement = m === reference ? 1 : pairOf(pairs, m, reference)!.agreement;
+  const pair = m === reference ? undefined : pairOf(pairs, m, reference)!;
+  const agreement = pair ? (pair.nonFinite > 0 ? Number.NaN : pair.agreement) : 1;
   return {
     name: subject.name,
     path: subject.path,
@@ -176,14 +187,15 @@ function summariseModel({models, pairs}: Outcome, m: number, reference: number, 
     labelled: r.labelled,
     top1: percentOrNull(r.top1),
     top5: percentOrNull(r.top5),
-    correct1: r.correct1,
-    correct5: r.correct5,
-    top1Interval: edges(interval1),
-    top5Interval: edges(interval5),
+    correct1: finiteOrNull(r.correct1),
+    correct5: finiteOrNull(r.correct5),
+    top1Interval: r.labelled > 0 ? edgesOrNull(interval1) : null,
+    top5Interval: r.labelled > 0 ? edgesOrNull(interval5) : null,
     crossEntropy: finiteOrNull(r.crossEntropy),
     calibrationError: percentOrNull(r.calibrationError),
-    agreement: r.images > 0 ? percentOrNull(agreement) : null,
+    agreement: r.images > 0 && r.nonFinite === 0 ? percentOrNull(agreement) : null,
     nonFinite: r.nonFinite,
+    nonFiniteImages: r.nonFiniteImages.map(pathOf),
     size: subject.size,
     loadMs: r.loadMs,
     imagesPerSecond: r.runImagesPerSecond,
@@ -239,11 +251,17 @@ const summariseWorstPair = (pair: WorstPair, classes: readonly string[], pathOf:
   b: answerOf(classes, pair.b),
 });
 
+const NOT_MEASURED = {
+  ...{agreement: null, agreementInterval: null, bothRight: null, onlyA: null, onlyB: null, bothWrong: null, mcnemar: null},
+  ...{difference: null, histogram: [], worst: []},
+};
+
 function summarisePair(pair: PairOutcome, subjects: readonly Subject[], {classes, pathOf}: Context): ComparisonSummary {
-  const {a, b, agreement, agreementInterval, worst, ...rest} = pair;
+  const {a, b, compared, images, nonFinite, agreement, agreementInterval, worst, ...rest} = pair;
+  const place = {a: subjects[a]!.name, b: subjects[b]!.name, compared, images, nonFinite};
+  if (nonFinite > 0) return {...place, ...NOT_MEASURED};
   return {
-    a: subjects[a]!.name,
-    b: subjects[b]!.name,
+    ...place,
     ...rest,
     agreement: percentOrNull(agreement),
     agreementInterval: edges(agreementInterval),

@@ -14,8 +14,10 @@ export interface GateResult {
   gate: 'min-top1' | 'max-drop' | 'min-agreement';
   model: string;
   bound: number;
-  /** Null where there is nothing to judge: no labels, or no images. */
+  /** Null where there is nothing to judge: no labels, no images, or outputs that are not finite. */
   value: number | null;
+  /** Why there is nothing to judge. */
+  because: string | null;
   ok: boolean;
 }
 
@@ -63,7 +65,15 @@ export function judge(options: GateOptions, models: readonly ModelSummary[], bas
     const compared = judgesBaseline ? judged : judged.filter((m) => m !== baseline);
     return compared.map((model): GateResult => {
       const measured = value(model, baseline);
-      return {gate, model: model.name, bound: limit, value: measured, ok: measured !== null && meets(measured, limit)};
+      const because = measured === null ? whyNothing(model, baseline) : null;
+      return {gate, model: model.name, bound: limit, value: measured, because, ok: measured !== null && meets(measured, limit)};
     });
   });
+}
+
+function whyNothing(...models: readonly ModelSummary[]): string {
+  const broken = models.find((m) => m.nonFinite > 0);
+  if (!broken) return models[0]!.images === 0 ? 'there is no image' : 'no image has a label';
+  const images = `${broken.nonFinite} image${broken.nonFinite === 1 ? '' : 's'}`;
+  return `outputs of ${broken.name} are NaN or infinite on ${images}`;
 }

@@ -21,6 +21,7 @@ export interface WorstPair {
 
 export interface PairState {
   images: number;
+  nonFinite: number;
   agree: number;
   labelled: number;
   bothRight: number;
@@ -32,6 +33,8 @@ export interface PairState {
 
 export interface PairResult {
   images: number;
+  /** Images where one of the models gave NaN or infinite numbers: they agree on nothing, and count in none of what follows. */
+  nonFinite: number;
   /** Share of images with the same top class. */
   agreement: number;
   agreementInterval: Interval;
@@ -50,20 +53,19 @@ export interface PairResult {
 
 const DISAGREES = 1e12;
 
-/** max |aᵢ − bᵢ|; NaN where one is NaN and the other is not. */
+/** max |aᵢ − bᵢ|; infinite where a number is not finite, in one or in both. */
 export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let largest = 0;
   for (let i = 0; i < a.length; i++) {
-    if (Object.is(a[i], b[i])) continue;
     const difference = Math.abs(a[i]! - b[i]!);
-    if (Number.isNaN(difference)) return difference;
+    if (!Number.isFinite(difference)) return Number.POSITIVE_INFINITY;
     if (difference > largest) largest = difference;
   }
   return largest;
 }
 
 export class PairTally {
-  private counts = {images: 0, agree: 0, labelled: 0, bothRight: 0, onlyA: 0, onlyB: 0};
+  private counts = {images: 0, nonFinite: 0, agree: 0, labelled: 0, bothRight: 0, onlyA: 0, onlyB: 0};
   private readonly histogram: LogHistogram;
   private readonly worst: Largest<WorstPair>;
 
@@ -78,11 +80,15 @@ export class PairTally {
   add(index: number, label: number, a: Score, b: Score, difference: number): void {
     const {counts} = this;
     counts.images++;
+    if (!a.finite || !b.finite) {
+      counts.nonFinite++;
+      return;
+    }
     const same = a.predicted === b.predicted;
     if (same) counts.agree++;
     this.histogram.add(difference);
     if (label >= 0) this.addLabelled(a.rank === 0, b.rank === 0);
-    const key = (same ? 0 : DISAGREES) + (Number.isNaN(difference) ? DISAGREES : difference);
+    const key = (same ? 0 : DISAGREES) + difference;
     if (key > this.worst.threshold && key > 0) this.worst.add({key, index, label, difference, a: answer(a), b: answer(b)});
   }
 
@@ -98,9 +104,10 @@ export class PairTally {
   }
 
   result(): PairResult {
-    const {images, agree, labelled, bothRight, onlyA, onlyB} = this.counts;
+    const {images, nonFinite, agree, labelled, bothRight, onlyA, onlyB} = this.counts;
     return {
       images,
+      nonFinite,
       agreement: agree / images,
       agreementInterval: wilson(agree, images),
       bothRight,

@@ -9,7 +9,7 @@ export interface Score {
   rank: number;
   /** Cross-entropy, −log p(label); NaN where the label is not known. */
   loss: number;
-  /** False if a logit is NaN or infinite: the image counts as wrong. */
+  /** False if a logit is NaN or infinite: such a model has no accuracy, and none is reported. */
   finite: boolean;
 }
 

@@ -28,6 +28,8 @@ export interface TallyState {
   top1: number;
   top5: number;
   nonFinite: number;
+  /** The first images with a NaN or infinite logit. */
+  nonFiniteImages: number[];
   lossSum: number;
   calibration: {count: number; confidence: number; correct: number}[];
   perClass: {images: number; top1: number; top5: number}[];
@@ -54,7 +56,7 @@ export interface CalibrationBin {
   accuracy: number;
 }
 
-/** Shares are 0 to 1. */
+/** Shares are 0 to 1. Where an image has a NaN or infinite logit no number is a measurement: shares, counts and losses are NaN. */
 export interface TallyResult {
   images: number;
   labelled: number;
@@ -67,8 +69,9 @@ export interface TallyResult {
   crossEntropy: number;
   calibrationError: number;
   calibration: CalibrationBin[];
-  /** Images with a NaN or infinite logit. */
+  /** Images with a NaN or infinite logit, and the places of the first. */
   nonFinite: number;
+  nonFiniteImages: readonly number[];
   perClass: ClassAccuracy[];
   /** Most frequent first. */
   confusions: Confusion[];
@@ -82,6 +85,7 @@ const empty = (classes: number): TallyState => ({
   top1: 0,
   top5: 0,
   nonFinite: 0,
+  nonFiniteImages: [],
   lossSum: 0,
   calibration: Array.from({length: CALIBRATION_BINS}, () => ({count: 0, confidence: 0, correct: 0})),
   perClass: Array.from({length: classes}, () => ({images: 0, top1: 0, top5: 0})),
@@ -103,13 +107,13 @@ export class Tally {
   add(index: number, label: number, score: Score): void {
     const {s} = this;
     s.images++;
-    if (!score.finite) s.nonFinite++;
-    if (label < 0) return;
+    if (!score.finite) this.addNonFinite(index);
+    if (label < 0 || !score.finite) return;
     const [right1, right5] = [Number(score.rank === 0), Number(score.rank < TOP)];
     s.labelled++;
     s.top1 += right1;
     s.top5 += right5;
-    if (score.finite) s.lossSum += score.loss;
+    s.lossSum += score.loss;
     this.addToBin(score, right1);
     const own = s.perClass[label]!;
     own.images++;
@@ -118,9 +122,13 @@ export class Tally {
     if (right1) return;
     const pair = label * s.classes + score.predicted;
     this.confusions.set(pair, (this.confusions.get(pair) ?? 0) + 1);
-    const {predicted, confidence} = score;
-    const key = score.finite ? score.loss : Number.POSITIVE_INFINITY;
+    const {predicted, confidence, loss: key} = score;
     if (key > this.worst.threshold) this.worst.add({key, index, label, predicted, confidence});
+  }
+
+  private addNonFinite(index: number): void {
+    this.s.nonFinite++;
+    if (this.s.nonFiniteImages.length < WORST) this.s.nonFiniteImages.push(index);
   }
 
   /** Bins are open below and closed above: (0, 1/15], (1/15, 2/15], … */
@@ -132,9 +140,9 @@ export class Tally {
     bin.correct += right;
   }
 
-  /** Share of right answers so far. */
+  /** Share of right answers so far; NaN as in the result. */
   get top1(): number {
-    return this.s.top1 / this.s.labelled;
+    return this.s.nonFinite > 0 ? Number.NaN : this.s.top1 / this.s.labelled;
   }
 
   state(): TallyState {
@@ -146,7 +154,21 @@ export class Tally {
   }
 
   result(): TallyResult {
-    const {images, labelled, top1, top5, lossSum, nonFinite, calibration, perClass} = this.s;
+    return this.s.nonFinite > 0 ? this.unmeasured() : this.measured();
+  }
+
+  private unmeasured(): TallyResult {
+    const {images, labelled, nonFinite, nonFiniteImages} = this.s;
+    const nothing = {low: Number.NaN, high: Number.NaN};
+    return {
+      ...{images, labelled, correct1: Number.NaN, correct5: Number.NaN, top1: Number.NaN, top5: Number.NaN},
+      ...{interval1: nothing, interval5: nothing, crossEntropy: Number.NaN, calibrationError: Number.NaN},
+      ...{nonFinite, nonFiniteImages, calibration: [], perClass: [], confusions: [], worst: []},
+    };
+  }
+
+  private measured(): TallyResult {
+    const {images, labelled, top1, top5, lossSum, calibration, perClass} = this.s;
     return {
       images,
       labelled,
@@ -156,7 +178,7 @@ export class Tally {
       top5: top5 / labelled,
       interval1: wilson(top1, labelled),
       interval5: wilson(top5, labelled),
-      crossEntropy: lossSum / (labelled - nonFinite),
+      crossEntropy: lossSum / labelled,
       // ECE = Σ n_b/n · |accuracy − confidence|: Naeini et al. 2015, AAAI, equation 3.
       calibrationError: calibration.reduce((sum, b) => sum + Math.abs(b.correct - b.confidence), 0) / labelled,
       calibration: calibration.map(({count, confidence, correct}) => ({
@@ -164,7 +186,8 @@ export class Tally {
         confidence: count ? confidence / count : 0,
         accuracy: count ? correct / count : 0,
       })),
-      nonFinite,
+      nonFinite: 0,
+      nonFiniteImages: [],
       perClass: perClass.map(({images: n, ...right}, label) => ({
         label,
         images: n,

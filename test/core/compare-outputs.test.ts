@@ -89,7 +89,15 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])('%d 
   const reference = logits(1).map((v, i) => (i === 25 ? value : v));
   for (const tolerance of [OUTPUT_TOLERANCE, Number.POSITIVE_INFINITY]) {
     const d = against(reference, reference.slice(), tolerance);
-    expect(d).toMatchObject({verdict: 'different', exceeding: 1, nonFinite: 1, sameTop1: 5, maxAbs: Number.POSITIVE_INFINITY});
+    expect(d).toMatchObject({
+      verdict: 'different',
+      exceeding: 1,
+      nonFinite: 1,
+      sameTop1: 5,
+      maxAbs: Number.POSITIVE_INFINITY,
+      relative: Number.POSITIVE_INFINITY,
+    });
+    expect(d.constant).toEqual({reference: false, actual: false});
     for (const other of [against(logits(1), reference, tolerance), against(reference, logits(1), tolerance)])
       expect(other).toMatchObject({verdict: 'different', nonFinite: 1});
   }

@@ -22,7 +22,9 @@ describe('gates', () => {
     ]);
   });
   test('drop and agreement are against the baseline; decimals are not lost', () => {
-    expect(judged({maxDrop: 0.1})).toEqual([{gate: 'max-drop', model: after.name, bound: 0.1, value: 0.1, ok: true}]);
+    expect(judged({maxDrop: 0.1})).toEqual([
+      {gate: 'max-drop', model: after.name, bound: 0.1, value: 0.1, because: null, ok: true},
+    ]);
     expect(judged({maxDrop: 0.05})[0]!.ok).toBe(false);
     expect(judged({minAgreement: 98}).map((g) => g.ok)).toEqual([true]);
   });

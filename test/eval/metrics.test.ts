@@ -151,9 +151,9 @@ describe('two models', () => {
   test('its state survives JSON', () => {
     expect(new PairTally(JSON.parse(JSON.stringify(pair.state()))).result()).toEqual(result);
   });
-  test('a NaN in one model alone is a difference', () => {
-    expect(largestDifference([1, Number.NaN], [1, Number.NaN])).toBe(0);
-    expect(largestDifference([1, Number.NaN, 3], [1, 2, 5])).toBeNaN();
+  test('a number that is not finite is a difference, in one model or in both', () => {
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY])
+      for (const other of [bad, 2]) expect(largestDifference([1, bad, 3], [1, other, 3])).toBe(Number.POSITIVE_INFINITY);
   });
 });
 

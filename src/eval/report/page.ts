@@ -1,7 +1,8 @@
 /** An evaluation as one HTML file that needs nothing else: charts are inline SVG, images are data. */
 import type {Recipe} from '../../data/recipe.js';
+import {withoutText} from '../../models/unknown-keys.js';
 import {describeRecipe} from '../choose-recipe.js';
-import type {ComparisonSummary, Evaluation, ModelSummary} from '../evaluation.js';
+import type {ComparisonSummary, Evaluation, MeasuredComparison, ModelSummary} from '../evaluation.js';
 import type {GateResult} from '../gates.js';
 import {oneNumber} from '../output-form.js';
 import {barChart, colourOf, columnChart, lineChart} from './charts.js';
@@ -99,15 +100,17 @@ function gatesOf(gates: readonly GateResult[]): Html {
     {title: 'measured', numeric: true},
     {title: 'model'},
   ];
-  const rows = gates.map(({gate, model, bound, value, ok}) => [
+  const rows = gates.map(({gate, model, bound, value, because, ok}) => [
     ok ? html`<span class="good">passed</span>` : html`<span class="bad">failed</span>`,
     gateNames[gate],
     bound,
-    value === null ? '–' : value.toFixed(2),
+    value === null ? (because ?? '–') : value.toFixed(2),
     model,
   ]);
   return html`<h2>Gates</h2>${htmlTable(columns, rows)}`;
 }
+
+const withInterval = (interval: ModelSummary['top1Interval']) => (interval === null ? {} : {interval});
 
 async function accuracy({models, baseline}: Evaluation): Promise<Html> {
   const bars = (which: 'top1' | 'top5') =>
@@ -116,13 +119,13 @@ async function accuracy({models, baseline}: Evaluation): Promise<Html> {
       value: m[which] ?? 0,
       label: percent(m[which]),
       colour: colourOf(i),
-      ...(m[which] !== null && {interval: m[`${which}Interval`]}),
+      ...withInterval(m[`${which}Interval`]),
     }));
   const columns = ['top-1', '95 % interval', 'top-5', 'cross-entropy', 'calibration error', 'agreement'];
   const rows = models.map((m) => [
     m.name,
     percent(m.top1),
-    m.top1 === null ? '–' : `${m.top1Interval[0].toFixed(2)} – ${m.top1Interval[1].toFixed(2)}`,
+    m.top1Interval === null ? '–' : `${m.top1Interval[0].toFixed(2)} – ${m.top1Interval[1].toFixed(2)}`,
     percent(m.top5),
     m.crossEntropy === null ? '–' : m.crossEntropy.toFixed(4),
     percent(m.calibrationError),
@@ -132,8 +135,16 @@ async function accuracy({models, baseline}: Evaluation): Promise<Html> {
 ${figure('Top-1, percent; the line is the 95 % Wilson interval', await barChart('top-1 accuracy', bars('top1'), 100))}
 ${figure('Top-5, percent', await barChart('top-5 accuracy', bars('top5'), 100))}</div>
 ${htmlTable([{title: 'model'}, ...columns.map((title) => ({title, numeric: true}))], rows)}
-${models.map(outputs)}`;
+${models.map(outputs)}${models.map(nonFinite)}${models.map(without)}`;
 }
+
+const nonFinite = ({name, nonFinite, nonFiniteImages}: ModelSummary): Html =>
+  html`${
+    nonFinite > 0 &&
+    html`<p class="notice"><span class="bad">${name}: not measured</span>, outputs are NaN or infinite on ${grouped(nonFinite)} ${nonFinite === 1 ? 'image' : 'images'}: ${nonFiniteImages.join(', ')}${nonFinite > nonFiniteImages.length && ', …'}</p>`
+  }`;
+const without = ({name, without}: ModelSummary): Html =>
+  html`${without.length > 0 && html`<p class="notice">${name} is ${withoutText(without)}</p>`}`;
 
 /** Only what is not usual. */
 const outputs = ({name, outputs: {form, because}}: ModelSummary): Html =>
@@ -146,6 +157,8 @@ const outputs = ({name, outputs: {form, because}}: ModelSummary): Html =>
 const edge = (low: number): string => (low === 0 || low >= 1e-3 ? String(Number(low.toPrecision(2))) : low.toExponential(0));
 
 async function comparison(c: ComparisonSummary): Promise<Html> {
+  if (c.difference === null)
+    return html`<h3>${c.a} and ${c.b}</h3><p>Not compared: outputs are NaN or infinite on ${grouped(c.nonFinite)} images.</p>`;
   const columns = c.histogram.map(({low, count}) => ({label: edge(low), value: count}));
   const labelled = c.bothRight + c.bothWrong + c.onlyA + c.onlyB > 0;
   const facts: [string, string][] = [
@@ -162,7 +175,7 @@ async function comparison(c: ComparisonSummary): Promise<Html> {
   return html`<h3>${c.a} and ${c.b}</h3><div class="charts"><dl>${facts.map(([what, value]) => html`<dt>${what}</dt><dd>${value}</dd>`)}</dl>
 ${figure(`Images by their largest difference of a ${oneNumber[c.compared]}`, await columnChart('histogram of differences', columns, colourOf(0), '|Δ|'))}</div>`;
 }
-const answers = (c: ComparisonSummary): [string, string][] => [
+const answers = (c: MeasuredComparison): [string, string][] => [
   ['both right', grouped(c.bothRight)],
   ['only the first right', grouped(c.onlyA)],
   ['only the second right', grouped(c.onlyB)],
