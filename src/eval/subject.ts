@@ -22,7 +22,7 @@ export interface SubjectSize {
   /** Numbers in float constants. */
   parameters: number;
   weightBytes: number;
-  /** Of the file; undefined for a network in memory. */
+  /** Of the file, with the files of weights beside it; undefined for a network in memory. */
   fileBytes: number | undefined;
   /** Multiply-accumulates for one image. */
   macs: number;
@@ -129,13 +129,14 @@ function leftOutOf({metadata}: Model): string[] {
 
 /** An ONNX file. Throws the codes of reading it, and SHAPE_MISMATCH if it is no classifier of images. */
 export function subjectOfFile(path: string): Subject {
-  const model = decodeModel(fileSource(path), {openExternal: externalFilesIn(dirname(path)).open});
+  const external = externalFilesIn(dirname(path));
+  const model = decodeModel(fileSource(path), {openExternal: external.open});
   return {
     name: basename(path),
     path,
     form: 'onnx',
     ...interfaceOf(path, model),
-    size: sizeOf(model, statSync(path).size),
+    size: sizeOf(model, statSync(path).size + external.size()),
     family: familyNamed(model.metadata.get('gpd.arch') ?? '')?.name,
     without: leftOutOf(model),
     metadata: model.metadata,

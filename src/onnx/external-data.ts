@@ -12,8 +12,8 @@ import type {Range} from './wire.js';
 /** Opens a file that a model names. */
 export type OpenExternal = (location: string) => ByteSource;
 
-/** Opens files in a folder, each once; `close` closes them all. */
-export function externalFilesIn(folder: string): {open: OpenExternal; close(): void} {
+/** Opens files in a folder, each once; `close` closes them all. `size`: bytes of those that are open. */
+export function externalFilesIn(folder: string): {open: OpenExternal; size(): number; close(): void} {
   const opened = new Map<string, ByteSource>();
   const open: OpenExternal = (location) => {
     const source = opened.get(location) ?? containedFileSource(folder, location);
@@ -24,7 +24,8 @@ export function externalFilesIn(folder: string): {open: OpenExternal; close(): v
     for (const source of opened.values()) source.close();
     opened.clear();
   };
-  return {open, close};
+  const size = () => [...opened.values()].reduce((sum, source) => sum + source.size, 0);
+  return {open, size, close};
 }
 
 /** `checksum` (SHA-1 of the whole file) is known and not checked: it proves nothing about a file that comes with the model. */
