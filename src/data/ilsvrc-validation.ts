@@ -25,9 +25,15 @@ const numberings: readonly Numbering[] = [
   {order: 'kit', base: 0},
 ];
 
+const numberIn = (path: string): string | undefined => /^ILSVRC2012_val_0*(\d{1,8})(\.\w+)?$/i.exec(fileOf(path))?.[1];
+
+/** Images of the set by their names, of none of which the class is known here. */
+export const areUnknown = (paths: readonly string[]): boolean =>
+  paths.some((path) => numberIn(path) !== undefined) && paths.every((path) => placeOf(path) === undefined);
+
 /** Place of an image in the set, from 0; undefined for other images and those whose class is not known here. */
 function placeOf(path: string): number | undefined {
-  const number = /^ILSVRC2012_val_0*(\d{1,8})(\.\w+)?$/i.exec(fileOf(path))?.[1];
+  const number = numberIn(path);
   const place = number === undefined ? -1 : Number(number) - 1;
   return place >= 0 && place < KIT.length ? place : undefined;
 }

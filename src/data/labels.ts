@@ -6,7 +6,7 @@ import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {numberedClasses} from './class-numbers.js';
 import {compareText, fileOf, isImage, some} from './entries.js';
-import {numberingOf, numberingOfLines} from './ilsvrc-validation.js';
+import {areUnknown, numberingOf, numberingOfLines} from './ilsvrc-validation.js';
 import {countedFromZero, type LabelContext} from './label-base.js';
 import {type DataWarning, warnings} from './warnings.js';
 
@@ -19,6 +19,8 @@ export interface LabelFile {
   readonly texts: readonly string[];
   /** Whose they are: places in `texts`. Undefined for a label a line, in the order of the images. */
   readonly byFile: ReadonlyMap<string, number> | undefined;
+  /** Files with another label further down, and where. */
+  readonly again: ReadonlyMap<string, number>;
   /** Where a label stands, for messages: `line 7`. */
   where(place: number): string;
 }
@@ -28,7 +30,7 @@ const invalid = (path: string, problem: string, hint: string) =>
 const FORMATS = "give one label on each line, in the order of the images' names, or 'FILE LABEL' on each line";
 const onLine = (place: number): string => `line ${place + 1}`;
 
-/** Throws DATASET_INVALID for what is no file of labels, and for one that gives a file two labels. */
+/** Throws DATASET_INVALID for what is no file of labels. */
 export function readLabelFile(path: string): LabelFile {
   const source = fileSource(path);
   let text: string;
@@ -47,7 +49,7 @@ export function readLabelFile(path: string): LabelFile {
   const blank = lines.indexOf('');
   if (blank >= 0) throw invalid(path, `line ${blank + 1} is empty`, FORMATS);
   const pairs = lines.map((line) => /^(.*\S)[\s,;]+(\S+)$/.exec(line));
-  if (pairs.every((pair) => pair === null)) return {path, texts: lines, byFile: undefined, where: onLine};
+  if (pairs.every((pair) => pair === null)) return {path, texts: lines, byFile: undefined, again: new Map(), where: onLine};
   const bad = pairs.indexOf(null);
   if (bad >= 0)
     throw invalid(path, `line ${bad + 1}, '${lines[bad]!.slice(0, 60)}', has one column where others have two`, FORMATS);
@@ -60,18 +62,13 @@ export function readLabelFile(path: string): LabelFile {
 }
 
 function fromPairs(path: string, files: readonly string[], texts: readonly string[]): LabelFile {
-  const byFile = new Map<string, number>();
+  const [byFile, again] = [new Map<string, number>(), new Map<string, number>()];
   for (const [place, file] of files.entries()) {
     const before = byFile.get(file);
-    if (before !== undefined && texts[before] !== texts[place])
-      throw invalid(
-        path,
-        `gives '${file}' two labels: ${texts[before]} on line ${before + 1}, ${texts[place]} on line ${place + 1}`,
-        'leave the right one in the file',
-      );
-    byFile.set(file, before ?? place);
+    if (before === undefined) byFile.set(file, place);
+    else if (texts[before] !== texts[place]) again.set(file, place);
   }
-  return {path, texts, byFile, where: onLine};
+  return {path, texts, byFile, again, where: onLine};
 }
 
 function fromJson(path: string, text: string): LabelFile {
@@ -85,7 +82,13 @@ function fromJson(path: string, text: string): LabelFile {
   const bad = entries.find(([, label]) => typeof label !== 'string' && typeof label !== 'number');
   if (bad) throw invalid(path, `the label of '${bad[0]}' is neither a number nor a name`, FORMATS);
   const texts = entries.map(([, label]) => String(label));
-  return {path, texts, byFile: new Map(entries.map(([file], i) => [file, i])), where: (i) => `'${entries[i]![0]}'`};
+  return {
+    path,
+    texts,
+    byFile: new Map(entries.map(([file], i) => [file, i])),
+    again: new Map(),
+    where: (i) => `'${entries[i]![0]}'`,
+  };
 }
 
 export interface Labelled {
@@ -106,7 +109,8 @@ export function labelsOf(file: LabelFile, paths: readonly string[], context: Lab
 }
 
 /** Of each image, where its label stands. */
-function placesOf({path, texts, byFile}: LabelFile, paths: readonly string[]): readonly number[] {
+function placesOf(file: LabelFile, paths: readonly string[]): readonly number[] {
+  const {path, texts, byFile} = file;
   if (!byFile) {
     if (texts.length === paths.length) return paths.map((_, i) => i);
     throw invalid(
@@ -125,7 +129,15 @@ function placesOf({path, texts, byFile}: LabelFile, paths: readonly string[]): r
     );
   }
   refuseShared(path, byFile, paths);
+  refuseAgain(file, paths);
   return places as number[];
+}
+
+function refuseAgain({path, texts, byFile, again, where}: LabelFile, paths: readonly string[]): void {
+  const name = again.size === 0 ? undefined : paths.map((p) => (byFile!.has(p) ? p : fileOf(p))).find((p) => again.has(p));
+  if (name === undefined) return;
+  const labels = [byFile!.get(name)!, again.get(name)!].map((place) => `${texts[place]} on ${where(place)}`);
+  throw invalid(path, `gives '${name}' two labels: ${labels.join(', ')}`, 'leave the right one in the file');
 }
 
 /** A name without its folders must not mean several images. */
@@ -174,7 +186,10 @@ function numbersOf(file: LabelFile, paths: readonly string[], places: readonly n
   const all = numbers.map(([, label]) => label);
   const used = places.map((place) => ({label: Number(texts[place]), where: () => where(place)}));
   const numbering = numberingOf(numbers) ?? (byFile ? undefined : numberingOfLines(all));
-  return {classes: [], ...countedFromZero({path, used, all, numbering}, context)};
+  const {labels, warnings: said} = countedFromZero({path, used, all, numbering}, context);
+  const names = numbers.map(([name]) => name);
+  const unchecked = numbering || !areUnknown(names) ? [] : warnings('unchecked-order', labels.length);
+  return {labels, classes: [], warnings: [...said, ...unchecked]};
 }
 
 /** Lines of images that the set does not have; a header is none. */

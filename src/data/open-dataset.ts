@@ -106,8 +106,22 @@ function fileKind(path: string, source: ByteSource): 'tar' | 'gzip' | 'cifar' {
   });
 }
 
+/** By their first bytes. */
+const OTHERS: readonly (readonly [magic: string, what: string])[] = [
+  ['PK\x03\x04', 'zip archives are not read, nor .npz, which is one; unpack it and give the folder'],
+  ['BZh', 'bzip2 archives are not read; unpack it (bunzip2) and give the .tar'],
+  ['\xfd7zXZ\0', 'xz archives are not read; unpack it (unxz) and give the .tar'],
+  ['\x28\xb5\x2f\xfd', 'zstd archives are not read; unpack it (unzstd) and give the .tar'],
+  ['7z\xbc\xaf', '7z archives are not read; unpack it and give the folder'],
+  ['Rar!', 'rar archives are not read; unpack it and give the folder'],
+  ['PAR1', 'parquet files are not read; write its images into class folders'],
+  ['\x89HDF', 'HDF5 files are not read; write its images into class folders'],
+];
+
 function whatItIs(head: Uint8Array): string {
-  if (head[0] === 0x50 && head[1] === 0x4b) return 'zip archives are not read; unpack it and give the folder';
+  const start = String.fromCharCode(...head.subarray(0, 8));
+  const other = OTHERS.find(([magic]) => start.startsWith(magic));
+  if (other) return other[1];
   if (imageKind(head)) return 'is a single image, not a set of them';
   return 'is no set of images that is read here';
 }

@@ -2,7 +2,7 @@
 import {GpdError} from '../core/error.js';
 import {numberedClasses} from './class-numbers.js';
 import type {Dataset, Sample} from './dataset.js';
-import {compareText, type Entry, fileOf, folderOf, isImage, type Listing, some} from './entries.js';
+import {compareText, type Entry, fileOf, folderOf, imageExtensions, isImage, type Listing, some} from './entries.js';
 import {ILSVRC_CLASSES, knownClass, numberingOf} from './ilsvrc-validation.js';
 import {kitNumbers, type LabelContext} from './label-base.js';
 import {classOrder, type LabelFile, labelsOf} from './labels.js';
@@ -67,11 +67,21 @@ function byFolderAndName(a: string, b: string): number {
 function noImages({name, entries, warnings: said}: Listing, others: readonly string[]): GpdError {
   const files = entries.length === 0 ? 'it has no files' : `it has ${others.length} other files: ${some(others)}`;
   const found = entries.length === 0 && said.length === 0 ? 'it is empty' : [files, ...said.map(warningText)].join('; ');
+  const inside = INSIDE.find(([ending]) => others.some((path) => ending.test(path)))?.[1];
   return new GpdError('DATASET_INVALID', `${name}: no images were found; ${found}`, {
     at: name,
-    hint: 'give a folder or archive with <class>/<image>, or a flat one with a file of labels',
+    hint:
+      inside ??
+      `give a folder or archive with <class>/<image>, or a flat one with a file of labels; images end in ${imageExtensions.join(' ')}`,
   });
 }
+
+/** What images lie in, where a set has none of its own. */
+const INSIDE: readonly (readonly [ending: RegExp, hint: string])[] = [
+  [/\.(tar|tar\.gz|tgz|zip)$/i, 'images may lie in the archives inside: unpack each into a folder, which is its class'],
+  [/\.parquet$/i, 'parquet files are not read: write their images into class folders'],
+  [/\.tfrecords?$|-\d{5}-of-\d{5}$/i, 'TFRecord files are not read: write their images into class folders'],
+];
 
 /** ILSVRC2012's images as shipped lie in one folder, whose name is no class. */
 function isFlat(images: readonly Entry[], labels: LabelFile | undefined): boolean {

@@ -72,6 +72,11 @@ const kinds = {
     message: (count, truth) =>
       `${n(count, 'image')} of ILSVRC2012 ${count === 1 ? 'has another label' : 'have other labels'} than in the order of the networks of 1,000 classes (${truth})`,
   },
+  'unchecked-order': {
+    concerns: 'labels',
+    message: (count) =>
+      `${n(count, 'label')} of ILSVRC2012's images ${were(count)} taken to be in the networks' order; the development kit has another, and only images 1 to 8 would tell`,
+  },
   'no-labels': {
     concerns: 'labels',
     message: () => 'no image has a label: accuracy cannot be measured (give --labels, or sort the images into class folders)',

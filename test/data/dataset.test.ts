@@ -35,6 +35,7 @@ describe('image folders', () => {
   test('are read in the order of torchvision: classes, then folders, then names, by code point', async () => {
     for (const path of ['b/2.JPG', 'b/10.png', 'Z/x.webp', 'a/z.jpg', 'a/sub/a.jpg', 'a/sub-2/a.jpg', 'é/1.jpeg']) put(path);
     for (const path of ['b/notes.txt', 'b/.hidden.jpg', 'a/._z.jpg', '.git/x.jpg', 'top.jpg']) put(path);
+    for (const path of ['a/Thumbs.db', 'b/desktop.ini']) put(path);
     mkdirSync(join(root, 'empty'));
     await opened(root, async (set) => {
       expect(set.classes).toEqual(['Z', 'a', 'b', 'empty', 'é']);
@@ -83,6 +84,11 @@ describe('image folders', () => {
   test('nothing in it, or nothing there', async () => {
     await expect(openDataset(root)).rejects.toThrow(/no images were found; it is empty/);
     put('cat/1.txt');
+    const hint = (text: string) => ({hint: expect.stringContaining(text)});
+    await expect(openDataset(root)).rejects.toMatchObject(hint('images end in .jpg .jpeg .png'));
+    put('n01440764.tar');
+    await expect(openDataset(root)).rejects.toMatchObject(hint('unpack each into a folder'));
+    rmSync(join(root, 'n01440764.tar'));
     await expect(openDataset(root)).rejects.toThrow(/1 other files: cat\/1.txt/);
     await expect(openDataset(join(root, 'no'))).rejects.toMatchObject({code: 'FILE_UNREADABLE'});
   });
@@ -316,6 +322,9 @@ describe('CIFAR-10', () => {
 
 test.each([
   ['set.zip', 'PK\x03\x04', /zip archives are not read/],
+  ['set.tar.bz2', 'BZh91AY', /bzip2 archives are not read; unpack it/],
+  ['set.tar.xz', Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0), /xz archives are not read; unpack it/],
+  ['test.parquet', 'PAR1', /parquet files are not read/],
   ['photo.jpg', Uint8Array.of(0xff, 0xd8, 0xff), /a single image/],
   ['x', 'whatever', /no set of images/],
   ['empty', '', /no set of images/],

@@ -172,6 +172,18 @@ describe('ILSVRC2012’s validation images', () => {
     expect(set.samples.map(({label}) => label)).toEqual(networks.map((label) => label + 1));
   });
 
+  test('what no image tells is said', async () => {
+    rmSync(join(root, 'set'), {recursive: true});
+    for (const number of ['30000', '40000']) put(`set/ILSVRC2012_val_000${number}.JPEG`);
+    const unknown = 'ILSVRC2012_val_00030000.JPEG 0\nILSVRC2012_val_00040000.JPEG 3\n';
+    const set = await opened({labels: put('l.txt', unknown), outputs: 1000});
+    expect(set.warnings).toMatchObject([{kind: 'unchecked-order', count: 2}]);
+    // lines of images that the set does not have tell as well
+    await expect(opened({labels: put('l.txt', unknown + pairs(kit)), outputs: 1000})).rejects.toThrow(/own class numbers/);
+    const right = await opened({labels: put('l.txt', unknown + pairs(networks)), outputs: 1000});
+    expect(right.warnings.map(({kind}) => kind)).toEqual(['unused-labels']);
+  });
+
   test('any other order is said', async () => {
     const other = networks.map((label) => 999 - label);
     const set = await opened({labels: put('l.txt', pairs([0, ...other.slice(1)])), outputs: 1000});
