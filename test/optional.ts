@@ -41,6 +41,7 @@ const needs = {
   'a mount namespace': () => runs('unshare', '-rm', 'sh', '-c', 'mount -t tmpfs tmpfs /mnt'),
   'a network namespace': () => runs('unshare', '-rn', 'true'),
   'a process namespace': () => runs('unshare', '-rpf', '--mount-proc', 'true'),
+  '/proc of Linux': () => existsSync('/proc/self/ns/pid'),
   '3 GB of free disk': () => freeBytes(tmpdir()) > 3e9,
   'an account that obeys file modes': () => obeysModes.length > 0 || process.getuid?.() !== 0,
 } satisfies Record<string, () => boolean>;

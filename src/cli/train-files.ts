@@ -87,6 +87,7 @@ export async function trainFiles(request: TrainFilesOptions): Promise<TrainSumma
   for (const warning of warnings) onNote(`warning  ${warningText(warning)}`);
   try {
     const start = startingPoint(options, images.classes);
+    await directory.open({resume, signal, onWait: onNote});
     const onEpoch = (epochs: readonly EpochRow[], unreadable: readonly UnreadableImage[]) =>
       saveReport(request, directory, {epochs, warnings, unreadable: summaryOf(unreadable, directory)});
     const result = await trainRun({options, images, start, directory, resume, signal, onProgress, onNote, onEpoch});
@@ -107,6 +108,7 @@ export async function trainFiles(request: TrainFilesOptions): Promise<TrainSumma
       student,
     };
   } finally {
+    directory.close();
     await images.close();
   }
 }

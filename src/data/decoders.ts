@@ -1,8 +1,8 @@
 /** Who decodes: a pool of worker threads, or this thread. Both give the same bytes. */
-import {existsSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import {Worker} from 'node:worker_threads';
 import {GpdError} from '../core/error.js';
+import {workerFile} from '../core/worker-file.js';
 import {type PrepareOptions, prepare} from './prepare.js';
 import type {Image} from './resample.js';
 
@@ -22,17 +22,6 @@ export interface Job {
 export type JobResult = {readonly id: number} & ({readonly image: Image} | {readonly error: string});
 
 /**
- * The worker's compiled file beside this one: in dist/, or where a bundler put both. The tests' CommonJS has no `import.meta`, and
- * an application bundled into one file has no worker: then images are decoded in this thread, where sharp still uses several.
- */
-function workerFile(): URL | undefined {
-  const here: string | undefined = import.meta.url;
-  if (here === undefined) return undefined;
-  const file = new URL('./decode-worker.js', here);
-  return existsSync(file) ? file : undefined;
-}
-
-/**
  * Exact decoding needs no workers: sharp decodes in libuv's threads (4, or UV_THREADPOOL_SIZE) whoever asks, and passing images between
  * threads costs more (0.4 ms) than the resampling that workers take over (0.3 ms). They are for callers whose own thread is busy. Fast
  * decoding blocks the thread it runs in: a worker for every core, where there is more than one.
@@ -43,7 +32,7 @@ export function defaultWorkers(fast: boolean): number {
 }
 
 export function openDecoder(workers: number): Decoder {
-  const file = workers > 0 ? workerFile() : undefined;
+  const file = workers > 0 ? workerFile(import.meta.url, './decode-worker.js') : undefined;
   return file ? workerPool(file, workers) : inThisThread();
 }
 

@@ -8,6 +8,7 @@ import {join} from 'node:path';
 import {append} from '../core/append.js';
 import {fileSource, readText} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
+import {FolderLock, type LockOptions} from '../core/folder-lock.js';
 import {writeAtomically} from '../core/output.js';
 import {either, parseJson, type Reader, SchemaError} from '../core/schema.js';
 import {HIDDEN_NAME} from '../core/temporary.js';
@@ -22,6 +23,8 @@ export const runFiles = {
   report: 'report.html',
   strategies: 'strategies.json',
   unreadable: 'unreadable.jsonl',
+  /** While a process trains into the folder. */
+  lock: 'run.lock',
   /** After the last whole epoch. */
   last: 'last.pth.tar',
   /** Within an epoch. */
@@ -40,6 +43,7 @@ const seconds = () => Date.now() / 1000;
 
 export class RunDirectory {
   private events: string | undefined;
+  private lock: FolderLock | undefined;
 
   constructor(readonly path: string) {}
 
@@ -48,8 +52,11 @@ export class RunDirectory {
   has = (name: RunFile): boolean => lstatSync(this.file(name), {throwIfNoEntry: false}) !== undefined;
   checkpoint = (epoch: number): string => join(this.path, `checkpoint-${epoch}.pth.tar`);
 
-  /** Makes the folder, or refuses one that holds a run which is not to be continued. */
-  open({resume}: {resume: boolean}): void {
+  /**
+   * Makes the folder, or refuses one that holds a run which is not to be continued, or that another process trains into. Until `close`
+   * no other process can open it.
+   */
+  async open({resume, ...waiting}: {resume: boolean} & Pick<LockOptions, 'onWait' | 'signal'>): Promise<void> {
     try {
       mkdirSync(this.path, {recursive: true});
     } catch (cause) {
@@ -59,12 +66,20 @@ export class RunDirectory {
         cause,
       });
     }
+    this.lock = await FolderLock.take(this.file('lock'), {doing: 'training into it', ...waiting});
     if (resume) for (const name of ['log', 'unreadable'] as const) this.unshare(name);
     if (resume || !(this.has('config') || this.has('last') || this.has('step'))) return;
+    this.close();
     throw new GpdError('OUTPUT_REFUSED', `${this.path} holds a run already`, {
       at: this.path,
       hint: 'go on with it by --resume, or choose another folder with --out',
     });
+  }
+
+  /** Before the end of the process, which does so too. */
+  close(): void {
+    this.lock?.release();
+    this.lock = undefined;
   }
 
   /** Copies of a folder by hard links share its files: what is added to a list must not appear in them. */
@@ -80,6 +95,7 @@ export class RunDirectory {
   }
 
   writeCheckpoint(name: 'last' | 'step', produce: (write: (bytes: Uint8Array) => void) => void): void {
+    this.lock?.assertHeld();
     writeAtomically(this.file(name), produce);
   }
   remove = (name: RunFile): void => removeFile(this.file(name));
@@ -89,6 +105,7 @@ export class RunDirectory {
   }
 
   record(row: EpochRow | StepRow): void {
+    this.lock?.assertHeld();
     append(this.file('metrics'), `${JSON.stringify(row)}\n`);
     this.scalars(row);
   }

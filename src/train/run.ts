@@ -36,6 +36,7 @@ export interface RunOptions {
   readonly options: TrainOptions;
   readonly images: Images;
   readonly start: StartingPoint;
+  /** Open. */
   readonly directory: RunDirectory;
   readonly resume: boolean;
   /** Ends the run after the step under way; it can be resumed. */
@@ -87,7 +88,6 @@ class Run {
       const problem = `${images.train.samples.length} images fill no batch of ${options['batch-size']}`;
       throw new GpdError('CONFIG_INVALID', problem, {hint: 'choose a smaller --batch-size, or --no-drop-last'});
     }
-    directory.open({resume});
     if (!resume) directory.remove('unreadable');
     if (directory.has('strategies')) useStrategies(directory.read('strategies'), directory.file('strategies'));
     this.position = {

@@ -28,6 +28,18 @@ test('kill -9 at two moments, then to the end: the weights, the average and the 
   expect(readdirSync(runs.path('killed')).filter((name) => name.endsWith('.tmp') || name === 'step.pth.tar')).toEqual([]);
 });
 
+test('two processes, one folder: the second is told of the first, and the first ends as if it had been alone', async () => {
+  const first = runs.start('shared', 'cpu', '--epochs=1', '--resume');
+  const firstEnds = runs.finish(first);
+  await new Promise((done) => first.once('message', done)); // it is preparing
+  const second = runs.finish(runs.start('shared', 'cpu', '--epochs=1', '--resume'));
+  await expect(second).rejects.toThrow(new RegExp(`process ${first.pid} on .*, is training into it`));
+  const alone = await runs.finish(runs.start('alone', 'cpu', '--epochs=1'));
+  expect(await firstEnds).toEqual(alone);
+  expect(metricsOf('shared')).toEqual(metricsOf('alone'));
+  expect(existsSync(join(runs.path('shared'), 'run.lock'))).toBe(false);
+});
+
 test('Ctrl-C saves after the step under way, and the run goes on from there', async () => {
   const settings = ['cpu', '--epochs=2', '--lr-steps=1', '--mixup=0.8', '--cutmix=1', '--mixup-prob=0.5', '--drop-last=true'];
   const whole = await runs.finish(runs.start('whole-cpu', ...settings));

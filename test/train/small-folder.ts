@@ -43,10 +43,12 @@ export class SmallFolder {
     const directory = new RunDirectory(out);
     const images = await openImages(options, {unreadable: resume ? directory.unreadable() : []});
     try {
+      await directory.open({resume});
       this.start = smallStart(options, images);
       const onNote = (text: string) => void this.notes.push(text);
       return await trainRun({options, images, start: this.start, directory, resume, signal, onNote});
     } finally {
+      directory.close();
       await images.close();
     }
   }

@@ -47,7 +47,7 @@ const toVictim = (path: string) => symlinkSync(victim, path);
 const toZeros = (path: string) => symlinkSync('/dev/zero', path);
 const aFolder = (path: string) => mkdirSync(join(path, 'inside'), {recursive: true});
 const holding = (content: string) => (path: string) => writeFileSync(path, content);
-const names = ['log.txt', 'metrics.jsonl', 'strategies.json', 'last.pth.tar', 'step.pth.tar'];
+const names = ['log.txt', 'metrics.jsonl', 'strategies.json', 'last.pth.tar', 'step.pth.tar', 'unreadable.jsonl', 'run.lock'];
 const kinds = {'a FIFO': fifo, 'a link to a file outside': toVictim, 'a link to /dev/zero': toZeros, 'a folder': aFolder};
 
 describe.each(names)('%s', (name) => {

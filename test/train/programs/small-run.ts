@@ -22,6 +22,7 @@ const controller = new AbortController();
 process.on('SIGINT', () => controller.abort());
 const started = performance.now();
 const directory = new RunDirectory(out);
+await directory.open({resume: more.includes('--resume')});
 const result = await trainRun({
   ...{options, images, start, directory, signal: controller.signal, resume: more.includes('--resume')},
   onProgress: ({phase}) => process.send?.({phase, ms: performance.now() - started}),
@@ -33,5 +34,6 @@ if (directory.has('last')) {
   const ema = openCheckpoint(fileSource(directory.file('last')), {ema: true});
   for (const tensor of ema.stateDict.values()) digest.update(bytesOf(tensor.read()));
 }
+directory.close();
 await images.close();
 console.log(JSON.stringify({complete: result.complete, epochs: result.epochs.length, digest: digest.digest('hex')}));
