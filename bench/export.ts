@@ -52,7 +52,12 @@ function count(tally: Tally, want: Float32Array, got: Float32Array): void {
   }
 }
 
-const noCalibration: Calibration = {description: 'none', real: false, async *batches() {}};
+const noCalibration: Calibration = {
+  description: 'none',
+  real: false,
+  seen: {images: 16, distinct: 16, classes: undefined},
+  async *batches() {},
+};
 const logitsOf = async (session: Session, name: string, input: ReturnType<typeof tensor>): Promise<Float32Array> =>
   toFloat32((await session.run(new Map([[name, input]]), ['logits'])).get('logits')!).data;
 

@@ -12,7 +12,7 @@ import type {Image} from '../data/resample.js';
 import {type InputGroup, randomInputs} from '../eval/inputs.js';
 import {runImages, runPhotographs} from '../eval/logits.js';
 import {type Subject, subjectOfModel} from '../eval/subject.js';
-import type {Precision} from '../export/precision.js';
+import type {Calibration, Precision} from '../export/precision.js';
 import {type ResizerName, resizers} from '../export/preprocess/resize.js';
 import {restoreBatchNorms} from '../export/weights.js';
 import {type RecogniseOptions, recognise} from '../models/recognise.js';
@@ -61,6 +61,32 @@ export const randomImages = (side: number): CheckImages => ({
   inputs: randomInputs(side, SEED, SAMPLES, BATCH),
   describe: (images) => `${images} random images`,
 });
+
+/**
+ * Images on which a form without a bound is measured: others than it was calibrated with, if the set has some. Random ones where there are
+ * too few images to say anything.
+ */
+export function imagesFor(side: number, {bound}: Precision, calibration: Calibration): CheckImages {
+  const {heldOut, seen, real} = calibration;
+  if (bound || !real || (!heldOut && seen.distinct < ENOUGH)) return randomImages(side);
+  if (heldOut) return {inputs: groupsOf(heldOut), describe: () => heldOut.description};
+  return {
+    inputs: groupsOf(calibration),
+    describe: (images) => `the calibration images themselves, ${images} of them: there are no others`,
+  };
+}
+/** Fewer say too little. */
+const ENOUGH = 8;
+
+async function* groupsOf({batches}: Pick<Calibration, 'batches'>): AsyncGenerator<InputGroup> {
+  let seen = 0;
+  for await (const images of batches()) {
+    const names = Array.from({length: images.shape[0]!}, (_, i) => `image ${seen + i}`);
+    seen += names.length;
+    yield {kind: 'real', images, names};
+    if (seen >= SAMPLES) return;
+  }
+}
 
 /** Logits of the form, the written file's among them, beside those of the float32 student on the same images. */
 export async function checkModel(
@@ -154,6 +180,15 @@ function formCheck(
     ok: reason === undefined,
     problem: reason ?? null,
   };
+}
+
+/** An int8 network that is calibrated well agrees on more than nine images in ten. */
+const LEAST_AGREEMENT = 0.9;
+
+/** A warning for a form that answers otherwise, where no gate asks. */
+export function farFromFloat32({images, sameTop1, inputs, ok}: FormCheck): string[] {
+  if (!ok || images < ENOUGH || sameTop1 >= LEAST_AGREEMENT * images) return [];
+  return [`far from float32: the same top class on ${sameTop1} of ${images} only (${inputs})`];
 }
 
 /** Outputs that are the same for every input show nothing, however equal they are. */

@@ -2,14 +2,16 @@
  * `gpd export` as a function: one file in, forms and one plain result out. Each form is made, written where nobody sees it, checked
  * against the float32 student, evaluated and timed; it appears under its name only if its check and its gates hold.
  */
+
 import {existsSync, mkdirSync, readdirSync, rmdirSync} from 'node:fs';
+import {GpdError} from '../core/error.js';
 import {checkOutput, checkOutputFolder, Staging} from '../core/output.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
 import {type WarningOfSet, warningsOf} from '../data/warnings.js';
 import {chooseRecipe} from '../eval/choose-recipe.js';
 import type {Evaluation} from '../eval/evaluation.js';
 import type {GateOptions} from '../eval/gates.js';
-import type {Subject} from '../eval/subject.js';
+import {type Subject, subjectOfModel} from '../eval/subject.js';
 import type {FormatName, WriteOptions} from '../export/formats.js';
 import {formats} from '../export/formats.js';
 import {type ModelOptions, makeModel, prepareStudent} from '../export/make.js';
@@ -19,8 +21,17 @@ import type {ResizerName} from '../export/preprocess/resize.js';
 import {type TargetName, targets} from '../export/targets.js';
 import {type BatchNormChoice, inHalf, renamed, type WeightNames} from '../export/weights.js';
 import type {RecogniseOptions} from '../models/recognise.js';
+import type {Model} from '../onnx/graph.js';
 import {type CalibrationOf, calibrationOf} from './export-calibration.js';
-import {checkModel, checkPhotographs, checkWeights, type FormCheck, randomImages} from './export-check.js';
+import {
+  checkModel,
+  checkPhotographs,
+  checkWeights,
+  type FormCheck,
+  farFromFloat32,
+  imagesFor,
+  randomImages,
+} from './export-check.js';
 import {type MeasuredForm, measureForms} from './export-measure.js';
 import {type PlannedForm, planForms} from './export-plan.js';
 import {type ExportSource, openSource} from './export-source.js';
@@ -46,7 +57,7 @@ export interface ExportFileOptions extends RecogniseOptions {
   names: WeightNames;
   calibrate?: string | undefined;
   calibrationSamples: number;
-  int8: Pick<Int8Options, 'method' | 'activations' | 'weightRange'>;
+  int8: Pick<Int8Options, 'method' | 'activations' | 'weightRange' | 'allowFloat'>;
   data?: string | undefined;
   checkSamples?: number | undefined;
   gates: GateOptions;
@@ -75,6 +86,10 @@ export interface FormReport extends MeasuredForm {
   opset: number | null;
   /** What a person should know. */
   notes: readonly string[];
+  /** What a person should not overlook, though nothing was asked about it. */
+  warnings: readonly string[];
+  /** Why it does not deserve its name. */
+  refused: string | null;
   details: object;
   check: FormCheck;
   /** It lies under its name: its check and its gates hold, and it ran wherever it was asked to. */
@@ -147,7 +162,8 @@ class ExportRun {
   private readonly staged: StagedForm[] = [];
   private readonly models = new Map<string, Promise<Precise>>();
   private readonly created: string[] = [];
-  private student: Promise<ModelSource> | undefined;
+  /** By precision. */
+  private readonly students = new Map<PrecisionName, Promise<Model>>();
 
   constructor(
     private readonly source: ExportSource,
@@ -194,13 +210,14 @@ class ExportRun {
   }
 
   private report({plan, made, bytes, files, check, subject}: StagedForm, measured: MeasuredForm): FormReport {
-    const size = subject?.size.nodes ?? null;
+    const nodes = subject?.size.nodes ?? null;
+    const {notes = [], details = {}, warnings = [], refused = null, model} = made ?? {};
     return {
       ...plan,
-      ...{files, bytes, nodes: size, opset: made?.model.opset ?? null, notes: made?.notes ?? [], details: made?.details ?? {}},
-      check,
+      ...{files, bytes, nodes, opset: model?.opset ?? null, notes, details, check, refused},
       ...measured,
-      written: check.ok && measured.gatesOk && measured.timingFailed === null,
+      warnings: [...warnings, ...farFromFloat32(check), ...measured.warnings],
+      written: check.ok && refused === null && measured.gatesOk && measured.timingFailed === null,
     };
   }
 
@@ -246,7 +263,7 @@ class ExportRun {
     const precision = precisions[plan.precision];
     const check = await (inside
       ? checkPhotographs(source.subject, own, precision, {recipe, resizer: resizerOf(made)})
-      : checkModel(source.subject, own, precision, randomImages(source.subject.input.side)));
+      : checkModel(source.subject, own, precision, imagesFor(source.subject.input.side, precision, this.calibration)));
     return {
       plan,
       made,
@@ -292,14 +309,39 @@ class ExportRun {
 
   private async makePrecise(precision: PrecisionName, inside: boolean, isWeb: boolean): Promise<Precise> {
     const {options, calibration} = this;
-    this.student ??= prepareStudent(this.source.model, this.modelOptions(false, false));
     options.onPhase?.(`make ${precision}`);
+    const student = await this.studentFor(precision);
     const check = options.data === undefined || precision !== 'int8' ? undefined : await this.accuracyOf();
     const context: PrecisionContext = {
       ...{calibration, io: options.io, onProgress: options.onPhase},
       int8: {...options.int8, ...(check && {check, maxDrop: options.gates.maxDrop})},
     };
-    return makeModel(await this.student, precision, this.modelOptions(inside, isWeb), context);
+    const made = await makeModel(student, precision, this.modelOptions(inside, isWeb), context);
+    const {opset} = this.source.model;
+    const raised = options.opset === undefined && !options.target && student.opset > opset;
+    return raised
+      ? {...made, notes: [`raised from opset ${opset} to ${student.opset}, which ${precision} needs`, ...made.notes]}
+      : made;
+  }
+
+  private studentFor(precision: PrecisionName): Promise<Model> {
+    const known = this.students.get(precision) ?? this.prepareStudent(precision);
+    this.students.set(precision, known);
+    return known;
+  }
+
+  /** Where no bound holds the form against float32, the rewriting for another opset is held against it here. */
+  private async prepareStudent(precision: PrecisionName): Promise<Model> {
+    const {model, subject} = this.source;
+    const student = await prepareStudent(model, precision, this.modelOptions(false, false));
+    if (student.opset === model.opset || precisions[precision].bound || !isStudentOf(student, model)) return student;
+    const moved = subjectOfModel(subject.path, 'student', student, subject.family);
+    const check = await checkModel(subject, {subject: moved, file: moved}, precisions.fp32, randomImages(subject.input.side));
+    if (check.ok) return student;
+    throw new GpdError('EXPORT_REFUSED', `in opset ${student.opset} the network computes something else: ${check.problem}`, {
+      at: subject.path,
+      hint: `export it from its framework again, in opset ${student.opset}`,
+    });
   }
 
   /** Top-1 of a candidate on the images of the gates. */
@@ -323,4 +365,7 @@ class ExportRun {
     };
   }
 }
-type ModelSource = Awaited<ReturnType<typeof prepareStudent>>;
+
+/** It takes the same images, so that the two can be compared. */
+const isStudentOf = (student: Model, model: Model): boolean =>
+  String(student.graph.inputs[0]?.shape) === String(model.graph.inputs[0]?.shape);

@@ -111,6 +111,10 @@ export const exportFlags = {
     ...calibration,
     description: 'int8 weights in 7 bits, for x86 processors without VNNI, whose 16-bit sums would saturate',
   }),
+  'allow-float': Flags.boolean({
+    ...calibration,
+    description: 'write an int8 form although less than a third of its arithmetic is on integers',
+  }),
   'check-data': Flags.string({
     char: 'd',
     description: 'images with labels on which every form is evaluated beside the float32 student',
@@ -148,6 +152,7 @@ export function exportOptions(flags: InferredFlags<typeof exportFlags>): ExportF
     ...{calibrate: flags.calibrate, calibrationSamples: flags.samples, workers: flags.workers, onError: flags['on-error']},
     int8: {
       method: flags['int8-ranges'],
+      allowFloat: flags['allow-float'],
       ...(flags.symmetric && {activations: 'symmetric' as const}),
       ...(flags['reduce-range'] && {weightRange: 'reduced' as const}),
     },

@@ -22,6 +22,8 @@ export interface MeasuredForm {
   gatesOk: boolean;
   /** Why it could not be timed. */
   timingFailed: string | null;
+  /** Far below float32, though no gate was asked for. */
+  warnings: readonly string[];
 }
 export interface Measured {
   source: Pick<MeasuredForm, 'top1' | 'latencyMs' | 'imagesPerSecond' | 'timingFailed'>;
@@ -50,11 +52,22 @@ export async function measureForms({source: {subject: source, onnxPath}, forms, 
     source: {top1: summaryOf(source.name)?.top1 ?? null, ...speedOf(speeds, source.name)},
     forms: forms.map(({plan}) => ({
       ...accuracyOf(summaryOf(plan.name)),
+      warnings: farBelow(summaryOf(source.name), summaryOf(plan.name)),
       ...speedOf(speeds, plan.name),
       gatesOk: (evaluation?.gates ?? []).every(({model, ok}) => model !== plan.name || ok),
     })),
     evaluation,
   };
+}
+
+/** Points of top-1 that nobody gives away unasked, and images that are no chance. */
+const FAR_BELOW = {points: 5, images: 5};
+
+function farBelow(source: ModelSummary | undefined, form: ModelSummary | undefined): string[] {
+  if (source?.top1 == null || form?.top1 == null) return [];
+  const drop = source.top1 - form.top1;
+  if (drop < FAR_BELOW.points || (drop / 100) * form.images < FAR_BELOW.images) return [];
+  return [`top-1 is ${drop.toFixed(2)} points below float32: see --max-drop`];
 }
 
 const accuracyOf = (m: ModelSummary | undefined) => ({top1: m?.top1 ?? null, agreement: m?.agreement ?? null});

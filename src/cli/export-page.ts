@@ -63,7 +63,7 @@ function checks({forms}: ExportReport): Html {
   const rows = forms.map(({name, check, written}) => [
     written ? html`<span class="good">written</span>` : html`<span class="bad">not written</span>`,
     name,
-    check.inputs,
+    check.problem === null ? check.inputs : `${check.inputs}: ${check.problem}`,
     tiny(check.maxAbs),
     tiny(check.relative),
     check.bound === null ? 'not judged' : tiny(check.bound),
@@ -74,7 +74,13 @@ function checks({forms}: ExportReport): Html {
 /** What stands before the evaluation, or alone. */
 async function formsSection(report: ExportReport): Promise<Html> {
   const rows = rowsOf(report);
-  const notes = report.forms.filter((form) => form.notes.length > 0);
+  const notes = report.forms
+    .map(({name, notes: own, warnings, refused}) => ({
+      name,
+      notes: own,
+      warnings: [...(refused === null ? [] : [refused]), ...warnings],
+    }))
+    .filter((form) => form.notes.length + form.warnings.length > 0);
   const ofCalibration = report.warnings.slice(0, report.warnings.length - (report.evaluation?.warnings.length ?? 0));
   return html`${dataNotices(ofCalibration)}<h2>Forms</h2>
 <div class="charts">
@@ -88,7 +94,10 @@ ${await chart(
 ${formsTable(rows)}
 <h2>Checked against float32</h2>
 ${checks(report)}
-${notes.map(({name, notes: own}) => html`<h3>${name}</h3><ul>${own.map((note) => html`<li>${note}</li>`)}</ul>`)}`;
+${notes.map(
+  ({name, notes: own, warnings}) =>
+    html`<h3>${name}</h3><ul>${warnings.map((warning) => html`<li class="bad">${warning}</li>`)}${own.map((note) => html`<li>${note}</li>`)}</ul>`,
+)}`;
 }
 
 /** Before the long work, so that a bad path is known at once; what collects images while they are open; and what writes the page after it. */

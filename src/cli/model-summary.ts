@@ -1,11 +1,11 @@
 /** What is in an ONNX model, as plain data: the result of `gpd inspect MODEL --json`. */
 import {dirname} from 'node:path';
 import type {ByteSource} from '../core/bytes.js';
-import {byteLength, elementCount} from '../core/tensor.js';
 import {decodeModel} from '../onnx/decode.js';
 import {externalFilesIn} from '../onnx/external-data.js';
 import type {Graph, Model, Value} from '../onnx/graph.js';
 import {printModel} from '../onnx/text.js';
+import {countWeights} from '../onnx/weights.js';
 
 export interface ModelSummary {
   kind: 'onnx';
@@ -23,8 +23,9 @@ export interface ModelSummary {
   /** How often each operator occurs, most frequent first. Subgraphs included. */
   operators: {operator: string; count: number}[];
   initializers: number;
-  /** Numbers in float initializers. */
+  /** Numbers of all weights, floats or integers. */
   parameters: number;
+  /** Of the weights as stored, with the scales and zero points of integers. */
   weightBytes: number;
   metadata: Record<string, string>;
   /** The text form, where it was asked for. */
@@ -50,8 +51,7 @@ export function inspectModel(source: ByteSource, {text}: {text: boolean}): Model
 }
 
 function summarise({name, size}: ByteSource, {graph, opset, domains, irVersion, producer, metadata}: Model): ModelSummary {
-  const weights = graph.initializers;
-  const floats = weights.filter(({dtype}) => dtype.includes('float'));
+  const weights = countWeights(graph);
   const operators = countOperators(graph);
   return {
     kind: 'onnx',
@@ -66,9 +66,9 @@ function summarise({name, size}: ByteSource, {graph, opset, domains, irVersion, 
     outputs: graph.outputs.map(summariseValue),
     nodes: [...operators.values()].reduce((a, b) => a + b, 0),
     operators: [...operators].map(([operator, count]) => ({operator, count})).sort((a, b) => b.count - a.count),
-    initializers: weights.length,
-    parameters: floats.reduce((n, {initializer}) => n + elementCount(initializer!.shape), 0),
-    weightBytes: weights.reduce((n, {initializer}) => n + byteLength(initializer!), 0),
+    initializers: graph.initializers.length,
+    parameters: weights.parameters,
+    weightBytes: weights.bytes,
     metadata: Object.fromEntries(metadata),
   };
 }

@@ -23,7 +23,9 @@ export function renderExport(report: ExportReport, style: Style): string[] {
     ...(input.timingFailed === null ? [] : wrap(`the source could not be timed with ${printable(input.timingFailed)}`, WIDTH)),
     '',
     ...forms.flatMap((form) => renderForm(form, style)),
-    ...(forms.some(({precision}) => precision !== 'fp32') ? [style.dim(`ranges from ${calibration}`)] : []),
+    ...(forms.some(({precision}) => precision === 'fp16' || precision === 'int8')
+      ? [style.dim(`ranges from ${calibration}`)]
+      : []),
     ...gates.map((gate) => renderGate(gate, style)),
     ...forms.map((form) => renderFiles(form, style)),
     ...renderLeftOut([{name: input.path, without: input.without}], style),
@@ -52,20 +54,30 @@ function renderForms({input, forms}: ExportReport, style: Style): string[] {
   return [style.dim(first!), ...rest];
 }
 
-function renderForm({name, check, notes, timingFailed}: FormReport, style: Style): string[] {
+function renderForm({name, check, notes, warnings, refused, timingFailed}: FormReport, style: Style): string[] {
   const {inputs, images, bound, file, ok, problem} = check;
   const judged = bound === null ? 'measured, not judged' : `allowed ${tiny(bound)}`;
-  const verdict = ok ? style.good('checked') : style.bad('FAILED ');
+  const verdict = ok && refused === null ? style.good('checked') : style.bad('FAILED ');
   const compared = images > 0 ? [`logits at most ${distance(check)} (${judged})`, sameTop(check)] : [];
   const ofFile = file ? [`the file itself in onnxruntime: ${distance(file)}, ${sameTop({...file, images})}`] : [];
-  const numbers = [inputs, ...(problem === null ? [[...compared].join(', '), ...ofFile].filter(Boolean) : [problem])];
+  const numbers = [
+    inputs,
+    ...(problem === null ? [compared.join(', '), ...ofFile].filter(Boolean) : [problem]),
+    ...(refused === null ? [] : [refused]),
+  ];
   const lines = wrap(`${name}: ${printable(numbers.join('; '))}`, WIDTH - 9);
   const [first = '', ...more] = lines;
   const timing = timingFailed === null ? [] : wrap(printable(`could not be timed with ${timingFailed}`), WIDTH - 9);
   const details = notes.flatMap((note) => wrap(printable(note), WIDTH - 9));
+  const warned = warnings.flatMap((warning) =>
+    wrap(printable(warning), WIDTH - 9).map((line, i) => `${i === 0 ? style.warn('warning') : '       '}  ${line}`),
+  );
+  const indented = (lines: readonly string[]) => lines.map((line) => `         ${line}`);
   return [
     `${verdict}  ${first.replace(name, style.bold(name))}`,
-    ...[...more, ...timing, ...details].map((line) => `         ${line}`),
+    ...indented([...more, ...timing]),
+    ...warned,
+    ...indented(details),
   ];
 }
 

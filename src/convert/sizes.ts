@@ -3,6 +3,7 @@ import {byteLength, elementCount} from '../core/tensor.js';
 import type {Recognised} from '../models/recognise.js';
 import {macsOf} from '../models/walk.js';
 import type {Model} from '../onnx/graph.js';
+import {countWeights} from '../onnx/weights.js';
 import type {Role} from '../reparam/parameters.js';
 
 export interface NetworkSize {
@@ -26,10 +27,10 @@ export function sizeOfCheckpoint(r: Recognised): NetworkSize {
 }
 
 export function sizeOfModel(model: Model, r: Recognised, role: Role): NetworkSize {
-  const weights = model.graph.initializers.filter((v) => v.dtype === 'float32').map((v) => v.initializer!);
+  const {parameters, bytes: weightBytes} = countWeights(model.graph);
   return {
-    parameters: weights.reduce((n, t) => n + elementCount(t.shape), 0),
-    weightBytes: weights.reduce((n, t) => n + byteLength(t), 0),
+    parameters,
+    weightBytes,
     nodes: model.graph.nodes.length,
     macs: macsOf(r.records, role === 'teacher' ? r.form.ratio : 1),
   };

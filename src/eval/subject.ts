@@ -3,14 +3,15 @@ import {statSync} from 'node:fs';
 import {basename, dirname} from 'node:path';
 import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
-import {byteLength, elementCount, formatShape} from '../core/tensor.js';
+import {formatShape} from '../core/tensor.js';
 import {familyNamed} from '../models/families/index.js';
 import {decodeModel} from '../onnx/decode.js';
 import {externalFilesIn} from '../onnx/external-data.js';
 import type {Model} from '../onnx/graph.js';
+import {macsOf} from '../onnx/macs.js';
 import {openSession, type Session, type SessionOptions} from '../onnx/session.js';
+import {countWeights} from '../onnx/weights.js';
 import {checkBatch} from './batch-limit.js';
-import {macsOf} from './macs.js';
 import {openModel} from './open-model.js';
 
 /** `student` and `teacher` are training forms made of a checkpoint; `onnx` is a file as it is. */
@@ -19,8 +20,9 @@ export type SubjectForm = 'onnx' | 'student' | 'teacher';
 /** How large the graph is, for the picture of before and after. */
 export interface SubjectSize {
   nodes: number;
-  /** Numbers in float constants. */
+  /** Numbers of all weights, floats or integers. */
   parameters: number;
+  /** As stored. */
   weightBytes: number;
   /** Of the file, with the files of weights beside it; undefined for a network in memory. */
   fileBytes: number | undefined;
@@ -104,13 +106,13 @@ function interfaceOf(path: string, model: Model): Pick<Subject, 'input' | 'outpu
 }
 
 function sizeOf({graph}: Model, fileBytes: number | undefined): SubjectSize {
-  const weights = graph.initializers.filter((v) => v.dtype.includes('float')).map((v) => v.initializer!);
+  const weights = countWeights(graph);
   const operators = new Map<string, number>();
   for (const {opType} of graph.nodes) operators.set(opType, (operators.get(opType) ?? 0) + 1);
   return {
     nodes: graph.nodes.length,
-    parameters: weights.reduce((n, t) => n + elementCount(t.shape), 0),
-    weightBytes: weights.reduce((n, t) => n + byteLength(t), 0),
+    parameters: weights.parameters,
+    weightBytes: weights.bytes,
     fileBytes,
     macs: macsOf(graph).macs,
     operators: [...operators].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])),

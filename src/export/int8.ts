@@ -1,7 +1,9 @@
 /** int8 as two precisions: static, from real images, and dynamic, for matrix products alone. */
 import {GpdError} from '../core/error.js';
 import type {Model} from '../onnx/graph.js';
-import type {Int8Options, Precise, Precision, PrecisionContext} from './precision.js';
+import {macsOf} from '../onnx/macs.js';
+import {refuseReduced} from './float-source.js';
+import type {CalibrationImages, Int8Options, Precise, Precision, PrecisionContext} from './precision.js';
 import {quantiseDynamically} from './quantise/dynamic.js';
 import {type QuantiseReport, quantiseModel} from './quantise/quantise.js';
 
@@ -34,15 +36,64 @@ const saturation = ({weightRange, biasType}: Int8Options): string[] =>
         'on x86 processors without VNNI (AVX2, the first AVX-512) 16-bit sums may saturate: check accuracy there, or give --reduce-range',
       ];
 
+/** Below, most of the time is float32's: such a file is no int8 form, whatever its name. */
+const LEAST_SHARE = 1 / 3;
+/** Ranges of fewer images miss what is rare; PyTorch's and onnxruntime's guides ask for a hundred or more. */
+const FEW_IMAGES = 32;
+
+interface Share {
+  readonly integers: number;
+  readonly macs: number;
+  readonly share: number;
+}
+function shareOf(model: Model): Share {
+  const {integers, macs} = macsOf(model.graph);
+  return {integers, macs, share: macs === 0 ? 0 : integers / macs};
+}
+const shareText = ({share}: Share): string =>
+  `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} % of the multiply-accumulates are on integers`;
+
+/** What is wrong with the images that ranges were measured on. */
+function imageWarnings({images, distinct, classes}: CalibrationImages): string[] {
+  const equal = distinct < images ? `, ${images - distinct} of which equal another` : '';
+  const few = distinct < FEW_IMAGES;
+  return [
+    ...(few || equal !== ''
+      ? [
+          `calibrated on ${images} image${images === 1 ? '' : 's'}${equal}: give ${few ? 'a few hundred' : 'only'} different ones of the training set`,
+        ]
+      : []),
+    ...(classes?.found === 1
+      ? [
+          `all calibration images are of one class${classes.of > 1 ? ` of ${classes.of}` : ''}: ranges of other classes were not seen`,
+        ]
+      : []),
+  ];
+}
+
 async function make(model: Model, {calibration, int8, onProgress}: PrecisionContext): Promise<Precise> {
+  refuseReduced(model.graph, 'int8');
   if (!calibration.real)
     throw new GpdError('EXPORT_REFUSED', 'int8: ranges from random images would be far from those of photographs', {
       hint: 'give a few hundred images of the training set with --calibrate',
     });
   const onStep = ({tried}: {tried: string}) => onProgress?.(`quantise: ${tried}`);
-  const {model: quantised, report} = await quantiseModel(model, {...int8, calibration: calibration.batches, onStep});
-  const notes = [...describe(report), ...saturation(int8)];
-  return {model: quantised, notes, details: {...report, calibration: calibration.description}};
+  const {allowFloat = false, ...options} = int8;
+  const {model: quantised, report} = await quantiseModel(model, {...options, calibration: calibration.batches, onStep});
+  const macs = shareOf(quantised);
+  const warnings = imageWarnings(calibration.seen);
+  const refused =
+    macs.share < LEAST_SHARE && !allowFloat
+      ? `only ${shareText(macs)}, less than a third: calibrate with other images or loosen the gate; --allow-float writes it all the same`
+      : undefined;
+  const details = {...report, calibration: calibration.description, images: calibration.seen, macs};
+  return {
+    model: quantised,
+    notes: [shareText(macs), ...describe(report), ...saturation(int8)],
+    warnings,
+    ...(refused && {refused}),
+    details,
+  };
 }
 
 /** Random images say nothing about int8: its ranges are those of photographs. */
@@ -50,6 +101,7 @@ export const staticInt8: Precision = {
   suffix: '.int8',
   description: 'int8 arithmetic, scales from real images',
   bound: undefined,
+  opset: {since: 13, because: 'one scale per channel exists since then'},
   make,
 };
 
@@ -57,9 +109,21 @@ export const dynamicInt8: Precision = {
   suffix: '.int8-dynamic',
   description: 'int8 matrix products, scales while running',
   bound: undefined,
+  opset: {since: 11, because: 'DynamicQuantizeLinear exists since then'},
   async make(model, {int8}) {
+    refuseReduced(model.graph, 'int8-dynamic');
     const {model: made, products} = quantiseDynamically(model, int8.weightRange);
-    const notes = [`${products} matrix products on integers, convolutions in float32`, ...saturation(int8)];
-    return {model: made, notes, details: {products}};
+    const macs = shareOf(made);
+    const plural = products === 1 ? '' : 's';
+    const notes = [
+      `${products} matrix product${plural} on integers, scales measured while running; convolutions in float32`,
+      shareText(macs),
+      ...saturation(int8),
+    ];
+    const refused =
+      products === 0 ? 'the network has no matrix product with constant weights: nothing would be on integers' : undefined;
+    const warnings =
+      products > 0 && macs.share < LEAST_SHARE ? [`only ${shareText(macs)}: int8 with --calibrate takes convolutions too`] : [];
+    return {model: made, notes, warnings, ...(refused && {refused}), details: {products, macs}};
   },
 };

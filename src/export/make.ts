@@ -1,9 +1,10 @@
 /** From the float32 student to the model of a form, in the order in which the steps may follow each other. */
+import {GpdError} from '../core/error.js';
 import type {Recipe} from '../data/recipe.js';
 import type {Model} from '../onnx/graph.js';
 import {type InputShape, withInputShape} from './input-shape.js';
-import {foreignIn, toOpset} from './opset.js';
-import type {Precise, PrecisionContext} from './precision.js';
+import {notRaisable, toOpset} from './opset.js';
+import type {Precise, Precision, PrecisionContext} from './precision.js';
 import {type PrecisionName, precisions} from './precisions.js';
 import {type AnswerOptions, addAnswers} from './preprocess/answers.js';
 import {embedPreprocessing} from './preprocess/embed.js';
@@ -21,9 +22,13 @@ export interface ModelOptions {
   readonly answers?: AnswerOptions | undefined;
 }
 
-/** The student as every form starts from it: opset and image size. Throws what `toOpset` and `withInputShape` throw. */
-export async function prepareStudent(student: Model, {opset, target, side}: ModelOptions): Promise<Model> {
-  const moved = inOpset(student, opset, target && targets[target]);
+/** The student as a form starts from it: opset and image size. Throws what `toOpset` and `withInputShape` throw. */
+export async function prepareStudent(
+  student: Model,
+  precision: PrecisionName,
+  {opset, target, side}: ModelOptions,
+): Promise<Model> {
+  const moved = raisedFor(precision, inOpset(student, opset, target && targets[target]));
   if (target) checkTarget(moved, target); // what is not there now will not be there later
   return withInputShape(moved, {side});
 }
@@ -31,8 +36,21 @@ export async function prepareStudent(student: Model, {opset, target, side}: Mode
 /** A runtime reads older opsets too: a foreign model that cannot be raised to the target's keeps its own. */
 function inOpset(student: Model, asked: number | undefined, target: Target | undefined): Model {
   if (asked !== undefined) return asked === student.opset ? student : toOpset(student, {opset: asked});
-  if (!target || (student.opset < target.opset && foreignIn(student))) return student;
+  if (!target || (student.opset < target.opset && notRaisable(student, target.opset))) return student;
   return toOpset(student, target);
+}
+
+/** Some numbers cannot be said in an old opset. */
+function raisedFor(precision: PrecisionName, student: Model): Model {
+  const {opset}: Precision = precisions[precision];
+  if (!opset || student.opset >= opset.since) return student;
+  const node = notRaisable(student, opset.since);
+  if (!node) return toOpset(student, {opset: opset.since});
+  const problem = `it is not known here how ${node} changed since opset ${student.opset}`;
+  throw new GpdError('EXPORT_REFUSED', `${precision} needs opset ${opset.since} (${opset.because}): ${problem}`, {
+    at: node.name,
+    hint: `export the model from its framework again, in opset ${opset.since} or later`,
+  });
 }
 
 /** A model in one precision. `student` is what `prepareStudent` gave. */
@@ -63,7 +81,7 @@ export async function makeModel(
     checkTarget(model, options.target);
     notes.push(...(precision === 'int8' && target?.int8.note ? [target.int8.note] : []), ...targetNotes(model, options.target));
   }
-  return {model, notes, details};
+  return {...made, model, notes, details};
 }
 
 /** A target that wants the Resize node gets it where the opset has it. */

@@ -5,6 +5,7 @@ import {assertValid} from '../onnx/check.js';
 import type {Model, Node} from '../onnx/graph.js';
 import {ops} from '../onnx/ops.js';
 import {adaptToOpset} from '../onnx/passes/lower.js';
+import {cannotRaise} from '../onnx/passes/raise.js';
 import {cloneModel} from './clone.js';
 
 export interface Versions {
@@ -13,15 +14,18 @@ export interface Versions {
   readonly irVersion?: number | undefined;
 }
 
-/** A node whose form in other opsets is not known here. */
-export const foreignIn = ({graph}: Model): Node | undefined =>
-  graph.nodes.find(({opType, domain}) => domain !== '' || !ops[opType]);
+/** A node that is not known here at all. */
+const foreignIn = ({graph}: Model): Node | undefined => graph.nodes.find(({opType, domain}) => domain !== '' || !ops[opType]);
+
+/** A node that is not known in the form of a newer opset. */
+export const notRaisable = (model: Model, opset: number): Node | undefined =>
+  foreignIn(model) ?? cannotRaise({...model, opset}, model.opset);
 
 /** Throws OPSET_UNSUPPORTED with the operators that are too new, EXPORT_REFUSED for operators that are not known here. */
 export function toOpset(original: Model, {opset, irVersion = irVersionOf(opset)}: Versions): Model {
   const model = {...cloneModel(original), opset, irVersion};
   if (opset === original.opset) return model;
-  const foreign = foreignIn(model);
+  const foreign = foreignIn(model) ?? cannotRaise(model, original.opset);
   if (foreign)
     throw new GpdError(
       'EXPORT_REFUSED',
@@ -31,7 +35,7 @@ export function toOpset(original: Model, {opset, irVersion = irVersionOf(opset)}
         hint: `keep opset ${original.opset}, or export from the checkpoint`,
       },
     );
-  adaptToOpset(model);
+  adaptToOpset(model, original.opset);
   assertValid(model, `opset ${opset}`);
   return model;
 }

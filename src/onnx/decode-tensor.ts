@@ -4,7 +4,7 @@
  * Source: TensorProto in https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
 import type {ByteSource} from '../core/bytes.js';
-import {GpdError} from '../core/error.js';
+import {GpdError, naming} from '../core/error.js';
 import type {ViewBudget} from '../core/memory-budget.js';
 import {
   byteLength,
@@ -100,13 +100,31 @@ function rawTensor(dtype: DType, shape: Shape, range: Range, read: (range: Range
 }
 
 function externalTensor(message: TensorMessage, dtype: DType, shape: Shape, model: ModelBytes, fail: Fail): TensorSource {
-  const {file, range} = externalRange(message, byteLength({dtype, shape}), model.openExternal, fail);
+  const {file, range} = externalRange(message, byteLength({dtype, shape}), openerOf(model), fail);
   const pay = model.views.account(model.source.name, message.name ?? '');
   const read = (r: Range) => {
     pay(r.length);
     return file.read(r.offset, r.length);
   };
   return rawTensor(dtype, shape, range, read, fail);
+}
+
+/** Nobody typed the name of the file that is missing: the model asked for it. */
+function openerOf({source: {name}, openExternal}: ModelBytes): OpenExternal | undefined {
+  if (!openExternal) return undefined;
+  return (location) => {
+    try {
+      return naming(name, () => openExternal(location));
+    } catch (error) {
+      const {cause} = error as {cause?: {cause?: {code?: string}}};
+      if (cause?.cause?.code !== 'ENOENT') throw error;
+      throw new GpdError('FILE_UNREADABLE', `${name}: its weights are in '${location}', which does not lie beside it`, {
+        at: name,
+        hint: 'the two belong together: copy both into one folder, under the names they were written with',
+        cause: error,
+      });
+    }
+  };
 }
 
 function typedTensor(dtype: DType, shape: Shape, {typed}: TensorPayload, model: ModelBytes, fail: Fail): TensorSource {

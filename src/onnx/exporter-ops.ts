@@ -42,6 +42,12 @@ export const exporterOps: Readonly<Record<string, OpSchema>> = {
       return [{dtype: x!.dtype, shape: constantInts(target)}];
     },
   },
+  /** Until opset 9. */
+  Upsample: {
+    since: 7,
+    attributes: {mode: 'string', scales: 'floats'},
+    infer: (_, [x]) => same(x!, undefined),
+  },
   GlobalMaxPool: {since: 1, infer: (_, [x]) => same(x!, [...x!.dims.slice(0, 2), ...x!.dims.slice(2).map(() => 1)])},
   HardSwish: elementwise(14),
   Mish: elementwise(18),

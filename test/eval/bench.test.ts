@@ -7,9 +7,9 @@ import {random} from '../../src/core/random.js';
 import {bench} from '../../src/eval/bench.js';
 import {summariseLatencies, verdictOf} from '../../src/eval/bench-statistics.js';
 import {gemmPeak} from '../../src/eval/gemm.js';
-import {macsOf} from '../../src/eval/macs.js';
 import {subjectOfFile} from '../../src/eval/subject.js';
 import {modelBytes} from '../../src/onnx/encode.js';
+import {macsOf} from '../../src/onnx/macs.js';
 import {tinyNetwork} from './networks.js';
 
 const {normal} = random('bench');

@@ -2,10 +2,10 @@
 import {float32, toFloat32} from '../../src/core/tensor.js';
 import {edgeInputs, type InputGroup, randomInputs} from '../../src/eval/inputs.js';
 import {runImages} from '../../src/eval/logits.js';
-import {macsOf} from '../../src/eval/macs.js';
 import {distinguish, type Subject, subjectOfModel} from '../../src/eval/subject.js';
 import {statisticsOf} from '../../src/eval/tensor-statistics.js';
 import {pairOutputs, verify} from '../../src/eval/verify.js';
+import {macsOf} from '../../src/onnx/macs.js';
 import {ends, type TinyOptions, tinyNetwork} from './networks.js';
 
 const subject = (options: TinyOptions = {}): Subject => subjectOfModel('tiny.pth', 'student', tinyNetwork(options));

@@ -130,6 +130,7 @@ describe.each(networks)('%s', (_, make) => {
     const calibration = {
       description: 'images',
       real: false,
+      seen: {images: 16, distinct: 16, classes: undefined},
       batches: async function* () {
         yield input;
       },

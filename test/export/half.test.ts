@@ -27,6 +27,7 @@ function noise(count: number, side: number, seed = 'images'): Tensor<'float32'> 
 const calibrationOf = (side: number): Calibration => ({
   description: '4 random images',
   real: false,
+  seen: {images: 16, distinct: 16, classes: undefined},
   async *batches() {
     yield noise(2, side, 'first');
     yield noise(2, side, 'second');

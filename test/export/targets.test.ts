@@ -24,6 +24,7 @@ const refusal = (text: string) => expect.objectContaining({code: 'EXPORT_REFUSED
 const calibration: Calibration = {
   description: '16 images',
   real: true,
+  seen: {images: 16, distinct: 16, classes: undefined},
   async *batches() {
     const {normal} = random('images');
     yield float32([16, 3, 8, 8], Float32Array.from({length: 16 * 192}, normal));
@@ -32,7 +33,7 @@ const calibration: Calibration = {
 const context: PrecisionContext = {calibration, io: 'float32', int8: {method: 'minmax'}};
 /** As a user has it: read back from the bytes. */
 async function made(precision: PrecisionName, options: ModelOptions, student = tinyNetwork()) {
-  const {model, notes} = await makeModel(await prepareStudent(student, options), precision, options, context);
+  const {model, notes} = await makeModel(await prepareStudent(student, precision, options), precision, options, context);
   return {model: decodeModel(modelBytes(model)), notes, bytes: modelBytes(model)};
 }
 
@@ -162,7 +163,7 @@ test('operators of other domains are refused where only ONNX is read', () => {
 
 test('a foreign model that cannot be raised to the opset of the target keeps its own', async () => {
   const model = withNodes('    %y = NonZero(%x)');
-  expect((await prepareStudent(model, {target: 'coreml'})).opset).toBe(17);
+  expect((await prepareStudent(model, 'fp32', {target: 'coreml'})).opset).toBe(17);
 });
 
 const embedded = (target: TargetName): ModelOptions => ({

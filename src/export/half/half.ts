@@ -1,6 +1,7 @@
 /** float16 as a precision: measured on images, then rewritten. */
 
 import type {Model} from '../../onnx/graph.js';
+import {refuseReduced} from '../float-source.js';
 import type {Precise, Precision, PrecisionContext} from '../precision.js';
 import {measureRanges} from './measure.js';
 import {type KeptNode, toHalf} from './to-half.js';
@@ -22,6 +23,7 @@ function describe(kept: readonly KeptNode[], seen: string): string[] {
 }
 
 async function make(model: Model, {calibration, io, onProgress}: PrecisionContext): Promise<Precise> {
+  refuseReduced(model.graph, 'fp16');
   onProgress?.('measure ranges');
   const ranges = await measureRanges(model, calibration);
   const {model: half, kept, casts} = toHalf(model, ranges, io);

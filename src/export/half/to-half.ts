@@ -9,6 +9,7 @@ import {elementCount, type Tensor, tensor, toFloat32} from '../../core/tensor.js
 import {type Attribute, Graph, type Model, Node, Value} from '../../onnx/graph.js';
 import {typesOfOutputs} from '../../onnx/op-types.js';
 import {dataTypeOf, ops} from '../../onnx/ops.js';
+import {refuseReduced} from '../float-source.js';
 import {rangeOf, type Unfit, unfit, type ValueRange} from './range.js';
 
 type Float = 'float32' | 'float16';
@@ -39,14 +40,10 @@ const float32Only = new Set(['Resize', 'QuantizeLinear', 'DequantizeLinear', 'Dy
 /** Throws EXPORT_REFUSED for a graph whose types cannot be told: an operator that is not known here. */
 function checkKnown({graph}: Model): void {
   const foreign = graph.nodes.find(({opType, domain}) => domain !== '' || !ops[opType]);
-  const quantised = graph.nodes.find(({opType}) => /Quantize/.test(opType));
-  if (!foreign && !quantised) return;
-  const problem = quantised
-    ? `${quantised} says that the network is quantised already`
-    : `${foreign} is an operator whose types are not known here`;
-  throw new GpdError('EXPORT_REFUSED', `float16: ${problem}`, {
-    at: (quantised ?? foreign)!.name,
-    hint: 'give the float32 student that gpd convert wrote',
+  if (!foreign) return;
+  throw new GpdError('EXPORT_REFUSED', `fp16: ${foreign} is an operator whose types are not known here`, {
+    at: foreign.name,
+    hint: 'export the model from its framework without it, or use fp32',
   });
 }
 
@@ -63,6 +60,7 @@ export function unfitValues({graph}: Model, ranges: ReadonlyMap<string, ValueRan
 }
 
 export function toHalf(original: Model, ranges: ReadonlyMap<string, ValueRange>, io: Float): HalfModel {
+  refuseReduced(original.graph, 'fp16');
   checkKnown(original);
   const unfitting = unfitValues(original, ranges);
   const writer = new HalfWriter(original.graph, io, unfitting);

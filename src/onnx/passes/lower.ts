@@ -4,6 +4,7 @@ import type {Model, Value} from '../graph.js';
 import {any, ints as intsOf, miss, op, optional, type Rule, rule} from '../pattern.js';
 import {applyRules} from '../rewrite.js';
 import {ints, scalar} from '../tensor-ops.js';
+import {raiseFrom, reductions} from './raise.js';
 
 /** Gelu(x) → x·½·(1 + erf(x/√2)), before opset 20. */
 const lowerGelu = rule({
@@ -64,38 +65,24 @@ const lowerAttention = rule({
   },
 });
 
-/** The axes of a mean moved from an attribute to an input in opset 18. */
-const lowerReduceMean = rule({
-  name: 'lower-reduce-mean',
-  match: op('ReduceMean', [any('x'), intsOf('axes')], 'mean'),
-  rewrite: ({x, axes, mean}, g) => g.op('ReduceMean', [x], {axes, keepdims: mean.number('keepdims', 1)}),
+/** The axes moved from an attribute to an input in opset 18. */
+const lowerReductions = rule({
+  name: 'lower-reductions',
+  match: op(reductions, [any('x'), intsOf('axes')], 'reduction'),
+  rewrite: ({x, axes, reduction}, g) => g.op(reduction.opType, [x], {axes, keepdims: reduction.number('keepdims', 1)}),
 });
-const raiseReduceMean = rule({
-  name: 'raise-reduce-mean',
-  match: op('ReduceMean', [any('x')], 'mean'),
-  check: ({mean}) => (mean.attributes.has('axes') ? undefined : miss('it reduces everything', mean)),
-  rewrite: ({x, mean}, g) =>
-    g.op('ReduceMean', [x, ints(g.graph, mean.numbers('axes'))], {keepdims: mean.number('keepdims', 1)}),
-});
-
 /** Which rule serves opsets below which, newest operators first. */
 const lowerings: readonly {below: number; rule: Rule}[] = [
   {below: 23, rule: lowerAttention},
   {below: 20, rule: lowerGelu},
-  {below: 18, rule: lowerReduceMean},
+  {below: 18, rule: lowerReductions},
   {below: 17, rule: lowerLayerNormalization},
 ];
-/** Which rule serves opsets from which on. */
-const raisings: readonly {from: number; rule: Rule}[] = [{from: 18, rule: raiseReduceMean}];
-
 /** Rewrites what the model's opset does not have. Gives the number of changes. */
 export function lowerForOpset({graph, opset}: Model): number {
   const needed = lowerings.filter(({below}) => opset < below).map((l) => l.rule);
   return needed.length > 0 ? applyRules(graph, needed).changes : 0;
 }
 
-/** As `lowerForOpset`, and rewrites forms that the model's opset has no more. */
-export function adaptToOpset(model: Model): number {
-  const old = raisings.filter(({from}) => model.opset >= from).map((r) => r.rule);
-  return lowerForOpset(model) + (old.length > 0 ? applyRules(model.graph, old).changes : 0);
-}
+/** As `lowerForOpset`, and rewrites forms of the opset `from` that the model's has no more. */
+export const adaptToOpset = (model: Model, from: number): number => lowerForOpset(model) + raiseFrom(from, model);

@@ -2,7 +2,7 @@
  * Multiply-accumulates of a graph for one image, from the shapes of its values. Only what depends on the image counts: a training
  * form also merges its weights on the way, once at load.
  */
-import type {Dims, Graph, Node, Value} from '../onnx/graph.js';
+import type {Dims, Graph, Node, Value} from './graph.js';
 
 /** Elements of a shape; the batch, and every other dimension that has only a name, counts as 1. `N*49` is 49. */
 export function elements(dims: Dims): number {
@@ -25,6 +25,8 @@ const counts: Readonly<Record<string, Count>> = {
   ConvTranspose: (_, [x, w]) => elements(x!) * elements(w!.slice(1)), // w: [I, O/g, kH, kW]
   MatMul: product,
   FusedMatMul: product,
+  MatMulInteger: product,
+  ConvInteger: conv,
   Gemm: (node, [a], output) => elements(output) * elements([a![1 - node.number('transA', 0)]!]),
   // q·kᵀ and probabilities·v; 3D inputs hold all heads in their last dimension. https://onnx.ai/onnx/operators/onnx__Attention.html
   Attention: (_, [q, k, v]) => {
@@ -45,6 +47,8 @@ function reachable(graph: Graph): Set<Value> {
 
 export interface MacCount {
   macs: number;
+  /** Those whose operands are integers: between DequantizeLinear and the product stands nothing. */
+  integers: number;
   /** Nodes of the table whose shapes are not known: they are not counted. */
   unknown: number;
 }
@@ -52,14 +56,22 @@ export interface MacCount {
 export function macsOf(graph: Graph): MacCount {
   const live = reachable(graph);
   const batch = graph.inputs[0]?.shape?.[0];
-  let macs = 0;
-  let unknown = 0;
+  const images = typeof batch === 'number' ? batch : 1;
+  const total: MacCount = {macs: 0, integers: 0, unknown: 0};
   for (const node of graph.nodes) {
     const count = counts[node.opType];
     if (!count || !live.has(node.output)) continue;
     const shapes = node.inputs.map((v) => v?.shape);
-    if (!node.output.shape || node.inputs.slice(0, 2).some((v) => v && !v.shape)) unknown++;
-    else macs += count(node, shapes, node.output.shape);
+    if (!node.output.shape || node.inputs.slice(0, 2).some((v) => v && !v.shape)) {
+      total.unknown++;
+      continue;
+    }
+    const macs = count(node, shapes, node.output.shape) / images;
+    total.macs += macs;
+    if (isOnIntegers(node)) total.integers += macs;
   }
-  return {macs: typeof batch === 'number' ? macs / batch : macs, unknown};
+  return total;
 }
+
+const isOnIntegers = ({opType, inputs}: Node): boolean =>
+  opType.endsWith('Integer') || inputs.slice(0, 2).every((v) => v?.producer?.opType === 'DequantizeLinear');
