@@ -9,6 +9,14 @@ export async function run(argv) {
     process.stderr.write('gpd is not built yet. Run this in its folder first: npm ci && npm run build\n');
     process.exit(1);
   }
-  const {start} = await import(compiled.href);
+  const {start} = await import(compiled.href).catch(unreadable);
   await start(argv);
+}
+
+/** Before there is a program that could say it nicely. Everything else is a bug, and keeps its stack. */
+function unreadable(error) {
+  if (error?.syscall === undefined) throw error;
+  process.stderr.write(`gpd cannot start: ${error.message}\n`);
+  if (error.code === 'EMFILE') process.stderr.write('Raise the limit of this shell: ulimit -n 1024\n');
+  process.exit(1);
 }

@@ -13,6 +13,7 @@ export interface ScanOptions {
   onKey?(depth: number): void;
 }
 
+/** Numbers are whole and written as digits: `4e0`, `4.0` and `-0` are none for readers that take integers. */
 export function scanJson(text: string, {maxDepth, onKey}: ScanOptions): JsonProblem | undefined {
   const open: (Set<string> | undefined)[] = []; // a set of keys per object, undefined per array
   for (let at = 0; at < text.length; at++) {
@@ -21,6 +22,8 @@ export function scanJson(text: string, {maxDepth, onKey}: ScanOptions): JsonProb
       open.push(c === '{' ? new Set() : undefined);
       if (open.length > maxDepth) return {problem: `is nested more than ${maxDepth} deep`, at};
     } else if (c === '}' || c === ']') open.pop();
+    else if (c === '-' || (isDigit(c) && /[.eE]/.test(text[at + 1] ?? '')))
+      return {problem: 'has a number that is not written as a whole one', at};
     else if (c === '"') {
       const end = endOfString(text, at);
       if (end === undefined) return {problem: 'has a string without an end', at};
@@ -37,6 +40,8 @@ export function scanJson(text: string, {maxDepth, onKey}: ScanOptions): JsonProb
   }
   return undefined;
 }
+
+const isDigit = (c: string | undefined): boolean => c !== undefined && c >= '0' && c <= '9';
 
 /** One step for each character: a regular expression would keep a way back for every one of them, and run out of stack. */
 function endOfString(text: string, at: number): number | undefined {

@@ -69,8 +69,8 @@ function checkView(ref: TensorRef, fail: Fail): {offset: number; shape: Shape; s
   const shown = `of shape ${formatShape(shape)}`;
   if (shape.length > MAX_RANK) throw fail(`has ${shape.length} dimensions; up to ${MAX_RANK} are read`, 'LIMIT_EXCEEDED');
   if (shape.length !== stride.length) throw fail(`${shown} has ${stride.length} strides`);
-  if (shape.includes(0)) return {offset, shape, stride};
   const count = shape.reduce((n, d) => safe(n * d, 'more elements than any file holds', fail), 1);
+  if (count === 0) return {offset, shape, stride};
   const last = shape.reduce(
     (n, d, i) => safe(n + safe((d - 1) * stride[i]!, 'strides out of range', fail), 'strides out of range', fail),
     offset,

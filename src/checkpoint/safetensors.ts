@@ -108,12 +108,16 @@ function readEntry(key: string, value: unknown, fail: Fail): Entry {
   if (shape.length > MAX_RANK) throw bad(`has ${shape.length} dimensions; up to ${MAX_RANK} are read`, 'LIMIT_EXCEEDED');
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isNatural)) throw bad('has no pair of data offsets');
   const [begin, end] = offsets as [number, number];
-  const length = shape.reduce((n, d) => n * d, dtypes[dtype].bytes);
+  const length = dtypes[dtype].bytes * countOf(shape);
   if (!Number.isSafeInteger(length) || end - begin !== length) {
     throw bad(`of shape ${formatShape(shape)} and dtype ${name} has ${end - begin} bytes, not ${length}`);
   }
   return {key, dtype, shape, begin, end};
 }
+
+/** Infinite where a product on the way overflows: a 0 behind it does not undo that for readers that multiply integers. */
+const countOf = (shape: Shape): number =>
+  shape.reduce((n, d) => (Number.isSafeInteger(n * d) ? n * d : Number.POSITIVE_INFINITY), 1);
 
 /** In the order of their offsets the tensors must follow each other without hole or overlap, to the last byte of the file. */
 function checkCoverage(entries: readonly Entry[], dataLength: number, fail: Fail): void {

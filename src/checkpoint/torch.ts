@@ -8,6 +8,7 @@ import {readPickle} from './pickle.js';
 import type {PlainData, StorageRef} from './plain-data.js';
 import {bigEndian, storageRegistry} from './torch-storage.js';
 import {badCrc, type CrcResult, readRecord, readZip, verifyCrc, type ZipArchive, type ZipEntry} from './zip.js';
+import {zipProblem} from './zip-directory.js';
 
 /** The CRC-32 of a range of the file. */
 export interface Checksum {
@@ -62,13 +63,14 @@ export function readTorchZip(source: ByteSource, budget: MemoryBudget): TorchFil
   };
 }
 
-/** 'little', 'big', or undefined where PyTorch before 2.1 wrote the file. A record longer than these words is none. */
+/** The record since PyTorch 2.1: exactly 'little' or 'big', as torch.load reads it. Undefined where an older version wrote the file. */
 function byteOrder(archive: ZipArchive, name: string): string | undefined {
   const entry = archive.entries.get(name);
-  if (!entry || entry.size > MAX_BYTE_ORDER) return undefined;
-  return new TextDecoder().decode(readRecord(archive, entry)).trim();
+  if (!entry) return undefined;
+  const order = entry.size <= 'little'.length ? new TextDecoder('latin1').decode(readRecord(archive, entry)) : undefined;
+  if (order === 'little' || order === 'big') return order;
+  throw zipProblem(archive.source, `'${name}' says neither 'little' nor 'big'`, entry.headerOffset);
 }
-const MAX_BYTE_ORDER = 64;
 
 /** The root folder's name is arbitrary ('archive', 'tmp.pth', the file's stem); there is one. */
 function findPickle(archive: ZipArchive): {folder: string; entry: ZipEntry} {

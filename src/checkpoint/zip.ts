@@ -9,15 +9,9 @@ import {costs, MemoryBudget} from '../core/memory-budget.js';
 import {crc32, crc32OfRange} from './crc32.js';
 import {decodeUtf8} from './utf8.js';
 import {findDirectory, zipProblem} from './zip-directory.js';
+import {type ListedEntry, placeEntries, zip64Field} from './zip-entries.js';
 
-export interface ZipEntry {
-  readonly name: string;
-  /** 0 stored, 8 deflated. */
-  readonly method: 0 | 8;
-  readonly crc: number;
-  readonly compressedSize: number;
-  readonly size: number;
-  readonly headerOffset: number;
+export interface ZipEntry extends ListedEntry {
   /** Where the data begins, known from the local header. */
   readonly dataOffset: number;
 }
@@ -37,23 +31,26 @@ export function readZip(source: ByteSource, budget = new MemoryBudget(source.nam
   const directory = findDirectory(source);
   if (directory.count > MAX_ENTRIES) throw limit(source, `${directory.count} entries; up to ${MAX_ENTRIES} are read`);
   const reader = new ByteReader(source.read(directory.offset, directory.size), source.name);
-  const entries = new Map<string, ZipEntry>();
-  const folded = new Set<string>(); // names that differ only in case are one file on some systems
+  const listed = new Map<string, ListedEntry>();
+  const folded = new Set<string>(); // names that differ only in case, or in how accents are written, are one file on some systems
   for (let i = 0; i < directory.count; i++) {
     budget.spend(costs.file);
     const entry = readEntry(source, reader, directory.offset);
-    if (folded.has(entry.name.toLowerCase()))
-      throw zipProblem(source, `two entries are called '${entry.name}'`, entry.headerOffset);
-    folded.add(entry.name.toLowerCase());
-    entries.set(entry.name, entry);
+    const key = foldedName(entry.name);
+    if (folded.has(key)) throw zipProblem(source, `two entries are called '${entry.name}'`, entry.headerOffset);
+    folded.add(key);
+    listed.set(entry.name, entry);
   }
   if (reader.remaining > 0) throw zipProblem(source, 'the central directory is longer than its entries', directory.offset);
-  checkOverlaps(source, [...entries.values()], directory.offset);
+  const places = placeEntries(source, [...listed.values()], directory.offset);
+  const entries = new Map([...listed].map(([name, entry]) => [name, {...entry, dataOffset: places.get(entry)!}] as const));
   return {source, entries};
 }
 
+const foldedName = (name: string): string => name.normalize('NFD').toUpperCase().toLowerCase().normalize('NFC');
+
 /** 4.3.12: one file header of the central directory. */
-function readEntry(source: ByteSource, reader: ByteReader, directoryOffset: number): ZipEntry {
+function readEntry(source: ByteSource, reader: ByteReader, directoryOffset: number): ListedEntry {
   const at = directoryOffset + reader.offset;
   if (reader.u32() !== 0x02014b50) throw zipProblem(source, 'a central directory entry does not begin as one', at);
   reader.take(4); // versions
@@ -74,19 +71,14 @@ function readEntry(source: ByteSource, reader: ByteReader, directoryOffset: numb
   if (method === 0 && fields.compressedSize !== fields.size)
     throw zipProblem(source, `stored entry '${name}' has two sizes`, at);
   if (disk !== 0) throw unsupported(source, `entry '${name}' lies on another disk`, at);
-  const dataOffset = checkLocalHeader(source, {name, flags, method, crc, ...fields});
-  return {name, method, crc, ...fields, dataOffset};
+  return {name, flags, method, crc, ...fields};
 }
 
-interface Widened {
-  compressedSize: number;
-  size: number;
-  headerOffset: number;
-}
+type Sizes = Pick<ListedEntry, 'compressedSize' | 'size' | 'headerOffset'>;
 
 /** 4.5.3: a field that is all ones has its value in the zip64 extra field, in this order and only then. */
-function widen(source: ByteSource, extra: Uint8Array, fields: Widened, at: number): Widened {
-  const zip64 = extraField(extra, 0x0001);
+function widen(source: ByteSource, extra: Uint8Array, fields: Sizes, at: number): Sizes {
+  const zip64 = zip64Field(source, extra, at);
   const take = (value: number) => {
     if (value !== 0xffffffff || !zip64) return value;
     if (zip64.remaining < 8) throw zipProblem(source, 'a zip64 field is too short', at);
@@ -100,64 +92,14 @@ function widen(source: ByteSource, extra: Uint8Array, fields: Widened, at: numbe
   return {size, compressedSize, headerOffset: take(fields.headerOffset)};
 }
 
-function extraField(extra: Uint8Array, wanted: number): ByteReader | undefined {
-  const reader = new ByteReader(extra, 'extra field');
-  while (reader.remaining >= 4) {
-    const [id, length] = [reader.u16(), reader.u16()];
-    if (length > reader.remaining) return undefined; // padding that is no field: the file's own business
-    const data = reader.take(length);
-    if (id === wanted) return new ByteReader(data, 'zip64 extra field');
-  }
-  return undefined;
-}
-
 function checkName(source: ByteSource, name: string | undefined, at: number): string {
   if (name === undefined || name === '') throw zipProblem(source, 'an entry name is empty or not UTF-8', at);
-  if (/^[/\\]|^[a-z]:|\0|\\/i.test(name) || name.split('/').includes('..')) {
+  // a folder's own name ends with a slash; any other empty part, '.' and '..' are other names of another entry
+  const parts = name.replace(/\/$/, '').split('/');
+  if (/^[a-z]:|\0|\\/i.test(name) || parts.some((part) => part === '' || part === '.' || part === '..')) {
     throw zipProblem(source, `unsafe entry name ${JSON.stringify(name)}`, at);
   }
   return name;
-}
-
-interface LocalExpectation extends Widened {
-  name: string;
-  flags: number;
-  method: number;
-  crc: number;
-}
-
-/** 4.3.7. Where the data begins is known only here. With flag bit 3 (PyTorch's own writer) CRC and sizes are 0 in this header. */
-function checkLocalHeader(source: ByteSource, entry: LocalExpectation): number {
-  const at = entry.headerOffset;
-  const mismatch = (what: string) =>
-    zipProblem(source, `local and central header of '${entry.name}' disagree on the ${what}`, at);
-  if (at + 30 > source.size) throw truncated(source, entry.name, at + 30);
-  const header = new ByteReader(source.read(at, Math.min(source.size - at, 30 + 4 * entry.name.length)), source.name);
-  if (header.u32() !== 0x04034b50) throw mismatch('place');
-  header.take(2);
-  if ((header.u16() & 0x2041) !== (entry.flags & 0x2041)) throw mismatch('encryption');
-  if (header.u16() !== entry.method) throw mismatch('method');
-  header.take(4);
-  const [crc, compressedSize, size] = [header.u32(), header.u32(), header.u32()];
-  const [nameLength, extraLength] = [header.u16(), header.u16()];
-  if (nameLength > header.remaining || decodeUtf8(header.take(nameLength)) !== entry.name) throw mismatch('name');
-  if (crc !== 0 && crc !== entry.crc) throw mismatch('CRC');
-  const agrees = (local: number, central: number) => local === 0 || local === 0xffffffff || local === central;
-  if (!agrees(compressedSize, entry.compressedSize) || !agrees(size, entry.size)) throw mismatch('size');
-  const dataOffset = at + 30 + nameLength + extraLength;
-  if (dataOffset + entry.compressedSize > source.size) throw truncated(source, entry.name, dataOffset + entry.compressedSize);
-  return dataOffset;
-}
-
-/** Overlapping entries let a small file claim to be a large one. */
-function checkOverlaps(source: ByteSource, entries: ZipEntry[], directoryOffset: number): void {
-  entries.sort((a, b) => a.headerOffset - b.headerOffset);
-  entries.forEach((entry, i) => {
-    const end = entry.dataOffset + entry.compressedSize;
-    if (end > (entries[i + 1]?.headerOffset ?? directoryOffset)) {
-      throw zipProblem(source, `entry '${entry.name}' overlaps what follows it`, entry.headerOffset);
-    }
-  });
 }
 
 /** A whole record that is expected to be small, checked against its CRC. */
@@ -216,10 +158,4 @@ const limit = (source: ByteSource, problem: string): GpdError =>
   new GpdError('LIMIT_EXCEEDED', `${source.name}: ${problem}`, {
     at: source.name,
     hint: 'this is not a checkpoint of a network',
-  });
-
-const truncated = (source: ByteSource, name: string, end: number): GpdError =>
-  new GpdError('CHECKPOINT_TRUNCATED', `${source.name}: entry '${name}' ends at byte ${end}, the file has ${source.size}`, {
-    at: `${source.name}@${source.size}`,
-    hint: 'the file is incomplete: download or copy it again',
   });

@@ -2,6 +2,7 @@
 import {CLIError} from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 import type {InferredFlags} from '@oclif/core/interfaces';
+import {printableJson} from '../core/printable.js';
 import {archNames, families} from '../models/families/index.js';
 import type {RecogniseOptions} from '../models/recognise.js';
 import {exitCodes} from './exit-codes.js';
@@ -13,7 +14,7 @@ const listAllowed = Flags.boolean({
     if (!value) return value;
     const {allowedGlobals} = await import('../checkpoint/pickle-globals.js');
     const list = [...allowedGlobals.values()].map(({module, name, becomes}) => ({module, name, becomes}));
-    if (command.argv.includes('--json')) process.stdout.write(`${JSON.stringify(list, null, 2)}\n`);
+    if (command.argv.includes('--json')) process.stdout.write(`${printableJson(list, 2)}\n`);
     else for (const {module, name, becomes} of list) command.log(`${module}.${name}: ${becomes}`);
     return command.exit(0);
   },

@@ -2,7 +2,10 @@
 import {Command} from '@oclif/core/command';
 import * as Flags from '@oclif/core/flags';
 import {GpdError} from '../core/error.js';
+import {printableJson} from '../core/printable.js';
+import {systemError} from '../core/system-error.js';
 import {exitCodeOf, exitCodes} from './exit-codes.js';
+import {safeLines, wantsColor} from './style.js';
 
 export abstract class GpdCommand extends Command {
   static override enableJsonFlag = true;
@@ -13,7 +16,17 @@ export abstract class GpdCommand extends Command {
   /** `--json` prints what `run` returns; plain data only. */
   abstract override run(): Promise<object>;
 
-  protected override async catch(error: Error): Promise<void> {
+  /** Lines for a person, not with `--json`. */
+  override log(text = ''): void {
+    if (!this.jsonEnabled()) process.stdout.write(`${safeLines(text, wantsColor(process.stdout))}\n`);
+  }
+
+  protected override logJson(value: unknown): void {
+    process.stdout.write(`${printableJson(value, 2)}\n`);
+  }
+
+  protected override async catch(thrown: Error): Promise<void> {
+    const error = systemError(thrown) ?? thrown;
     process.exitCode = exitCodeOf(error);
     if (this.jsonEnabled() && !isExit(error)) return super.catch(error);
     throw error;

@@ -1,6 +1,7 @@
 /** What a person reads after a bench: one row a model and setting, the machine's own limit, and verdicts where there are any. */
+import {printable} from '../core/printable.js';
 import type {BenchResult, BenchRow, BenchVerdict} from '../eval/bench.js';
-import {bytes, count, duration, plural, printable, si} from './format.js';
+import {bytes, count, duration, plural, si} from './format.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
 

@@ -1,8 +1,9 @@
 /** What a person reads about a checkpoint: the file, its network, its tensors. */
 import {basename} from 'node:path';
+import {printable} from '../core/printable.js';
 import {formatShape} from '../core/tensor.js';
 import type {CheckpointSummary, TensorSummary} from './checkpoint-summary.js';
-import {bytes, count, plural, printable} from './format.js';
+import {bytes, count, plural} from './format.js';
 import {renderNetwork} from './render-network.js';
 import type {Style} from './style.js';
 import {table} from './table.js';

@@ -1,9 +1,10 @@
 /** What a person reads after a conversion: what it was, what became of it, why it can be trusted, and where it is. */
 import type {WeightsReport} from '../convert/convert.js';
 import type {Proof} from '../convert/prove.js';
+import {printable} from '../core/printable.js';
 import {withoutText} from '../models/unknown-keys.js';
 import type {ConversionSummary, OutputSummary} from './conversion-summary.js';
-import {bytes, count, duration, plural, printable, si, tiny} from './format.js';
+import {bytes, count, duration, plural, si, tiny} from './format.js';
 import {renderNetwork} from './render-network.js';
 import type {Style} from './style.js';
 import {table} from './table.js';

@@ -1,6 +1,6 @@
 /** An error for a person: what, where, why, and what to do next. */
 import type {GpdError} from '../core/error.js';
-import {printable} from './format.js';
+import {printable} from '../core/printable.js';
 import type {Style} from './style.js';
 import {wrap} from './wrap.js';
 

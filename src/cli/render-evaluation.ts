@@ -1,10 +1,11 @@
 /** What a person reads after an evaluation: accuracy with intervals, how the models differ, gates, and what was left out. */
+import {printable} from '../core/printable.js';
 import type {Recipe} from '../data/recipe.js';
 import {describeRecipe} from '../eval/choose-recipe.js';
 import type {ComparisonSummary, Evaluation, ModelSummary} from '../eval/evaluation.js';
 import type {ProviderExplanation} from '../eval/explain-provider.js';
 import type {GateResult} from '../eval/gates.js';
-import {bytes, count, duration, plural, printable, tiny} from './format.js';
+import {bytes, count, duration, plural, tiny} from './format.js';
 import {renderLeftOut} from './render-left-out.js';
 import {renderWarnings} from './render-warnings.js';
 import type {Style} from './style.js';

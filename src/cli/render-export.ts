@@ -1,7 +1,8 @@
 /** What a person reads after an export: one table of all forms, what was done to each, gates, and where the files are. */
+import {printable} from '../core/printable.js';
 import type {LogitsCheck} from './export-check.js';
 import type {ExportReport, FormReport} from './export-files.js';
-import {bytes, count, plural, printable, tiny} from './format.js';
+import {bytes, count, plural, tiny} from './format.js';
 import {renderGate} from './render-evaluation.js';
 import {renderLeftOut} from './render-left-out.js';
 import {renderWarnings} from './render-warnings.js';

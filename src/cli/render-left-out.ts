@@ -1,6 +1,6 @@
 /** What a person reads last where tensors of a checkpoint were left out by name: another network was measured than the file holds. */
+import {printable} from '../core/printable.js';
 import {withoutText} from '../models/unknown-keys.js';
-import {printable} from './format.js';
 import type {Style} from './style.js';
 import {wrap} from './wrap.js';
 

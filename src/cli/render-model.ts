@@ -1,7 +1,8 @@
 /** What a person reads about an ONNX model. */
 import {basename} from 'node:path';
+import {printable} from '../core/printable.js';
 import {formatShape} from '../core/tensor.js';
-import {bytes, count, plural, printable} from './format.js';
+import {bytes, count, plural} from './format.js';
 import type {ModelSummary, ValueSummary} from './model-summary.js';
 import type {Style} from './style.js';
 import {table} from './table.js';

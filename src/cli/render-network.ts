@@ -1,5 +1,6 @@
 /** A recognised network in a few lines: what it is, from what that was concluded, and what became of every tensor. */
-import {count, printable} from './format.js';
+import {printable} from '../core/printable.js';
+import {count} from './format.js';
 import type {KeyCounts, NetworkSummary} from './network-summary.js';
 import type {Style} from './style.js';
 import {table} from './table.js';

@@ -1,5 +1,6 @@
 /** What a person reads when training has ended. */
-import {bytes, plural, printable, tiny} from './format.js';
+import {printable} from '../core/printable.js';
+import {bytes, plural, tiny} from './format.js';
 import {renderWarnings} from './render-warnings.js';
 import type {Style} from './style.js';
 import {table} from './table.js';

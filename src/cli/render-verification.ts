@@ -1,7 +1,8 @@
 /** What a person reads after a comparison of two models: the table of differences, and the first layer that differs. */
+import {printable} from '../core/printable.js';
 import {type Divergence, isNotFinite, type LayerComparison} from '../eval/divergence.js';
 import type {TensorStatistics} from '../eval/tensor-statistics.js';
-import {count, plural, printable, tiny} from './format.js';
+import {count, plural, tiny} from './format.js';
 import {renderLeftOut} from './render-left-out.js';
 import {renderWarnings} from './render-warnings.js';
 import type {Style} from './style.js';

@@ -1,6 +1,6 @@
 /** What a person reads of a set's warnings: a line a kind, with its number and two examples. */
+import {printable} from '../core/printable.js';
 import {type DataWarning, type WarningOfSet, warningText} from '../data/warnings.js';
-import {printable} from './format.js';
 import type {Style} from './style.js';
 import {wrap} from './wrap.js';
 

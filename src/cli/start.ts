@@ -9,8 +9,9 @@ import {run} from '@oclif/core/run';
 import {settings} from '@oclif/core/settings';
 import {GpdError} from '../core/error.js';
 import {nearest} from '../core/nearest.js';
+import {printable, printableLines} from '../core/printable.js';
+import {systemError, systemReason} from '../core/system-error.js';
 import {exitCodeOf, exitCodes} from './exit-codes.js';
-import {printable} from './format.js';
 import {renderError} from './render-error.js';
 import {styleFor} from './style.js';
 
@@ -22,7 +23,7 @@ export async function start(argv: readonly string[]): Promise<void> {
   try {
     await import('../core/debug.js');
   } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n`); // a misspelt topic in GPD_DEBUG
+    printError(printable((error as Error).message)); // a misspelt topic in GPD_DEBUG
     process.exit(exitCodes.usage);
   }
   try {
@@ -53,11 +54,26 @@ function refuseUnknown(name: string | undefined, config: Config): void {
 
 /** A reader that went away (`gpd inspect FILE | head`) wants no more output: no message, and nothing that looks like a failure. */
 function handlePipes(): void {
+  let lost: NodeJS.ErrnoException | undefined;
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(process.exitCode ?? 0);
+    lost ??= error;
+    process.exit(error.code === 'EPIPE' ? (process.exitCode ?? exitCodes.ok) : exitCodes.failure);
+  });
+  process.on('exit', (code) => {
+    if (!lost || lost.code === 'EPIPE') return;
+    printError(renderError(outputLost(lost), styleFor(process.stderr)).join('\n'));
+    if (code === exitCodes.ok) process.exitCode = exitCodes.failure;
   });
   process.stderr.on('error', () => {}); // progress that nobody reads
+}
+
+function outputLost(cause: Error): GpdError {
+  const [problem, hint] = systemReason(cause);
+  return new GpdError('OUTPUT_REFUSED', `standard output: ${problem}; results that were written to files stay`, {
+    at: 'standard output',
+    hint,
+    cause,
+  });
 }
 
 const signals = {SIGHUP: 1, SIGINT: 2, SIGTERM: 15} as const;
@@ -68,16 +84,27 @@ function handleSignals(): void {
 }
 
 /** How a command ends that failed: bad input, bad usage or `exit()`, and bugs. */
-async function fail(error: unknown): Promise<never> {
+async function fail(thrown: unknown): Promise<never> {
+  const error = systemError(thrown) ?? thrown;
   const code = exitCodeOf(error);
   if (error instanceof GpdError) printError(renderError(error, styleFor(process.stderr)).join('\n'));
   else if (code === exitCodes.bug)
-    printError(`gpd has a bug: this should not happen, whatever the input. Please report it.\n${stackOf(error)}`);
+    printError(
+      `gpd has a bug: this should not happen, whatever the input. Please report it.\n${printableLines(stackOf(error))}`,
+    );
   else {
     const {handle} = await import('@oclif/core/handle'); // prints, and exits with the error's own code
-    await handle(error as Error);
+    await handle(safeUsage(error as Error));
   }
   process.exit(code);
+}
+
+/** The usage errors of oclif repeat what was typed, and file names are typed with a `*`. */
+function safeUsage(error: Error): Error {
+  const odd = process.argv.slice(2).filter((word) => printable(word) !== word);
+  const inOneLine = odd.reduce((text, word) => text.replaceAll(word, printable(word)), error.message);
+  error.message = printableLines(inOneLine.replaceAll('\t', '  '));
+  return error;
 }
 
 const printError = (text: string): boolean => process.stderr.write(`${text}\n`);

@@ -1,4 +1,6 @@
 /** Colours of the terminal. `NO_COLOR` (https://no-color.org) and `FORCE_COLOR` decide first, then whether the stream is a terminal. */
+import {printableLines} from '../core/printable.js';
+
 export interface Style {
   bold(text: string): string;
   dim(text: string): string;
@@ -8,6 +10,21 @@ export interface Style {
 }
 
 const sequences = {bold: [1, 22], dim: [2, 22], good: [32, 39], warn: [33, 39], bad: [31, 39]} as const;
+
+/** The sequences that `styleFor` writes. */
+const OWN_SEQUENCE = new RegExp(`(\\x1b\\[(?:${Object.values(sequences).flat().join('|')})m)`);
+
+/**
+ * Lines as they may go to a terminal: what is neither text nor one of our own colours is escaped. The last gate behind renderers, which
+ * escape each name where they show it.
+ */
+export const safeLines = (text: string, color: boolean): string =>
+  color
+    ? text
+        .split(OWN_SEQUENCE)
+        .map((part, i) => (i % 2 === 1 ? part : printableLines(part)))
+        .join('')
+    : printableLines(text);
 
 export function wantsColor(stream: {isTTY?: boolean | undefined}, env: NodeJS.ProcessEnv = process.env): boolean {
   if (env['NO_COLOR']) return false;

@@ -1,6 +1,7 @@
 /** Bytes from a file or from memory, behind one interface, and a reader that never reads past its end. Parsers take these, never paths. */
 import {closeSync, constants, fstatSync, openSync, readSync, statSync} from 'node:fs';
 import {GpdError} from './error.js';
+import {systemReason} from './system-error.js';
 
 /** Random access to bytes. `name` is for messages. */
 export interface ByteSource {
@@ -47,15 +48,6 @@ export function bufferSource(bytes: Uint8Array, name = 'buffer'): ByteSource {
   };
 }
 
-const openFailures: Record<string, [problem: string, hint: string]> = {
-  ENOENT: ['no such file', 'check the path'],
-  EACCES: ['permission denied', 'make the file readable, for example with chmod u+r'],
-  EISDIR: ['is a directory', 'name a file inside it'],
-  ENOTDIR: ['a part of the path is not a directory', 'check the path'],
-  EMFILE: ['too many open files', 'close some or raise ulimit -n'],
-  ELOOP: ['a symbolic link stands where a file is expected', 'copy the file to where the link is'],
-};
-
 /**
  * A regular file. Directories, FIFOs, sockets and devices are refused: their size says nothing about what they would deliver.
  * Links: symbolic ones are followed, or refused where the file's name was not chosen by the user; `refuse` refuses hard ones too.
@@ -68,9 +60,7 @@ export function fileSource(path: string, {links = 'follow'}: {links?: 'follow' |
     const noFollow = links === 'follow' ? 0 : (constants.O_NOFOLLOW ?? 0);
     fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | noFollow); // NONBLOCK: opening a FIFO must not wait for a writer
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? '';
-    const [problem, hint] = openFailures[code] ?? [`cannot be opened (${code || String(error)})`, 'check the path'];
-    throw fail(problem, hint, error);
+    throw fail(...systemReason(error), error);
   }
   const stat = fstatSync(fd);
   if (!stat.isFile()) {

@@ -4,6 +4,7 @@
  */
 import {mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {printableLines} from './printable.js';
 
 export const debugTopics = {
   graph: 'the graph after each pass that changed it, and of each training step, as numbered files',
@@ -28,7 +29,7 @@ for (const topic of (process.env['GPD_DEBUG'] ?? '').split(',').filter(Boolean))
 export const debugging = (topic: DebugTopic): boolean => active.has(topic);
 
 export function trace(topic: DebugTopic, line: () => string): void {
-  if (active.has(topic)) process.stderr.write(`${topic}: ${line()}\n`);
+  if (active.has(topic)) process.stderr.write(`${topic}: ${printableLines(line())}\n`);
 }
 
 let dumped = 0;
@@ -44,5 +45,5 @@ export function dump(topic: DebugTopic, name: string, content: () => string | Ui
   if (!active.has(topic)) return;
   const path = debugPath(name);
   writeFileSync(path, content());
-  process.stderr.write(`${topic}: wrote ${path}\n`);
+  process.stderr.write(`${topic}: wrote ${printableLines(path)}\n`);
 }

@@ -18,6 +18,7 @@
  */
 import {createHash} from 'node:crypto';
 import {bfloat16ToFloat32, halfToFloat32} from '../core/half.js';
+import {printableJson} from '../core/printable.js';
 import {bytesOf, elementCount, formatShape, type Tensor, type TensorSource} from '../core/tensor.js';
 import type {Attribute, Dim, Dims, Graph, Model, Node, Value} from './graph.js';
 import type {ValueType} from './ops.js';
@@ -43,8 +44,8 @@ const PLAIN_NAME = /^(?!\/\/)[\w./-]+$/;
 export function printModel(model: Model): string {
   const {opset, irVersion, producer, domains, metadata, graph} = model;
   const versions = [`opset ${opset}`, ...[...domains].map(([domain, version]) => `${quoteUnlessPlain(domain)} ${version}`)];
-  const head = `model ${versions.join(', ')}, ir ${irVersion}, producer ${JSON.stringify(producer.name)} ${JSON.stringify(producer.version)}`;
-  const properties = [...metadata].map(([key, value]) => `metadata ${quoteUnlessPlain(key)} = ${JSON.stringify(value)}`);
+  const head = `model ${versions.join(', ')}, ir ${irVersion}, producer ${printableJson(producer.name)} ${printableJson(producer.version)}`;
+  const properties = [...metadata].map(([key, value]) => `metadata ${quoteUnlessPlain(key)} = ${printableJson(value)}`);
   return [head, ...properties, printGraph(graph)].join('\n');
 }
 
@@ -72,12 +73,12 @@ function graphLines(graph: Graph): string[] {
 function printNode(node: Node): string[] {
   const outputs = node.outputs.map((v) => (v.name === '' ? '_' : `%${nameOf(v)}: ${typeOf(v)}`)).join(', ');
   const inputs = node.inputs.map((v) => (v ? `%${nameOf(v)}` : '_')).join(', ');
-  const operator = node.domain === '' ? node.opType : `${node.domain}.${node.opType}`;
+  const operator = quoteUnlessPlain(node.domain === '' ? node.opType : `${node.domain}.${node.opType}`);
   const call = `${outputs} = ${operator}(${inputs})`;
   if (node.attributes.size === 0) return [call];
   const attributes = [...node.attributes]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, a]) => `${key} = ${printAttribute(a)}`);
+    .map(([key, a]) => `${quoteUnlessPlain(key)} = ${printAttribute(a)}`);
   return `${call} {${attributes.join(', ')}}`.split('\n');
 }
 
@@ -88,13 +89,13 @@ function printAttribute(attribute: Attribute): string {
     case 'float':
       return printFloat(attribute.value);
     case 'string':
-      return JSON.stringify(attribute.value);
+      return printableJson(attribute.value);
     case 'ints':
       return `[${attribute.value.map(printInt).join(', ')}]`;
     case 'floats':
       return `[${attribute.value.map(printFloat).join(', ')}]`;
     case 'strings':
-      return `[${attribute.value.map((s) => JSON.stringify(s)).join(', ')}]`;
+      return `[${attribute.value.map((s) => printableJson(s)).join(', ')}]`;
     case 'tensor':
       return printConstant({...attribute.value, read: () => attribute.value});
     case 'graph':
@@ -102,13 +103,13 @@ function printAttribute(attribute: Attribute): string {
   }
 }
 
-const quoteUnlessPlain = (name: string): string => (PLAIN_NAME.test(name) ? name : JSON.stringify(name));
+const quoteUnlessPlain = (name: string): string => (PLAIN_NAME.test(name) ? name : printableJson(name));
 const nameOf = (value: Value): string => quoteUnlessPlain(value.name);
 const typeOf = (value: Value): string => printType(value.dtype, value.shape);
 export const printType = (dtype: ValueType, shape: Dims | undefined): string =>
   shortNames[dtype] + (shape ? formatShape(shape.map(printDim)) : '?');
 /** A symbol that could be taken for a number is quoted too. */
-const printDim = (d: Dim): Dim => (typeof d === 'number' ? d : /^-?\d/.test(d) ? JSON.stringify(d) : quoteUnlessPlain(d));
+const printDim = (d: Dim): Dim => (typeof d === 'number' ? d : /^-?\d/.test(d) ? printableJson(d) : quoteUnlessPlain(d));
 
 /** `f32[2] {1, 2}` for a small constant, `f32[64, 3, 7, 7] #1f3a9c04` for a large one. */
 export function printConstant(source: TensorSource): string {

@@ -4,6 +4,7 @@
  * Values stay text: the option says what they mean (so `no` is never a boolean by accident).
  */
 import {GpdError} from '../core/error.js';
+import {printableJson} from '../core/printable.js';
 
 export interface ConfigLine {
   readonly name: string;
@@ -70,5 +71,5 @@ export function parseConfig(text: string, file: string): ConfigLine[] {
 /** Quoted where it would be read as something else. */
 export function formatScalar(value: string): string {
   const isPlain = /^[\w./:+-][\w./:+@, -]*$/.test(value) && !/(^|\s)#|: |^\s|\s$|^(null|~)$|^- /.test(value);
-  return isPlain || /^\[.*\]$/.test(value) ? value : JSON.stringify(value);
+  return isPlain || /^\[.*\]$/.test(value) ? value : printableJson(value);
 }

@@ -5,8 +5,9 @@ import {bytes, u32} from './assembler.js';
 export const u16 = (n: number) => [n & 255, n >>> 8];
 
 export interface FakeEntry {
-  name?: string;
-  localName?: string;
+  /** Text is written in UTF-8. */
+  name?: string | Uint8Array;
+  localName?: string | Uint8Array;
   data?: Uint8Array;
   flags?: number;
   localFlags?: number;
@@ -19,6 +20,10 @@ export interface FakeEntry {
   offset?: number;
   disk?: number;
   extra?: Uint8Array;
+  localExtra?: Uint8Array;
+  localSizes?: readonly [compressed: number, size: number];
+  /** What stands behind the data: a data descriptor, or what does not belong there. */
+  after?: Uint8Array;
 }
 export interface FakeEnd {
   count?: number;
@@ -29,6 +34,8 @@ export interface FakeEnd {
   before?: Uint8Array;
 }
 
+const encoded = (name: string | Uint8Array): Uint8Array => (typeof name === 'string' ? Buffer.from(name) : name);
+
 export function fakeZip(entries: readonly FakeEntry[], end: FakeEnd = {}): Uint8Array {
   const locals: Uint8Array[] = [];
   const centrals: Uint8Array[] = [];
@@ -37,6 +44,7 @@ export function fakeZip(entries: readonly FakeEntry[], end: FakeEnd = {}): Uint8
     const {name = 'a', data = bytes('hello'), flags = 0, method = 0, disk = 0, extra = bytes()} = fake;
     const {localName = name, localFlags = flags, localMethod = method, crc = crc32(data), localCrc = crc} = fake;
     const {size = data.length, compressedSize = data.length} = fake;
+    const {localExtra = bytes(), localSizes = [compressedSize, size], after = bytes()} = fake;
     const sizes = [...u32(compressedSize), ...u32(size)];
     const local = bytes(
       'PK\x03\x04',
@@ -45,11 +53,13 @@ export function fakeZip(entries: readonly FakeEntry[], end: FakeEnd = {}): Uint8
       u16(localMethod),
       u32(0),
       u32(localCrc),
-      sizes,
-      u16(localName.length),
-      u16(0),
-      localName,
+      localSizes.flatMap(u32),
+      u16(encoded(localName).length),
+      u16(localExtra.length),
+      encoded(localName),
+      localExtra,
       data,
+      after,
     );
     centrals.push(
       bytes(
@@ -61,12 +71,12 @@ export function fakeZip(entries: readonly FakeEntry[], end: FakeEnd = {}): Uint8
         u32(0),
         u32(crc),
         sizes,
-        u16(name.length),
+        u16(encoded(name).length),
         u16(extra.length),
         u16(0),
         u16(disk),
       ),
-      bytes(u16(0), u32(0), u32(fake.offset ?? offset), name, extra),
+      bytes(u16(0), u32(0), u32(fake.offset ?? offset), encoded(name), extra),
     );
     locals.push(local);
     offset += local.length;

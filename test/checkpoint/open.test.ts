@@ -215,6 +215,12 @@ describe('containers', () => {
   const zero = new Uint8Array(4);
   test.each<[string, Uint8Array, string]>([
     ['big-endian numbers', archive({'data.pkl': pkl, byteorder: bytes('big'), 'data/0': zero}), 'DTYPE_UNSUPPORTED'],
+    ['a byte order of BIG', archive({'data.pkl': pkl, byteorder: bytes('BIG'), 'data/0': zero}), 'CHECKPOINT_CORRUPT'],
+    [
+      'a byte order and blanks',
+      archive({'data.pkl': pkl, byteorder: bytes('big', ' '.repeat(62)), 'data/0': zero}),
+      'CHECKPOINT_CORRUPT',
+    ],
     ['bytes after STOP', archive({'data.pkl': bytes(pkl, 'N.'), 'data/0': zero}), 'PICKLE_INVALID'],
     ['a second pickle', archive({'data.pkl': bytes(pkl, pkl), 'data/0': zero}), 'PICKLE_INVALID'],
     ['no pickle', archive({'data/0': zero, version: bytes('3\n')}), 'CHECKPOINT_CORRUPT'],

@@ -55,6 +55,18 @@ test.each<[string, Uint8Array, string]>([
   ['a shape that overflows', file(`{"a":${f32('[4294967296,4294967296,4294967296]', 0, 0)}}`), 'CHECKPOINT_CORRUPT'],
   ['a negative dimension', file(`{"a":${f32('[-1]', 0, 0)}}`), 'CHECKPOINT_CORRUPT'],
   ['a broken dimension', file(`{"a":${f32('[0.5]', 0, 2)}}`, [0, 0]), 'CHECKPOINT_CORRUPT'],
+  [
+    'offsets that are no whole numbers in writing',
+    file('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4e0]}}', [0, 0, 0, 0]),
+    'CHECKPOINT_CORRUPT',
+  ],
+  ['a dimension of 1.0', file(`{"a":${f32('[1.0]', 0, 4)}}`, [0, 0, 0, 0]), 'CHECKPOINT_CORRUPT'],
+  ['a dimension of -0', file(`{"a":${f32('[-0]', 0, 0)}}`), 'CHECKPOINT_CORRUPT'],
+  [
+    'a shape that overflows before a 0',
+    file(`{"a":${f32('[9007199254740991,9007199254740991,0]', 0, 0)}}`),
+    'CHECKPOINT_CORRUPT',
+  ],
   ['too many dimensions', file(`{"a":${f32(`[${Array(17).fill(1)}]`, 0, 4)}}`, [0, 0, 0, 0]), 'LIMIT_EXCEEDED'],
   ['offsets the wrong way round', file(`{"a":${f32('[1]', 4, 0)}}`, [0, 0, 0, 0]), 'CHECKPOINT_CORRUPT'],
   ['an 8-bit float', file(`{"a":${f32('[1]', 0, 1, 'F8_E4M3')}}`, [0]), 'DTYPE_UNSUPPORTED'],

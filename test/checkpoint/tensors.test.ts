@@ -46,6 +46,12 @@ describe('tensors that lie', () => {
     ['a negative stride', {offset: int(5), size: [int(2)], stride: [int(-1)]}, undefined, undefined],
     ['a size of 2^62', {size: [long(2n ** 62n)], stride: [int(0)]}, undefined, undefined],
     ['sizes whose product overflows', {size: [int(2 ** 30), int(2 ** 30)], stride: [int(0), int(0)]}, undefined, undefined],
+    [
+      'sizes whose product overflows before a 0',
+      {size: [int(2 ** 30), int(2 ** 30), int(0)], stride: [int(0), int(0), int(0)]},
+      undefined,
+      undefined,
+    ],
     ['strides whose product overflows', {size: [int(2 ** 30)], stride: [long(2n ** 40n)]}, undefined, undefined],
     ['an expansion to 10^12 elements', {size: [int(1e6), int(1e6)], stride: [int(0), int(0)]}, undefined, undefined],
     ['fewer strides than sizes', {size: [int(1), int(1)], stride: [int(1)]}, undefined, undefined],

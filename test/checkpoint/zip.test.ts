@@ -53,7 +53,32 @@ describe('read', () => {
     ]);
   });
   test('flag bit 3: nothing but the name in the local header', () => {
-    expect(readAll(zip([{flags: 0x808, localCrc: 0}]))).toEqual([['a', 'hello']]);
+    const crc = u32(crc32(bytes('hello')));
+    const narrow = [...crc, ...u32(5), ...u32(5)];
+    const wide = [...crc, ...u64(5n), ...u64(5n)];
+    for (const after of [narrow, bytes('PK\x07\x08', narrow), wide, bytes('PK\x07\x08', wide)]) {
+      const streamed = {flags: 0x808, localCrc: 0, localSizes: [0, 0], after: bytes(after)} as const;
+      expect(readAll(zip([streamed, {...streamed, name: 'b'}]))).toEqual([
+        ['a', 'hello'],
+        ['b', 'hello'],
+      ]);
+    }
+  });
+  test('flag bit 3 and no descriptor, behind an entry without data: as PyTorch writes an empty storage', () => {
+    expect(readAll(zip([{flags: 8, data: bytes()}, {name: 'b'}]))).toEqual([
+      ['a', ''],
+      ['b', 'hello'],
+    ]);
+  });
+  test('padding in the extra field, names with accents, the entry of a folder', () => {
+    const padded = {localExtra: bytes('FB', u16(9), '123456789')};
+    expect(readAll(zip([{name: 'r/', data: bytes()}, {...padded, name: 'r/é'}, {name: 'r/e'}])).map(([name]) => name)).toEqual([
+      'r/',
+      'r/é',
+      'r/e',
+    ]);
+    const zip64 = bytes(u16(1), u16(16), u64(5n), u64(5n));
+    expect(readAll(zip([{localSizes: [0xffffffff, 0xffffffff], localExtra: zip64}]))).toEqual([['a', 'hello']]);
   });
   test('a CRC of 0 was not recorded', () => {
     const archive = readZip(bufferSource(zip([{crc: 0}])));
@@ -118,9 +143,46 @@ test.each<[string, Uint8Array, string]>([
   ['a backslash', zip([{name: '..\\a'}]), 'CHECKPOINT_CORRUPT'],
   ['a NUL', zip([{name: 'a\0b'}]), 'CHECKPOINT_CORRUPT'],
   ['no name', zip([{name: ''}]), 'CHECKPOINT_CORRUPT'],
-  ['a name that is not UTF-8', zip([{name: '\xff'}]), 'CHECKPOINT_CORRUPT'],
+  ['a name that is not UTF-8', zip([{name: bytes('\xff')}]), 'CHECKPOINT_CORRUPT'],
   ['another disk', zip([{disk: 1}]), 'CHECKPOINT_CORRUPT'],
   ['several disks', zip([{}], {disk: 1}), 'CHECKPOINT_CORRUPT'],
+  ['sizes of 0 that no descriptor makes up for', zip([{localSizes: [0, 0]}]), 'CHECKPOINT_CORRUPT'],
+  ['a CRC of 0 in the local header alone', zip([{localCrc: 0}]), 'CHECKPOINT_CORRUPT'],
+  ['a descriptor announced in one header alone', zip([{localFlags: 8}]), 'CHECKPOINT_CORRUPT'],
+  ['a hole between entries', zip([{after: new Uint8Array(5000)}, {name: 'b'}]), 'CHECKPOINT_CORRUPT'],
+  ['a hole with an entry in it', zip([{after: one.subarray(0, 36)}, {name: 'b'}]), 'CHECKPOINT_CORRUPT'],
+  ['a hole before the directory', zip([{}, {name: 'b', after: bytes('x')}]), 'CHECKPOINT_CORRUPT'],
+  [
+    'a hole before the first entry',
+    zip([{name: 'b', offset: 36}, {offset: 0}].slice(0, 1), {offset: 36}),
+    'CHECKPOINT_CORRUPT',
+  ],
+  ['no data descriptor', zip([{flags: 8}]), 'CHECKPOINT_CORRUPT'],
+  ['a data descriptor with another CRC', zip([{flags: 8, after: bytes(u32(1), u32(5), u32(5))}]), 'CHECKPOINT_CORRUPT'],
+  [
+    'a data descriptor with another size',
+    zip([{flags: 8, after: bytes('PK\x07\x08', u32(crc32(bytes('hello'))), u32(5), u32(6))}]),
+    'CHECKPOINT_CORRUPT',
+  ],
+  [
+    'a data descriptor that nothing announces',
+    zip([{after: bytes('PK\x07\x08', u32(crc32(bytes('hello'))), u32(5), u32(5))}]),
+    'CHECKPOINT_CORRUPT',
+  ],
+  ['an empty part of a name', zip([{name: 'a//b'}]), 'CHECKPOINT_CORRUPT'],
+  ['a name with /./', zip([{name: 'a/./b'}]), 'CHECKPOINT_CORRUPT'],
+  ['a name that begins with ./', zip([{name: './a'}]), 'CHECKPOINT_CORRUPT'],
+  ['names that differ in how an accent is written', zip([{name: '\u00e9'}, {name: 'e\u0301'}]), 'CHECKPOINT_CORRUPT'],
+  ['names that differ in case beyond ASCII', zip([{name: 'k'}, {name: '\u212a'}]), 'CHECKPOINT_CORRUPT'],
+  ['a second name', zip([{extra: bytes(u16(0x7075), u16(6), 1, u32(0), 'b')}]), 'CHECKPOINT_CORRUPT'],
+  ['a second name in the local header', zip([{localExtra: bytes(u16(0x7075), u16(6), 1, u32(0), 'b')}]), 'CHECKPOINT_CORRUPT'],
+  ['two zip64 fields', zip([{extra: bytes(u16(1), u16(8), u64(5n), u16(1), u16(8), u64(6n))}]), 'CHECKPOINT_CORRUPT'],
+  ['a local size without its zip64 field', zip([{localSizes: [0xffffffff, 0xffffffff]}]), 'CHECKPOINT_CORRUPT'],
+  [
+    'a local zip64 field that differs',
+    zip([{localSizes: [5, 0xffffffff], localExtra: bytes(u16(1), u16(8), u64(6n))}]),
+    'CHECKPOINT_CORRUPT',
+  ],
   ['a count that is too large', zip([{}], {count: 2}), 'CHECKPOINT_TRUNCATED'],
   ['a count that is too small', zip([{}, {name: 'b'}], {count: 1}), 'CHECKPOINT_CORRUPT'],
   ['a directory that is not where it should be', zip([{}], {offset: 3}), 'CHECKPOINT_CORRUPT'],

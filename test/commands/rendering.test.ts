@@ -1,7 +1,7 @@
 /** The small parts of what is printed, in this process. */
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {bytes, count, duration, printable, si, tiny} from '../../src/cli/format.js';
+import {bytes, count, duration, si, tiny} from '../../src/cli/format.js';
 import {planOutputs, stemOf} from '../../src/cli/output-paths.js';
 import {readLabels} from '../../src/cli/read-labels.js';
 import {renderError} from '../../src/cli/render-error.js';
@@ -9,6 +9,7 @@ import {styleFor, wantsColor} from '../../src/cli/style.js';
 import {table} from '../../src/cli/table.js';
 import {wrap} from '../../src/cli/wrap.js';
 import {GpdError} from '../../src/core/error.js';
+import {printable} from '../../src/core/printable.js';
 import {inFolder} from './program.js';
 
 test('numbers', () => {
@@ -20,7 +21,7 @@ test('numbers', () => {
 });
 
 test('names from a file cannot steer the terminal', () => {
-  expect(printable('a\x1b[2Jb\n\u202ec')).toBe('a\\x1b[2Jb\\x0a\\x202ec');
+  expect(printable('a\x1b[2Jb\n\u202ec')).toBe('a\\x1b[2Jb\\x0a\\u202ec');
 });
 
 test('tables align, and cut long cells in their middle', () => {

@@ -3,7 +3,8 @@
  * so that one drawing serves light and dark. All charts are as wide as a phone; the page puts them side by side where there is room.
  */
 import type {EChartsOption} from 'echarts';
-import {escapeHtml, Html, visible} from './html.js';
+import {visible} from '../../core/printable.js';
+import {escapeHtml, Html} from './html.js';
 
 const WIDTH = 420;
 const INK = 'var(--ink)';

@@ -1,4 +1,5 @@
 /** HTML from templates: whatever is put in is escaped, unless it is HTML made here already. */
+import {visible} from '../../core/printable.js';
 
 export class Html {
   constructor(readonly text: string) {}
@@ -6,10 +7,6 @@ export class Html {
 type Part = Html | string | number | null | undefined | false | readonly Part[];
 
 const entities: Readonly<Record<string, string>> = {'&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;'};
-/** Control characters and changes of direction are shown, not obeyed. */
-export const visible = (text: string): string =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
 /** For text and for quoted attributes. */
 export const escapeHtml = (text: string): string => visible(text.replace(/[&<>"']/g, (c) => entities[c]!));
 
