@@ -5,6 +5,7 @@ import {printable} from '../core/printable.js';
 import {withoutText} from '../models/unknown-keys.js';
 import type {ConversionSummary, OutputSummary} from './conversion-summary.js';
 import {bytes, count, duration, plural, si, tiny} from './format.js';
+import type {NetworkSummary} from './network-summary.js';
 import {renderNetwork} from './render-network.js';
 import type {Style} from './style.js';
 import {table} from './table.js';
@@ -21,8 +22,10 @@ export function renderConversion(c: ConversionSummary, style: Style): string[] {
     '',
     ...renderSizes(c, style),
     '',
-    ...c.outputs.flatMap((output) => (output.proof ? renderProof(`${output.emit}${without}`, output.proof, style) : [])),
-    ...c.weights.slice(0, 1).flatMap(({proof}) => renderProof(`deployed weights${without}`, proof, style)), // the same in every format
+    ...c.outputs.flatMap((output) =>
+      output.proof ? renderProof(`${output.emit}${without}`, output.proof, c.network, style) : [],
+    ),
+    ...c.weights.slice(0, 1).flatMap(({proof}) => renderProof(`deployed weights${without}`, proof, c.network, style)), // the same in every format
     ...c.warnings.map((warning) => `${style.warn('warning')}  ${printable(warning)}`),
     ...c.outputs.map((output) => renderOutput(output, style)),
     ...c.weights.map((weights) => renderWeights(weights, style)),
@@ -42,12 +45,19 @@ function renderSizes({before, outputs, input}: ConversionSummary, style: Style):
   return [style.dim(head!), ...body];
 }
 
-function renderProof(what: string, {maxAbs, relative, bound, images}: Proof, style: Style): string[] {
+/** One output has no class on top that could be another. */
+function renderProof(
+  what: string,
+  {maxAbs, relative, bound, images}: Proof,
+  {classes}: NetworkSummary,
+  style: Style,
+): string[] {
   const same = images.filter((image) => image.sameTop1).length;
+  const top = classes > 1 ? `same top class on ${same} of ${images.length}; ` : '';
   return [
     `${style.good('proven')}  ${what}: same logits as the training form on ${plural(images.length, 'image')}`,
     `        they differ by at most ${tiny(maxAbs)}, ${tiny(relative)} of the largest logit (bound ${tiny(bound)})`,
-    `        same top class on ${same} of ${images.length}; both ran in onnxruntime`,
+    `        ${top}both ran in onnxruntime`,
   ];
 }
 

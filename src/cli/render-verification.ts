@@ -40,7 +40,7 @@ function renderOutputs({outputs, tolerance}: VerificationResult, style: Style): 
     o.kind,
     count(o.images),
     ...[o.p50, o.p99, o.p999, o.maxAbs, o.relative].map(tiny),
-    `${count(o.sameTop1)}/${count(o.images)}`,
+    o.width > 1 ? `${count(o.sameTop1)}/${count(o.images)}` : '–',
     count(o.exceeding),
   ]);
   const [first, ...rest] = table([head, ...rows], [{maxWidth: 30}, {}, ...head.slice(2).map(() => right)]);

@@ -35,6 +35,8 @@ export interface OutputComparison {
   output: string;
   kind: string;
   images: number;
+  /** Numbers of an image; where it is one, no class can be on top. */
+  width: number;
   /** Images that are not the same: beyond the tolerance, another top class by more than rounding, or not finite. */
   exceeding: number;
   /** Infinite where a number is not finite. */
@@ -85,11 +87,13 @@ class Row {
   readonly histogram = new LogHistogram();
   /** Places of its images in the comparison of the output. */
   readonly images: number[] = [];
+  width = 0;
 
   constructor(readonly kind: string) {}
 
   add(image: number, reference: Float32Array, actual: Float32Array): void {
     this.images.push(image);
+    this.width = reference.length;
     for (let i = 0; i < reference.length; i++) this.histogram.add(Math.abs(reference[i]! - actual[i]!));
   }
 
@@ -99,7 +103,7 @@ class Row {
     const most = (of: (image: (typeof own)[number]) => number) => own.reduce((m, image) => Math.max(m, of(image)), 0);
     const [p50, p99, p999] = [0.5, 0.99, 0.999].map((q) => this.histogram.quantile(q)) as [number, number, number];
     return {
-      ...{output, kind: this.kind, images: own.length, exceeding: count(({ok}) => !ok)},
+      ...{output, kind: this.kind, images: own.length, width: this.width, exceeding: count(({ok}) => !ok)},
       ...{maxAbs: most(({maxAbs}) => maxAbs), relative: most(({relative}) => relative), p50, p99, p999},
       ...{sameTop1: count(({sameTop1}) => sameTop1), otherTop1: count(({otherTop1}) => otherTop1)},
       nonFinite: count(({finite}) => !finite),

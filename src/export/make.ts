@@ -66,6 +66,7 @@ export async function makeModel(
   const notes = [...made.notes];
   let details: object = made.details;
   let model = await withInputShape(made.model, {batch: options.batch ?? target?.batch});
+  model.metadata = withoutProof(model.metadata);
   model.metadata.set('gpd.precision', precision);
   if (options.embed) {
     const {recipe} = options.embed;
@@ -83,6 +84,10 @@ export async function makeModel(
   }
   return {...made, model, notes, details};
 }
+
+/** What was proven is the float32 student that a form is made of: the form itself is checked, within another bound. */
+const withoutProof = (metadata: ReadonlyMap<string, string>): Map<string, string> =>
+  new Map([...metadata].map(([key, value]) => [key.replace(/^gpd\.proof\./, 'gpd.student.proof.'), value]));
 
 /** A target that wants the Resize node gets it where the opset has it. */
 function chooseResizer({opset}: Model, {embed, target}: ModelOptions): ResizerName {

@@ -16,7 +16,8 @@ export function checkVariances(modules: readonly Module[], stateDict: StateDict)
 }
 
 function checkVariance(key: string, variances: Float64Array, eps: number): void {
-  const at = variances.findIndex((v) => !(v + eps > 0 && v < Number.POSITIVE_INFINITY));
+  const rounded = Math.fround(eps); // as it is stored: a variance of −ε divides by zero
+  const at = variances.findIndex((v) => !(v + rounded > 0 && v < Number.POSITIVE_INFINITY));
   if (at < 0) return;
   const value = variances[at]!;
   const [problem, hint] =

@@ -99,7 +99,7 @@ const outsideKinds: readonly Kind[] = [
     place: 'acts',
     what: 'the normalisation of the input',
     is: (f) => leaf(STATISTIC)(f) || module(NORMALISER)(f) || perChannel(f),
-    advice: 'without it the network must be given images normalised in the same way (gpd eval --mean --std)',
+    advice: 'without that the network must be given images normalised in the same way (gpd eval --mean --std)',
   },
   {place: 'acts', what: 'a factor of the logits', is: part(/temperature|logit_?scale|^(scale|t|tau)$/i)},
   {
@@ -213,7 +213,7 @@ function refuseUnnamed(unnamed: readonly Found[], name: string, patterns: readon
   const [first] = unnamed;
   if (!first) return;
   const acting = unnamed.filter(({kind}) => kind.place === 'acts');
-  const advice = [...new Set(acting.map(({kind}) => kind.advice ?? 'without it the answers can be others'))].join('; ');
+  const advice = [...new Set(acting.map(({kind}) => kind.advice ?? 'without that the answers can be others'))].join('; ');
   const covered = patterns.find((pattern) => acting.some(({key}) => matchesGlob(pattern, key)));
   const whole = covered === undefined ? '' : `; --ignore ${covered} is not enough, they must be named in full`;
   const flags = [...new Set(unnamed.map(flagFor))];

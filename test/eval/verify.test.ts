@@ -1,4 +1,6 @@
 /** Equal models are equal, and a disturbed weight is found in the layer it belongs to. */
+import {renderVerification} from '../../src/cli/render-verification.js';
+import {styleFor} from '../../src/cli/style.js';
 import {float32, toFloat32} from '../../src/core/tensor.js';
 import {edgeInputs, type InputGroup, randomInputs} from '../../src/eval/inputs.js';
 import {runImages} from '../../src/eval/logits.js';
@@ -111,6 +113,17 @@ describe('logits of any size', () => {
     );
     expect(disturbed).toMatchObject({verdict: 'different', divergence: {first: {name: 'logits'}}});
   });
+});
+
+test('a single output has no class on top: the sign still counts', async () => {
+  const one = (sign: number) => changed('fc.', (v) => sign * v, {classes: 1});
+  const same = await compared(one(1), one(1));
+  expect(same).toMatchObject({verdict: 'same', outputs: [{width: 1}, {width: 1}]});
+  const place = {name: 'a', path: 'a', without: []};
+  const more = {provider: {asked: 'cpu', used: 'cpu', reason: ''}, seed: 0, warnings: []} as const;
+  const lines = renderVerification({...same, ...more, reference: place, actual: place}, styleFor({}, {}));
+  expect(lines.filter((line) => /random|edge/.test(line)).map((line) => line.trim().split(/\s+/).at(-2))).toEqual(['–', '–']);
+  expect((await compared(one(1), one(-1))).verdict).toBe('different');
 });
 
 test('outputs that do not depend on the input prove nothing', async () => {

@@ -227,3 +227,13 @@ test('weights in 7 bits wherever int8 stores them; without it a note says what m
     expect((await makeModel(tinyNetwork(), precision, {}, context)).notes.join()).toContain('saturate');
   }
 });
+
+test.each(['fp32', 'fp16'] as const)(
+  '%s: a form is checked, not proven: the proof is that of the student it is made of',
+  async (precision) => {
+    const student = tinyNetwork();
+    student.metadata.set('gpd.proof.bound', '1e-4').set('gpd.arch', 'tiny');
+    const {model} = await makeModel(student, precision, {}, context);
+    expect([...model.metadata.keys()].sort()).toEqual(['gpd.arch', 'gpd.precision', 'gpd.student.proof.bound']);
+  },
+);

@@ -202,6 +202,7 @@ describe('tensors that the network does not have', () => {
 describe('variances that cannot be', () => {
   test.each([
     [-1, 'a variance is never negative'],
+    [Math.fround(-1e-5), 'a variance is never negative'],
     [Number.NaN, 'a variance is a finite number'],
     [Number.POSITIVE_INFINITY, 'a variance is a finite number'],
   ])('%d: the tensor is named', (value, problem) => {
