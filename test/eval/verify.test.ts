@@ -201,7 +201,7 @@ test('inputs are a function of the seed; every edge is another image', () => {
 
 test('MACs: loops over the layers, for any batch', () => {
   const byHand = 64 * 8 * 3 * 9 + 64 * 8 * 8 * 9 + 8 * 10;
-  expect(macsOf(tinyNetwork().graph)).toEqual({macs: byHand, unknown: 0});
+  expect(macsOf(tinyNetwork().graph)).toEqual({macs: byHand, integers: 0, unknown: 0});
   expect(macsOf(tinyNetwork({batch: 4}).graph).macs).toBe(byHand);
 });
 
