@@ -3,6 +3,7 @@
  * are: without them it is another network, so they cannot be left out. Beside it they can, by name, and every result says so.
  */
 import {GpdError} from '../core/error.js';
+import {elementCount} from '../core/tensor.js';
 import type {Module} from '../reparam/modules.js';
 
 export interface Foreign {
@@ -44,8 +45,9 @@ const leaf =
   ({key}: Foreign): boolean =>
     pattern.test(key.slice(key.lastIndexOf('.') + 1));
 
+/** One number for each colour, shaped to meet an image: [3, 1, 1] or [1, 3, 1, 1]. */
 const perChannel = ({shape}: Foreign): boolean =>
-  shape.length >= 3 && shape.at(-1) === 1 && shape.at(-2) === 1 && (shape.at(-3) ?? 0) <= 4;
+  shape.length >= 3 && shape.at(-1) === 1 && shape.at(-2) === 1 && elementCount(shape) <= 4;
 
 /** THE table of what lies inside a network that was recognised as a smaller one. The first that fits. */
 const insideKinds: readonly Kind[] = (
@@ -76,9 +78,15 @@ const NORMALISER =
 /** THE table of what lies beside a network. The first that fits. */
 const outsideKinds: readonly Kind[] = [
   {place: 'beside', what: 'an auxiliary head', is: part(/^aux/i)},
+  {place: 'beside', what: 'a teacher', is: part(/teacher/i)},
+  {
+    place: 'acts',
+    what: 'the normalisation of the input',
+    is: (f) => leaf(STATISTIC)(f) || module(NORMALISER)(f) || perChannel(f),
+    advice: 'without that the network must be given images normalised in the same way (gpd eval --mean --std)',
+  },
   {place: 'beside', what: 'a metric', is: part(/metric|accuracy|^acc\d*$|auroc|f1_?score|confusion|confmat/i)},
   {place: 'beside', what: 'a loss', is: part(/criterion|loss/i)},
-  {place: 'beside', what: 'a teacher', is: part(/teacher/i)},
   {
     place: 'beside',
     what: 'a connector of a distillation',
@@ -94,12 +102,6 @@ const outsideKinds: readonly Kind[] = [
     place: 'beside',
     what: 'state of an optimiser or of averaging',
     is: part(/optim|momentum|^ema|n_averaged|^(epoch|step|iter)\w*$/i),
-  },
-  {
-    place: 'acts',
-    what: 'the normalisation of the input',
-    is: (f) => leaf(STATISTIC)(f) || module(NORMALISER)(f) || perChannel(f),
-    advice: 'without that the network must be given images normalised in the same way (gpd eval --mean --std)',
   },
   {place: 'acts', what: 'a factor of the logits', is: part(/temperature|logit_?scale|^(scale|t|tau)$/i)},
   {

@@ -120,6 +120,7 @@ describe('tensors that the network does not have', () => {
     ['normalize.mean', 'normalisation of the input'],
     ['normalizer.scale', 'normalisation of the input'],
     ['norm_layer.std', 'normalisation of the input'],
+    ['feature_extractor.normalize.mean', 'normalisation of the input'],
     ['input_bn.weight', 'normalisation of the input'],
     ['logit_scale', 'a factor of the logits'],
     ['head_dist.weight', 'a second head'],
@@ -133,6 +134,8 @@ describe('tensors that the network does not have', () => {
   test('a factor for each colour is taken for a normalisation, whatever its name', () => {
     const stateDict = new Map([...plain(), ['whiten', sourceOfShape([1, 3, 1, 1])] as const]);
     expectRefusal(refusal(stateDict, {ignore: ['*']}), 'KEY_UNKNOWN', 'whiten', 'normalisation of the input');
+    const connector = new Map([...plain(), ['connector.weight', sourceOfShape([8, 3, 1, 1])] as const]);
+    expect(leftOut(recognise(connector, undefined, {ignore: ['connector.*']}))).toEqual(['connector.weight']);
   });
 
   test.each([
@@ -141,6 +144,7 @@ describe('tensors that the network does not have', () => {
     ['feature_proj.weight', 'a connector of a distillation', 'feature_proj.*'],
     ['train_metrics.mean_value', 'a metric', 'train_metrics.*'],
     ['criterion.weight', 'a loss', 'criterion.*'],
+    ['teacher.norm.weight', 'a teacher', 'teacher.*'],
     ['projector.0.weight', 'a projector of a contrastive training', 'projector.*'],
     ['queue_ptr', 'a queue of a contrastive training', 'queue_ptr'],
     ['n_averaged', 'averaging', 'n_averaged'],
