@@ -5,6 +5,7 @@ import {describeRecipe} from '../eval/choose-recipe.js';
 import type {ComparisonSummary, Evaluation, ModelSummary} from '../eval/evaluation.js';
 import type {ProviderExplanation} from '../eval/explain-provider.js';
 import type {GateResult} from '../eval/gates.js';
+import {howScored} from '../eval/output-form.js';
 import {bytes, count, duration, plural, tiny} from './format.js';
 import {renderLeftOut} from './render-left-out.js';
 import {renderWarnings} from './render-warnings.js';
@@ -76,7 +77,7 @@ function renderModels({models, baseline}: Evaluation, style: Style): string[] {
 /** Only what is not usual. */
 function renderOutputs({name, outputs: {form, because}}: ModelSummary): string[] {
   if (form === 'logits') return [];
-  const text = `  ${printable(name)} gives ${form}: ${printable(because)}; loss and calibration are computed from them as such`;
+  const text = `  ${printable(name)} gives ${form}: ${printable(because)}; ${howScored(form)}`;
   return wrap(text, WIDTH);
 }
 

@@ -34,7 +34,7 @@ export function countedFromZero(
   numbers: LabelNumbers,
   context: LabelContext,
 ): {labels: number[]; warnings: readonly DataWarning[]} {
-  refuseKit(numbers);
+  refuseKit(numbers, context);
   const {base, ...said} = baseOf(numbers, context);
   const {outputs} = context;
   const bad = numbers.used.find(({label}) => label < base || (outputs !== undefined && label - base >= outputs));
@@ -59,7 +59,7 @@ function baseOf(
   const isImagenet = outputs === undefined || outputs === ILSVRC_CLASSES || outputs === WITH_BACKGROUND;
   if (numbering && isImagenet)
     return numbering.base === 1 && outputs !== WITH_BACKGROUND ? one("as ILSVRC2012's images tell") : {base: 0, warnings: []};
-  if (min === 0) return {base: 0, warnings: []};
+  if (min <= 0) return {base: 0, warnings: []}; // below 0 is no label, wherever they count from
   const largest = rangeOf(used.map(({label}) => label)).max;
   if (max === outputs || largest === outputs) return one(`for there are ${outputs} outputs`);
   if (outputs !== undefined && largest > outputs) throw outOfRange(path, used.find(({label}) => label > outputs)!, 0, outputs);
@@ -90,8 +90,11 @@ function outOfRange(
   });
 }
 
-function refuseKit({path, numbering}: LabelNumbers): void {
-  if (numbering?.order === 'kit') throw kitNumbers(path, numbering.base === 1 ? '' : ', less one');
+/** A network of fewer classes has an order of its own, in which a number may be the kit's by chance. */
+function refuseKit({path, numbering, used}: LabelNumbers, {outputs = ILSVRC_CLASSES}: LabelContext): void {
+  if (numbering?.order !== 'kit') return;
+  if (outputs >= ILSVRC_CLASSES || used.some(({label}) => label > outputs))
+    throw kitNumbers(path, numbering.base === 1 ? '' : ', less one');
 }
 
 /** `what` has the development kit's numbers. */
@@ -107,7 +110,7 @@ export const kitNumbers = (what: string, how = ''): GpdError =>
 
 /** Not Math.max(...): a million arguments do not fit on the stack. */
 function rangeOf(numbers: Iterable<number>): {min: number; max: number} {
-  let [min, max] = [Number.POSITIVE_INFINITY, 0];
+  let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const n of numbers) [min, max] = [Math.min(min, n), Math.max(max, n)];
   return {min, max};
 }

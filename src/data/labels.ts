@@ -160,13 +160,18 @@ function refuseShared(path: string, byFile: ReadonlyMap<string, number>, paths: 
 }
 
 /** Tables of floats write 5 as 5.0. */
-const NUMBER = /^\d{1,7}(\.0*)?$/;
+const NUMBER = /^-?\d{1,15}(\.0*)?$/;
+/** Of at most this length; classes called by longer ones, such as a synset's eight digits, are names. */
+const LABEL = /^\d{1,7}(\.0*)?$/;
 
+/** Numbers that are no labels are told from names, so that they can be refused as what they are. */
 function isNumeric({path, texts}: LabelFile, places: readonly number[]): boolean {
-  const numeric = places.filter((place) => NUMBER.test(texts[place]!)).length;
-  if (numeric > 0 && numeric < places.length)
+  const count = (kind: RegExp) => places.filter((place) => kind.test(texts[place]!)).length;
+  const [labels, numeric] = [count(LABEL), count(NUMBER)];
+  if (labels === 0) return false;
+  if (numeric < places.length)
     throw invalid(path, `mixes numbers and names (${numeric} of ${places.length} are numbers)`, FORMATS);
-  return numeric > 0;
+  return true;
 }
 
 /** Names in their sorted order, as class folders are. A file of more images than the set has knows more classes, too. */

@@ -159,7 +159,8 @@ export function withoutTopFolder(listing: Listing): Listing {
     const isShared = images.every(({path}) => path.startsWith(`${top}/`) && path.split('/').length > 2);
     if (top === undefined || !isShared) return {...listing, entries, folders};
     const cut = (path: string) => path.slice(top.length + 1);
-    entries = entries.filter(({path}) => path.startsWith(`${top}/`)).map((entry) => ({...entry, path: cut(entry.path)}));
+    // what lies beside it is no image, and is counted as such
+    entries = entries.map((entry) => (entry.path.startsWith(`${top}/`) ? {...entry, path: cut(entry.path)} : entry));
     folders = folders.filter((path) => path.startsWith(`${top}/`)).map(cut);
   }
 }

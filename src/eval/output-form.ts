@@ -5,14 +5,21 @@
 import type {Model, Node} from '../onnx/graph.js';
 import {logSumExp} from './scores.js';
 
-export type OutputForm = 'logits' | 'probabilities' | 'log-probabilities';
+export type OutputForm = 'logits' | 'probabilities' | 'log-probabilities' | 'sigmoids';
 
 /** For sentences about a single number. */
 export const oneNumber: Readonly<Record<OutputForm, string>> = {
   logits: 'logit',
   probabilities: 'probability',
   'log-probabilities': 'log-probability',
+  sigmoids: 'sigmoid',
 };
+
+/** What is made of them. */
+export const howScored = (form: OutputForm): string =>
+  form === 'sigmoids'
+    ? 'loss and calibration take them for logits, and are not those of the network without it'
+    : 'loss and calibration are computed from them as such';
 
 export interface FoundForm {
   readonly form: OutputForm;
@@ -20,8 +27,12 @@ export interface FoundForm {
   readonly because: string;
 }
 
-const ENDS: Readonly<Record<string, OutputForm>> = {Softmax: 'probabilities', LogSoftmax: 'log-probabilities'};
-/** A node that makes probabilities of logits. */
+const ENDS: Readonly<Record<string, OutputForm>> = {
+  Softmax: 'probabilities',
+  LogSoftmax: 'log-probabilities',
+  Sigmoid: 'sigmoids',
+};
+/** A node after which numbers are logits no more. */
 export const isNormaliser = ({opType}: Node): boolean => opType in ENDS;
 /** They change the type or the shape of a row, or round it; not what it means. */
 const PASSES = new Set(['Cast', 'Identity', 'Flatten', 'Reshape', 'Squeeze', 'QuantizeLinear', 'DequantizeLinear', 'Dropout']);
@@ -42,6 +53,7 @@ const COARSE = 0.5;
 type Fits = (row: Float32Array, tolerance: number) => boolean;
 const fits: Readonly<Record<Exclude<OutputForm, 'logits'>, Fits>> = {
   probabilities: (row, tolerance) => row.every((p) => p >= 0) && Math.abs(row.reduce((sum, p) => sum + p, 0) - 1) <= tolerance,
+  sigmoids: (row) => row.every((p) => p >= 0 && p <= 1),
   'log-probabilities': (row, tolerance) => row.every((l) => l <= tolerance) && Math.abs(logSumExp(row)) <= tolerance,
 };
 

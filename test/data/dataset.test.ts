@@ -1,25 +1,16 @@
-import {mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';
+import {mkdirSync, readdirSync, rmSync, symlinkSync} from 'node:fs';
 import {tmpdir} from 'node:os';
-import {dirname, join} from 'node:path';
+import {join} from 'node:path';
 import {gzipSync} from 'node:zlib';
 import {type Dataset, openDataset} from '../../src/data/dataset.js';
 import {compareText} from '../../src/data/entries.js';
 import {decodePpm} from '../../src/data/ppm.js';
 import {warningText} from '../../src/data/warnings.js';
 import {type Part, paxRecord, tarOf, tarPart} from './archives.js';
+import {eachInItsFolder, put, root} from './set-files.js';
 
-let root: string;
-beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'gpd-test-'));
-});
-afterEach(() => rmSync(root, {recursive: true, force: true}));
+eachInItsFolder();
 
-function put(path: string, content: string | Uint8Array = path): string {
-  const file = join(root, path);
-  mkdirSync(dirname(file), {recursive: true});
-  writeFileSync(file, content);
-  return file;
-}
 const names = (set: Dataset) => set.samples.map(({path, label}) => [path.slice(set.name.length + 1), label]);
 async function opened<T>(path: string, look: (set: Dataset) => T | Promise<T>, labels?: string): Promise<T> {
   const set = await openDataset(path, {labels, outputs: 8});
@@ -215,9 +206,10 @@ describe('tar archives', () => {
   });
 
   test('a set in one folder, and ILSVRC2012 flat', async () => {
-    await opened(archive({name: 'val/cat/1.jpg'}, {name: 'val/dog/1.jpg'}), (set) =>
-      expect(set.classes).toEqual(['cat', 'dog']),
-    );
+    await opened(archive({name: 'val/cat/1.jpg'}, {name: 'notes.txt'}, {name: 'val/dog/1.jpg'}), (set) => {
+      expect(set.classes).toEqual(['cat', 'dog']);
+      expect(set.warnings.map(warningText)).toEqual(["1 file without an image's ending was left out (1 .txt): notes.txt"]);
+    });
     await opened(archive({name: 'val/ILSVRC2012_val_00000001.JPEG'}), (set) => expect(set.classes).toEqual([]));
   });
 

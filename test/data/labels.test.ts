@@ -1,23 +1,13 @@
 /** What labels mean, and what is said of a set that looks wrong. Right answers are written down here, not computed. */
-import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
-import {tmpdir} from 'node:os';
-import {dirname, join} from 'node:path';
+import {rmSync} from 'node:fs';
+import {join} from 'node:path';
 import {GpdError} from '../../src/core/error.js';
 import {type Dataset, type OpenDatasetOptions, openDataset} from '../../src/data/dataset.js';
 import {warningText} from '../../src/data/warnings.js';
+import {eachInItsFolder, put, root} from './set-files.js';
 
-let root: string;
-beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'gpd-test-'));
-});
-afterEach(() => rmSync(root, {recursive: true, force: true}));
+eachInItsFolder();
 
-function put(path: string, content: string | Uint8Array = path): string {
-  const file = join(root, path);
-  mkdirSync(dirname(file), {recursive: true});
-  writeFileSync(file, content);
-  return file;
-}
 async function opened(options: OpenDatasetOptions = {}): Promise<Dataset> {
   const set = await openDataset(join(root, 'set'), options);
   await set.close();
@@ -90,6 +80,8 @@ describe('where numbers count from', () => {
     [[1, 1000, 7], {outputs: 10}, 2, 1000],
     [[1, 10], {outputs: 10, labelBase: 0}, 2, 10],
     [[1, 0], {outputs: 10, labelBase: 1}, 2, 0],
+    [[1, 3, -1], {outputs: 10}, 3, -1],
+    [[0, 3, 5_000_000_000], {outputs: 10}, 3, 5_000_000_000],
   ])('%j with %j: line %i, label %i is no output', async (labels, options, line, label) => {
     const error = await refusal(labelled(labels, options));
     expect([error.code, error.at]).toEqual(['DATASET_INVALID', `${join(root, 'labels.txt')}: line ${line}`]);
@@ -147,6 +139,13 @@ describe('ILSVRC2012’s validation images', () => {
       for (const number of ['00005', '40000']) put(`set/ILSVRC2012_val_000${number}.JPEG`);
     }
     await expect(opened({labels: put('l.txt', content), outputs: 1000})).rejects.toThrow(/own class numbers/);
+  });
+
+  test('a network of 100 classes may have such a number by chance', async () => {
+    rmSync(join(root, 'set'), {recursive: true});
+    put(`set/${name(6)}`);
+    const set = await opened({labels: put('l.txt', `${name(6)} 13\nother.jpg 0\n`), outputs: 100});
+    expect(set.samples.map(({label}) => label)).toEqual([13]);
   });
 
   test('folders called by the kit’s numbers are refused for a network of 1,000 classes, not for training', async () => {

@@ -96,6 +96,11 @@ describe('models that end in a softmax', () => {
     expect([pairs[0]!.compared, pairs[0]!.difference.max < 1e-3]).toEqual(['probabilities', true]);
   });
 
+  test('a sigmoid at the end is said', async () => {
+    const [model] = (await run([subject('each', {end: ends.sigmoid})])).models;
+    expect(model!.outputs).toEqual({form: 'sigmoids', because: "it ends in Sigmoid 'each'"});
+  });
+
   test('a probability of 0 for the label is a large loss, no infinite one', async () => {
     const sure = subject('sure', {end: ends.softmax, change: {name: 'fc.bias', to: (w) => 1000 * w}});
     const [model] = (await run([sure])).models;

@@ -19,6 +19,7 @@ export interface TinyOptions {
 /** Ends that other tools give a classifier. */
 export const ends = {
   softmax: (graph: Graph, x: Value) => graph.op('Softmax', [x], {axis: 1}, {name: 'prob'}),
+  sigmoid: (graph: Graph, x: Value) => graph.op('Sigmoid', [x], {}, {name: 'each'}),
   logSoftmax: (graph: Graph, x: Value) => graph.op('LogSoftmax', [x], {axis: 1}, {name: 'logprob'}),
   /** The same without its node: e^x over its sum. */
   spelledOut(graph: Graph, x: Value) {

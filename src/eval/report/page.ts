@@ -4,7 +4,7 @@ import {withoutText} from '../../models/unknown-keys.js';
 import {describeRecipe} from '../choose-recipe.js';
 import type {ComparisonSummary, Evaluation, MeasuredComparison, ModelSummary} from '../evaluation.js';
 import type {GateResult} from '../gates.js';
-import {oneNumber} from '../output-form.js';
+import {howScored, oneNumber} from '../output-form.js';
 import {barChart, colourOf, columnChart, lineChart} from './charts.js';
 import {dataNotices} from './data-warnings.js';
 import {type Html, html, htmlTable} from './html.js';
@@ -148,10 +148,7 @@ const without = ({name, without}: ModelSummary): Html =>
 
 /** Only what is not usual. */
 const outputs = ({name, outputs: {form, because}}: ModelSummary): Html =>
-  html`${
-    form !== 'logits' &&
-    html`<p class="soft">${name} gives ${form}: ${because}; cross-entropy and calibration are computed from them as such.</p>`
-  }`;
+  html`${form !== 'logits' && html`<p class="soft">${name} gives ${form}: ${because}; ${howScored(form)}.</p>`}`;
 
 /** An edge of a bin: one digit says it. */
 const edge = (low: number): string => (low === 0 || low >= 1e-3 ? String(Number(low.toPrecision(2))) : low.toExponential(0));
