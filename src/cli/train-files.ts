@@ -79,7 +79,7 @@ export async function trainFiles(request: TrainFilesOptions): Promise<TrainSumma
   const {options, resume, signal, onProgress, onPhase, onNote} = request;
   onPhase('reading images and weights');
   const {threads} = options;
-  const backend = await selectBackend(options.backend, threads === null ? {} : {threads});
+  const backend = await selectBackend(options.backend, {smallSteps: 'recorded', ...(threads !== null && {threads})});
   const directory = new RunDirectory(options.out);
   const unreadableBefore = resume ? directory.unreadable() : [];
   const images = await openImages(options, {strict: request.strictData, unreadable: unreadableBefore});

@@ -12,6 +12,11 @@ export interface BackendOptions {
   provider?: Extract<ProviderName, 'cpu' | 'webgpu' | 'cuda'>;
   /** Threads of the cpu provider; default: the runtime's choice. */
   threads?: number;
+  /**
+   * Where steps are computed that are too small for onnxruntime to win: in TensorFlow.js's own cpu code, call by call (default), or recorded like
+   * all others. Those that `jit` captures are always recorded.
+   */
+  smallSteps?: 'cpu' | 'recorded';
   /** Stop at the first number that is not finite, and say which kernel made it; every graph keeps its inputs for that. */
   checkNumbers?: boolean;
   /**
@@ -22,6 +27,13 @@ export interface BackendOptions {
   /** Write onnxruntime's profile of every graph to files that begin so; `runtime.kernelTimes()` sums them by kernel. */
   profilePrefix?: string;
 }
+
+/** Whether small steps go to TensorFlow.js's cpu code: not where each number, kernel or result is to be onnxruntime's. */
+export const computesAtOnce = (options: BackendOptions): boolean => {
+  const {smallSteps = 'cpu', provider = 'cpu', checkNumbers = debugging('nan'), precision = 'float32', profilePrefix} = options;
+  const looksInside = checkNumbers || profilePrefix !== undefined || debugging('kernels');
+  return smallSteps === 'cpu' && provider === 'cpu' && precision === 'float32' && !looksInside;
+};
 
 /** Sessions with these options. Throws PROVIDER_UNAVAILABLE before the runtime would say less. */
 export async function createRuntime(options: BackendOptions): Promise<Runtime> {

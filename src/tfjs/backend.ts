@@ -12,19 +12,28 @@ import {GpdError} from '../core/error.js';
 import {dtypes} from '../core/tensor.js';
 import {callText, typeText} from './describe.js';
 import type {KernelEntry} from './kernel-entry.js';
+import {Pace} from './pace.js';
 import {record} from './record.js';
 import type {Runtime} from './runtime.js';
 import {shortestDecimal} from './shortest-decimal.js';
+import {StepEnds, type StepMark} from './step-ends.js';
 import {MemoryPool} from './step-memory.js';
 import {type LazyData, type LazyDType, LazyValue, type TypedShape, toPlain} from './value.js';
+import {workOf} from './work.js';
 
 /** Names with an underscore find no kernels: TensorFlow.js splits registry keys at the first one. */
 export const BACKEND_NAME = 'onnxruntime';
-/** A loop that never reads must not record forever. About two training steps of a large network. */
-const MAX_PENDING_CALLS = 20_000;
+/** A loop that neither reads nor assigns must not record forever: more than a step of most networks, and compiled in about a second. */
+const MAX_PENDING_CALLS = 5_000;
+/** Kernels whose cpu code moves or compares integers: every one of them is right, where its sums and products go through float32 or wrap. */
+const MOVES_INTEGERS: ReadonlySet<string> = new Set(
+  'ArgMax ArgMin Cast Concat Equal GatherNd GatherV2 Greater GreaterEqual Less LessEqual NotEqual OneHot Pack PadV2 Reverse Select Slice SplitV StridedSlice Tile Transpose Unpack UnsortedSegmentSum'.split(
+    ' ',
+  ),
+);
 
 /** What `data` holds for one dataId: numbers of any TensorFlow.js type, or a lazy value. */
-export interface Entry {
+export interface Entry extends StepMark {
   dtype: DataType;
   refCount: number;
   complexTensorInfos?: {real: TensorInfo; imag: TensorInfo};
@@ -53,7 +62,17 @@ export class OnnxruntimeBackend extends MathBackendCPU {
   /** The call that TensorFlow.js's cpu code is computing, for messages. */
   private onCpu: string | undefined;
 
-  constructor(readonly runtime: Runtime) {
+  private readonly pace = new Pace();
+  readonly steps = new StepEnds();
+  private isWhole = false;
+  /** The kernel that is computed at once. */
+  private computing: string | undefined;
+
+  /** `computesSmall`: steps that are too small for onnxruntime to win run in TensorFlow.js's cpu code. */
+  constructor(
+    readonly runtime: Runtime,
+    private readonly computesSmall = false,
+  ) {
     super();
     this.pool = new MemoryPool(runtime.precision);
     (this as unknown as {firstUse: boolean}).firstUse = false; // its advice to install another backend
@@ -61,9 +80,42 @@ export class OnnxruntimeBackend extends MathBackendCPU {
 
   override write(values: BackendValues, shape: number[], dtype: DataType): DataId {
     const dataId = {id: (this as unknown as {nextDataId(): number}).nextDataId()};
-    this.data.set(dataId, {values, dtype, refCount: 1} as never);
-    this.observer?.made(dataId, {madeBy: 'tensor()', dtype, shape});
+    this.data.set(dataId, {values, dtype, refCount: 1, step: this.steps.step} as never);
+    this.observer?.made(dataId, {madeBy: this.computing ?? 'tensor()', dtype, shape});
     return dataId;
+  }
+
+  /** Before each kernel: ends the step where this one begins another. A captured step is one graph. */
+  use(inputs: object): void {
+    if (!this.steps.isEnd(inputs, ({dataId}) => this.entryOf(dataId)) || this.captured || this.isWhole) return;
+    this.steps.next();
+    this.pace.endStep();
+    this.barrier();
+  }
+
+  /** Whether a call is computed now, in TensorFlow.js's cpu code: its numbers are there, and it is small where steps are. */
+  isAtOnce(kernel: string, entry: KernelEntry, infos: readonly TensorInfo[], attrs: object): boolean {
+    if (!this.computesSmall || this.captured || this.isWhole) return false;
+    const work = workOf(
+      kernel,
+      infos.map(({shape}) => shape),
+      attrs,
+    );
+    if (!this.pace.isAtOnce(work)) return false;
+    return infos.every(({dataId, dtype}, i) => {
+      const {lazy} = this.entryOf(dataId);
+      return !lazy?.producer && (dtype !== 'int32' || MOVES_INTEGERS.has(kernel)) && !(lazy && i === 0 && entry.part);
+    });
+  }
+  /** Runs it there. */
+  atOnce<T>(kernel: string, run: () => T): T {
+    const outer = this.computing;
+    this.computing = kernel;
+    try {
+      return run();
+    } finally {
+      this.computing = outer;
+    }
   }
 
   /** The value behind a handle, in the shape and type that the handle has: tensors that were reshaped or cast share their data. */
@@ -85,7 +137,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     const part = this.partOf(inputs, entry.part?.(inputs, attrs), types[0]!);
     if (part) return [this.handle(part)];
     const call = record.call(kernel, entry, inputs, attrs, types);
-    if (++this.pendingCalls >= MAX_PENDING_CALLS) this.barrier();
+    if (++this.pendingCalls >= MAX_PENDING_CALLS && !this.captured) this.barrier();
     return call.outputs.map((v) => this.handle(v));
   }
 
@@ -103,14 +155,29 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     const wanted = [...this.live];
     this.live.clear();
     this.pendingCalls = 0;
-    this.runtime.realize(wanted);
+    this.runtime.realize(wanted, this.computesSmall && !this.isWhole);
+  }
+
+  /** Runs what is captured next: it is recorded whole, and its results lie as a captured step leaves them. */
+  whole<T>(body: () => T): T {
+    this.barrier();
+    this.isWhole = true;
+    try {
+      const result = body();
+      if (this.computesSmall) this.barrier();
+      return result;
+    } finally {
+      this.isWhole = false;
+    }
   }
 
   /** The numbers are the caller's own: later steps must not see what it does with them. */
   override readSync(dataId: DataId): BackendValues {
     const values = super.readSync(dataId);
+    if (this.computing || this.onCpu) return values; // a kernel reads
+    this.pace.endStep();
     const {lazy} = this.entryOf(dataId);
-    return lazy && values === lazy.data ? lazy.data.slice() : values;
+    return lazy && values !== lazy.data ? values : copyOf(values);
   }
 
   override disposeData(dataId: DataId, force = false): boolean {
@@ -169,7 +236,13 @@ export class OnnxruntimeBackend extends MathBackendCPU {
   /** Gives a handle that nothing shares other numbers: how a captured step updates a variable. */
   replace(dataId: DataId, value: LazyValue): void {
     const entry = this.entryOf(dataId);
-    const replaced = this.withLazyValues({dtype: value.dtype, refCount: entry.refCount, values: undefined, lazy: value});
+    const replaced = this.withLazyValues({
+      dtype: value.dtype,
+      refCount: entry.refCount,
+      values: undefined,
+      lazy: value,
+      step: this.steps.step,
+    });
     const {lazy} = entry;
     if (lazy && letGo(lazy) === 0) {
       this.live.delete(lazy);
@@ -182,7 +255,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
 
   handle(value: LazyValue): TensorInfo {
     const dataId = {id: (this as unknown as {nextDataId(): number}).nextDataId()};
-    const entry: Entry = {dtype: value.dtype, refCount: 1, values: undefined, lazy: value};
+    const entry: Entry = {dtype: value.dtype, refCount: 1, values: undefined, lazy: value, step: this.steps.step};
     this.data.set(dataId, this.withLazyValues(entry) as never);
     hold(value);
     if (value.producer) this.live.add(value);
@@ -218,6 +291,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     return Object.defineProperty(entry, 'values', {
       get: () => {
         this.compute(entry.lazy!);
+        if (this.computing || this.onCpu) entry.lazy!.ownsNumbers = false; // a result there may lie in the same array
         return plainData(entry.lazy!);
       },
       set: (values: LazyData) => {
@@ -262,6 +336,8 @@ function letGo(value: LazyValue): number {
   if (value.origin) value.origin.handles--;
   return --value.handles;
 }
+
+const copyOf = (values: BackendValues): BackendValues => (ArrayBuffer.isView(values) ? values.slice() : values);
 
 /** The numbers in TensorFlow.js's order. The value keeps its own: a step that finds it otherwise would be compiled again. */
 const plainData = (v: LazyValue): LazyData => {

@@ -89,7 +89,7 @@ export function jit<A extends Tensor[], R extends JitResult>(
     if (!seen.has(signature)) {
       if (seen.size >= MAX_SIGNATURES) throw tooManyShapes(args, [...seen]);
       seen.add(signature);
-      if (!makesNoVariables) return tidy(() => fn(...args) as never) as R;
+      if (!makesNoVariables) return backend.whole(() => tidy(() => fn(...args) as never)) as R;
     }
     count++;
     if (known) known.compiled.users--;
@@ -152,7 +152,7 @@ function recordCall<A extends Tensor[], R extends JitResult>(
   const {returned, single, updated, plan, sources} = traceCall(backend, fn, args);
   backend.runtime.trim(); // what the first call compiled, and what this recording replaces
   const places = updated.map((_, i) => returned.length + i);
-  const compiled = backend.runtime.compile(plan, places, true);
+  const compiled = backend.runtime.compile(plan, {state: places, intoMemory: true});
   compiled.users++;
   return {
     backend,

@@ -1,8 +1,8 @@
 /** From values that are wanted to an ordered list of calls, a key that says what is the same, and a graph. */
 import type {Graph, Model, Value} from '../onnx/graph.js';
 import {callText} from './describe.js';
-import {Lowering, type StrategyChooser} from './lowering.js';
-import {identity, type LazyCall, type LazyValue, type Permutation, type Precision, physicalType} from './value.js';
+import {type Laid, Lowering, type StrategyChooser} from './lowering.js';
+import {identity, type LazyCall, type LazyValue, type Permutation, type Precision, physicalType, sizeOf} from './value.js';
 
 /** Everything that has to be computed, in order. */
 export interface Plan {
@@ -100,16 +100,24 @@ export function lowerCalls(g: Lowering, {calls, wanted}: Pick<Plan, 'calls' | 'w
   return origins;
 }
 
+/**
+ * The graph of a plan. Results with fewer numbers than `plainBelow` have their dimensions in TensorFlow.js's order: what reads them next is the
+ * same graph then whoever wrote them, and to compile another costs more than to move so few. The others are in the order in which they come.
+ */
 export function lowerPlan(
   {calls, leaves, wanted}: Plan,
   chooser?: StrategyChooser,
   precision: Precision = 'float32',
+  plainBelow = 0,
 ): LoweredPlan {
   const g = new Lowering(chooser, precision);
   const inputNames = leaves.map((_, i) => `in${i}`);
   for (const [i, leaf] of leaves.entries()) g.feed(leaf, inputNames[i]!);
   const origins = lowerCalls(g, {calls, wanted});
-  const results = wanted.map((v) => g.any(v));
+  const results = wanted.map((v): Laid => {
+    if (sizeOf(v.shape) >= plainBelow) return g.any(v);
+    return {value: g.plain(v), perm: identity(v.shape.length)};
+  });
   const taken = new Set<Value>(g.graph.inputs);
   g.graph.outputs = results.map(({value}, i) => {
     // an output must be a node's own: a value may be wanted twice, or be an input itself
@@ -122,7 +130,7 @@ export function lowerPlan(
     model: loweredModel(g.graph),
     inputNames,
     outputNames: g.graph.outputs.map((v) => v.name),
-    layouts: results.map(({perm}, i) => perm ?? identity(wanted[i]!.shape.length)),
+    layouts: results.map(({perm}) => perm),
     origins,
   };
 }

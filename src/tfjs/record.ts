@@ -5,7 +5,7 @@ import {castEntry} from './kernels/convert.js';
 import {reshapeEntry} from './kernels/shape.js';
 import {LazyCall, type LazyDType, LazyValue, sizeOf, type TypedShape} from './value.js';
 
-/** Views of one value by shape, so that a value used twice in another shape is reshaped once. */
+/** Views of one value by shape, so that a value used twice in another shape is reshaped once, and is one input of a graph. */
 const views = new WeakMap<LazyValue, Map<string, LazyValue>>();
 
 export const record = {
@@ -31,13 +31,14 @@ export const record = {
 
   reshape(value: LazyValue, shape: readonly number[]): LazyValue {
     if (shape.length === value.shape.length && shape.every((d, i) => d === value.shape[i])) return value;
-    const view = record.part(value, 0, shape);
-    if (view) return view;
     const known = views.get(value) ?? new Map<string, LazyValue>();
     views.set(value, known);
     const key = shape.join();
     const existing = known.get(key);
     if (existing && (existing.producer || existing.data)) return existing;
+    const view = record.part(value, 0, shape);
+    if (view) known.set(key, view);
+    if (view) return view;
     const [reshaped] = record.call('Reshape', reshapeEntry, [value], {shape: [...shape]}).outputs as [LazyValue];
     reshaped.origin = value.origin ?? value;
     known.set(key, reshaped);

@@ -16,10 +16,11 @@ import {
 } from '@tensorflow/tfjs-core';
 import {GpdError} from '../core/error.js';
 import {BACKEND_NAME, OnnxruntimeBackend} from './backend.js';
-import {type BackendOptions, createRuntime} from './backend-options.js';
+import {type BackendOptions, computesAtOnce, createRuntime} from './backend-options.js';
 import {registerGradients} from './gradients.js';
 import {type KernelEntry, SHARES_DATA} from './kernel-entry.js';
 import {hostKernels, kernels, viewKernels} from './kernels/index.js';
+import {onUpdate} from './step-ends.js';
 
 /** The inputs of a call in the order of the entry, and the attributes with the names of those that are there. */
 function argumentsOf(entry: KernelEntry, {inputs, attrs = {}}: Call): {infos: TensorInfo[]; attributes: object} {
@@ -45,7 +46,9 @@ function lowered(name: string, entry: KernelEntry, fallback: KernelFunc): Kernel
   return (params) => {
     const backend = params.backend as OnnxruntimeBackend;
     refuseDisposed(name, params.inputs, backend);
+    backend.use(params.inputs);
     const {infos, attributes} = argumentsOf(entry, params);
+    if (backend.isAtOnce(name, entry, infos, attributes)) return backend.atOnce(name, () => fallback(params));
     const results = backend.defer(name, entry, infos, attributes);
     if (results === SHARES_DATA) return fallback(params);
     if (typeof results === 'string') return backend.fallBack(name, infos, results, () => fallback(params));
@@ -54,10 +57,16 @@ function lowered(name: string, entry: KernelEntry, fallback: KernelFunc): Kernel
 }
 
 function onCpu(name: string, kernelFunc: KernelFunc): KernelFunc {
-  if (viewKernels.has(name) || hostKernels.has(name)) return kernelFunc;
+  if (hostKernels.has(name)) return kernelFunc;
+  if (viewKernels.has(name))
+    return (params) => {
+      (params.backend as OnnxruntimeBackend).use(params.inputs);
+      return kernelFunc(params);
+    };
   return (params) => {
     const backend = params.backend as OnnxruntimeBackend;
     refuseDisposed(name, params.inputs, backend);
+    backend.use(params.inputs);
     const infos = Object.values(params.inputs)
       .flat()
       .filter((t) => t) as TensorInfo[];
@@ -104,7 +113,7 @@ function registered(options: string): OnnxruntimeBackend | undefined {
 export async function registerOnnxruntimeBackend(options: BackendOptions = {}): Promise<OnnxruntimeBackend> {
   const text = JSON.stringify(options);
   const known = registered(text);
-  if (!known) await register(new OnnxruntimeBackend(await createRuntime(options)), text);
+  if (!known) await register(new OnnxruntimeBackend(await createRuntime(options), computesAtOnce(options)), text);
   await setBackend(BACKEND_NAME);
   return current!.backend;
 }
@@ -114,6 +123,7 @@ async function register(backend: OnnxruntimeBackend, options: string): Promise<v
   if (!hasKernels) {
     for (const config of getKernelsForBackend('cpu')) registerKernel(configOf(config));
     registerGradients();
+    onUpdate((backend) => backend instanceof OnnxruntimeBackend && backend.steps.updated());
   }
   hasKernels = true;
   registerBackend(BACKEND_NAME, () => backend, 0);

@@ -1,5 +1,5 @@
 /** Plans become sessions, once for each structure, and sessions are run. */
-import {dump} from '../core/debug.js';
+import {dump, trace} from '../core/debug.js';
 import {type Tensor, tensor} from '../core/tensor.js';
 import {modelBytes} from '../onnx/encode.js';
 import type {Graph} from '../onnx/graph.js';
@@ -37,6 +37,11 @@ export interface Compiled extends Omit<LoweredPlan, 'model'> {
   keepsState: boolean;
   /** Recordings that will run it again. */
   users: number;
+  /** Which one it is, in messages. */
+  id: number;
+  /** Kernel calls that it computes. */
+  calls: number;
+  runs: number;
   /** Whether a wanted value may be written over the numbers of a leaf. */
   mayOverwrite(leaf: number, wanted: number): boolean;
   /** What it was made from, where numbers are checked. */
@@ -57,6 +62,15 @@ export interface RuntimeSwitches {
   precision?: Precision;
 }
 
+export interface CompileOptions {
+  /** Places of wanted values that a later run takes as they are: on a device that can, they stay there. */
+  state?: readonly number[];
+  /** Every run will have memory for all results, unless they stay on a device. */
+  intoMemory?: boolean;
+  /** Small results have their dimensions in TensorFlow.js's order. */
+  plainly?: boolean;
+}
+
 export interface RuntimeStatistics {
   /** Graphs that were compiled, and runs of them. */
   compiled: number;
@@ -64,13 +78,14 @@ export interface RuntimeStatistics {
   calls: number;
 }
 
-/** More structures than any training loop has; a program that makes new ones forever must not keep them all. */
-const MAX_SESSIONS = 256;
+/** Kernel calls of the sessions that are kept, about 5 kB each: a program that makes new structures forever must not keep them all. */
+const MAX_KEPT_CALLS = 30_000;
 /** Numbers in a tensor that one thread computes about as fast as two. */
 const SMALL = 16_384;
 
 export class Runtime {
   private readonly cache = new Map<string, Compiled>();
+  private opened = 0;
   readonly statistics: RuntimeStatistics = {compiled: 0, runs: 0, calls: 0};
 
   readonly chooser: Chooser;
@@ -93,12 +108,15 @@ export class Runtime {
     return this.switches.keepsState === true;
   }
 
-  /** Computes the values. Afterwards each has its numbers and has forgotten the call that made it. A failed run changes nothing. */
-  realize(wanted: readonly LazyValue[]): void {
+  /**
+   * Computes the values. Afterwards each has its numbers and has forgotten the call that made it. A failed run changes nothing. `plainly`: small
+   * ones have their dimensions in TensorFlow.js's order.
+   */
+  realize(wanted: readonly LazyValue[], plainly = false): void {
     const pending = wanted.filter((v) => v.producer);
     if (pending.length === 0) return;
     const plan = makePlan(pending);
-    const results = this.run(this.compile(plan), plan.leaves);
+    const results = this.run(this.compile(plan, {plainly}), plan.leaves);
     this.statistics.calls += plan.calls.length;
     for (const [i, v] of pending.entries()) v.take(results[i]!);
   }
@@ -116,12 +134,15 @@ export class Runtime {
     const {session, outputNames, inputNames, inBlocks, parts} = compiled;
     const inputs = new Map(leaves.map((leaf, i) => [inputNames[i]!, asTensor(leaf, inBlocks.get(inputNames[i]!))]));
     const given = new Map([...into].map(([i, memory]) => [outputNames[i]!, reshaped(memory, inBlocks.get(outputNames[i]!))]));
+    const start = performance.now();
     const results = inKernelTerms(compiled.origins, () => {
       if (compiled.keepsState || given.size < outputNames.length) return session.run(inputs, outputNames, given);
       session.runInto(inputs, new Map([...given].flatMap(([name, t]) => partsOf(name, t, parts, inBlocks))));
       return given;
     });
     this.statistics.runs++;
+    compiled.runs++;
+    trace('lazy', () => `graph ${compiled.id}: run ${compiled.runs}${since(start)}`);
     const outputs = outputNames.map((name, i) => {
       const layout = compiled.layouts[i]!;
       return {tensor: results.get(name)!, layout: isIdentity(layout) ? undefined : layout};
@@ -131,34 +152,28 @@ export class Runtime {
     return outputs;
   }
 
-  /**
-   * `state` has the places of wanted values that a later run takes as they are: on a device that can, they stay there. `intoMemory`: every run will
-   * have memory for all results, unless they stay on a device.
-   */
-  compile(plan: Plan, state: readonly number[] = [], intoMemory = false): Compiled {
-    const kept = this.switches.keepsState && state.length > 0 ? `\nkept ${state}` : '';
-    const splits = intoMemory && !this.switches.keepsState;
-    const key = `${plan.key}${kept}${splits ? '\nsplit' : ''}`;
+  /** The session for a plan: one that is there already, or a new one. */
+  compile(plan: Plan, how: CompileOptions = {}): Compiled {
+    const {state = [], intoMemory = false, plainly = false} = how;
+    const kept = this.keepsState && state.length > 0 ? `\nkept ${state}` : '';
+    const splits = intoMemory && !this.keepsState;
+    const key = `${plan.key}${kept}${splits ? '\nsplit' : ''}${plainly ? '\nplain' : ''}`;
     const known = this.cache.get(key);
     if (known) {
       this.cache.delete(key); // most recently used last
       this.cache.set(key, known);
       return known;
     }
-    const compiled = this.open(plan, state, splits);
+    const compiled = this.openLowered(plan, this.lower(plan, plainly), state, splits);
+    if (this.switches.checkNumbers) compiled.plan = plan;
     this.statistics.compiled++;
     this.cache.set(key, compiled);
-    if (this.cache.size > MAX_SESSIONS) this.evict();
+    this.keep(Math.max(MAX_KEPT_CALLS, compiled.calls));
     return compiled;
   }
 
-  private open(plan: Plan, state: readonly number[], splits: boolean): Compiled {
-    const compiled = this.openLowered(plan, this.lower(plan), state, splits);
-    return {...compiled, ...(this.switches.checkNumbers && {plan})};
-  }
-
-  private lower(plan: Plan): LoweredPlan {
-    return lowerPlan(plan, this.precision === 'float32' ? this.chooser : undefined, this.precision);
+  private lower(plan: Plan, plainly = false): LoweredPlan {
+    return lowerPlan(plan, this.precision === 'float32' ? this.chooser : undefined, this.precision, plainly ? SMALL : 0);
   }
 
   /** A session of its own for a graph that computes a plan, once or several times. It is the caller's to close. */
@@ -169,13 +184,15 @@ export class Runtime {
     const {profilePrefix} = this.switches;
     const prefix = profilePrefix && `${profilePrefix}-${this.profiled.length}`;
     const profile = prefix && {enableProfiling: true, profileFilePrefix: prefix};
-    const keepsState = this.switches.keepsState === true && state.length > 0;
+    const keepsState = this.keepsState && state.length > 0;
     const kept = Object.fromEntries(state.map((i) => [rest.outputNames[i]!, 'gpu-buffer']));
     const parts = splits ? splitResults(model.graph) : new Map();
     const inBlocks = this.switches.scansBlocks ? shapesInBlocks(model.graph) : new Map();
     if (!keepsState) withoutCopies(model.graph);
     const options = {...this.optionsFor(plan), ...profile, ...(keepsState && {preferredOutputLocation: kept})};
+    const [id, calls, start] = [++this.opened, plan.calls.length, performance.now()];
     const session = inKernelTerms(rest.origins, () => this.native.open(modelBytes(model), options));
+    trace('lazy', () => `graph ${id}: ${calls} calls compiled to ${model.graph.nodes.length} nodes${since(start)}`);
     if (prefix) this.profiled.push({prefix, origins: rest.origins, session});
     return {
       ...rest,
@@ -184,6 +201,9 @@ export class Runtime {
       inBlocks,
       parts,
       users: 0,
+      id,
+      calls,
+      runs: 0,
       mayOverwrite: this.switches.checkNumbers ? () => false : overwriting(model.graph, rest),
     };
   }
@@ -228,19 +248,19 @@ export class Runtime {
 
   /** Closes the sessions that no recording uses: each holds as much memory as its largest run took. */
   trim(): void {
-    for (const [key, {users, session}] of this.cache) {
-      if (users > 0) continue;
-      this.cache.delete(key);
-      session.close();
-    }
+    this.keep(0);
   }
 
-  /** The session that was not used for longest, and is no recording's. */
-  private evict(): void {
-    const found = [...this.cache].find(([, {users}]) => users === 0);
-    if (!found) return;
-    this.cache.delete(found[0]);
-    found[1].session.close();
+  /** Of the sessions that are no recording's, those that were used last, and have so many calls together, stay. */
+  private keep(most: number): void {
+    let calls = 0;
+    for (const [key, compiled] of [...this.cache].reverse()) {
+      if (compiled.users > 0) continue;
+      calls += compiled.calls;
+      if (calls <= most) continue;
+      this.cache.delete(key);
+      compiled.session.close();
+    }
   }
 
   close(): void {
@@ -248,6 +268,8 @@ export class Runtime {
     this.cache.clear();
   }
 }
+
+const since = (start: number): string => `, ${(performance.now() - start).toFixed(1)} ms`;
 
 /** The graph without its numbers is small: it is kept. */
 function overwriting(graph: Graph, {inputNames, outputNames}: Omit<LoweredPlan, 'model'>): Compiled['mayOverwrite'] {

@@ -6,7 +6,7 @@ import {BACKEND_NAME} from '../../src/tfjs/backend.js';
 import {registerOnnxruntimeBackend} from '../../src/tfjs/register.js';
 
 const name = process.env['CONFORMANCE_BACKEND'] ?? BACKEND_NAME;
-const backend = await registerOnnxruntimeBackend();
+const backend = await registerOnnxruntimeBackend({smallSteps: process.env['CONFORMANCE_SMALL'] === 'cpu' ? 'cpu' : 'recorded'});
 setTestEnvs([{name, backendName: name, isDataSync: true}]);
 await import('@tensorflow/tfjs-core/dist/tests.js');
 

@@ -178,5 +178,12 @@ test('GPD_DEBUG: the step as text and as .onnx, its times, what it leaves, what 
   expect(decodeModel(bufferSource(readFileSync(join(at, model!)))).graph.outputs).toHaveLength(1);
   expect(stderr).toMatch(/^kernels: +[\d.]+ ms +[\d.]+ % +\d+ {2}BatchMatMul\(/m);
   expect(stderr).toMatch(/^leak: \d more tensors.*Relu float32\[4, 4\]/m);
+  const lines = stderr.split('\n').filter((line) => line.startsWith('lazy: graph '));
+  expect(lines.map((line) => line.replace(/[\d.]+ ms$/, 'ms'))).toEqual([
+    expect.stringMatching(/^lazy: graph 1: 2 calls compiled to \d nodes, ms$/),
+    'lazy: graph 1: run 1, ms',
+    expect.stringMatching(/^lazy: graph 2: 2 calls compiled to \d nodes, ms$/), // captured
+    ...[1, 2, 3, 4].map((run) => `lazy: graph 2: run ${run}, ms`),
+  ]);
   expect(stderr.match(/fallback to TensorFlow\.js cpu: Bincount/g)).toHaveLength(1);
 });

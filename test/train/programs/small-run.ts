@@ -15,7 +15,7 @@ import {smallOptions, smallStart} from '../small.js';
 const [out, data, backend, ...more] = process.argv.slice(2) as [string, string, 'onnxruntime' | 'cpu', ...string[]];
 const settings = Object.fromEntries(more.filter((arg) => arg.includes('=')).map((arg) => arg.slice(2).split('=')));
 const options = smallOptions({data, out, backend, ...settings});
-await selectBackend(backend, {threads: 1});
+await selectBackend(backend, {threads: 1, smallSteps: 'recorded'});
 const images = await openImages(options);
 const start = smallStart(options, images);
 const controller = new AbortController();
