@@ -39,6 +39,6 @@ function stepOf(spec: GpdStepCase): {step: () => Promise<number>; parameters: nu
   };
 }
 
-await registerOnnxruntimeBackend({threads: 2});
+await registerOnnxruntimeBackend({threads: 2, smallSteps: 'recorded'});
 const {step, parameters} = stepOf(gpdStepCases[process.argv[2]!]!);
 await answerLines(step, parameters);

@@ -6,6 +6,7 @@ import {cpus, totalmem} from 'node:os';
 import {benchConvert} from './convert.js';
 import {benchData} from './data.js';
 import {benchEval} from './eval.js';
+import {benchFit} from './fit.js';
 import {benchGpdStep} from './gpd-step.js';
 import {benchInt8} from './int8.js';
 import {ms, timeCommand} from './measure.js';
@@ -25,6 +26,7 @@ const benches: Readonly<Record<string, (filter: readonly string[]) => void | Pro
   data: benchData,
   eval: benchEval,
   int8: benchInt8,
+  fit: benchFit,
   'train-step': benchTrainStep,
   'gpd-step': benchGpdStep,
   soak: benchSoak,

@@ -50,7 +50,7 @@ export class Side {
 }
 
 /** The path of a program of this folder as one file. */
-export async function bundleOurs(program: 'train-step-ours' | 'gpd-step-ours'): Promise<string> {
+export async function bundleOurs(program: 'train-step-ours' | 'gpd-step-ours' | 'fit-process'): Promise<string> {
   const outfile = join('build', `bench-${program}.mjs`);
   const options = {bundle: true, platform: 'node', format: 'esm', target: 'node20', packages: 'external'} as const;
   await build({entryPoints: [`bench/${program}.ts`], outfile, ...options, logLevel: 'warning'});

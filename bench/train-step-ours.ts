@@ -60,5 +60,5 @@ function stepOf({arch, shape, batch, classes}: StepSpec) {
   };
 }
 
-await registerOnnxruntimeBackend({threads: 2});
+await registerOnnxruntimeBackend({threads: 2, smallSteps: 'recorded'});
 await answerLines(stepOf(spec));
