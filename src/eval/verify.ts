@@ -78,8 +78,8 @@ export function pairOutputs(a: Subject, b: Subject): {pairs: OutputPair[]; unmat
   const [namesA, namesB] = [a, b].map((s) => s.model().graph.outputs.map((v) => v.name)) as [string[], string[]];
   const pairs: OutputPair[] = [[a.output, b.output]];
   for (const name of namesA) if (name !== a.output && name !== b.output && namesB.includes(name)) pairs.push([name, name]);
-  const paired = new Set(pairs.flat());
-  return {pairs, unmatched: [...new Set([...namesA, ...namesB])].filter((name) => !paired.has(name))};
+  const alone = (names: string[], side: 0 | 1) => names.filter((name) => !pairs.some((pair) => pair[side] === name));
+  return {pairs, unmatched: [...new Set([...alone(namesA, 0), ...alone(namesB, 1)])]};
 }
 
 /** |Δ| over all numbers of one kind of inputs, for the quantiles of a table's row. */
@@ -174,7 +174,7 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   const outputs = comparison.outputs.filter(({refusal}) => refusal === undefined).map((output) => output.result());
   const [logits] = outputs;
   const verdict = outputs.some(({difference}) => difference.verdict === 'different') ? 'different' : logits!.difference.verdict;
-  const [worst] = outputs.filter((o) => o.worst).sort((a, b) => badness(b.difference) - badness(a.difference));
+  const [worst] = outputs.filter((o) => o.worst).sort((a, b) => (isWorse(a.difference, b.difference) ? -1 : 1));
   const divergence =
     worst && (verdict === 'different' || options.layers)
       ? await findDivergence(reference, actual, worst.worst!.pixels, tolerance, options.session)
@@ -194,7 +194,8 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
 
 const placeOf = ({kind, image}: Image) => ({kind, image});
 /** What differs before what does not; then the largest difference. */
-const badness = ({exceeding, relative}: OutputsDifference): number => Math.min(relative, 1e300) + (exceeding > 0 ? 1e300 : 0);
+const isWorse = (a: OutputsDifference, b: OutputsDifference): boolean =>
+  a.exceeding > 0 === b.exceeding > 0 ? a.relative > b.relative : a.exceeding > 0;
 
 function checkComparable(a: Subject, b: Subject): void {
   const facts = (s: Subject) => `${s.name} takes ${s.input.side} px and gives ${s.classes} classes`;

@@ -189,6 +189,8 @@ test('outputs: logits belong together, others by name', () => {
   renamed.graph.outputs.push(renamed.graph.value('flat')!);
   const other = subjectOfModel('b', 'student', renamed);
   expect(pairOutputs(subject(), {...other, output: 'scores'})).toEqual({pairs: [['logits', 'scores']], unmatched: ['flat']});
+  const withAux = withOutput('scores', [1], [3]); // an output of one model under the name of the other's logits
+  expect(pairOutputs(withAux, {...other, output: 'scores'}).unmatched).toEqual(['scores', 'flat']);
 });
 
 test('inputs are a function of the seed; every edge is another image', () => {
