@@ -59,7 +59,7 @@ export const smallSortedTopK: Rule = only(['TopK'], (node) => {
 
 /** Inputs that "must be an initializer" (operators.md of onnx-tensorrt), by operator. */
 const constantInputs: Readonly<Record<string, number>> = {
-  ...{Slice: 3, Squeeze: 1, Unsqueeze: 1, CumSum: 1, OneHot: 1},
+  ...{Slice: 3, Pad: 3, Squeeze: 1, Unsqueeze: 1, CumSum: 1, OneHot: 1},
   ...{ReduceL1: 1, ReduceL2: 1, ReduceLogSum: 1, ReduceLogSumExp: 1, ReduceMax: 1, ReduceMean: 1, ReduceMin: 1},
   ...{ReduceProd: 1, ReduceSum: 1, ReduceSumSquare: 1},
 };
