@@ -1,9 +1,10 @@
-/** Batch and image size of a finished model. Shapes behind the images are inferred anew; whether they fit is decided by running it. */
+/** Batch and image size of a finished model. Shapes behind the images are found anew; whether they fit is decided by running it. */
 import {GpdError} from '../core/error.js';
 import {elementCount, tensor} from '../core/tensor.js';
 import {assertValid} from '../onnx/check.js';
 import {modelBytes} from '../onnx/encode.js';
 import type {Dims, Model} from '../onnx/graph.js';
+import {measureShapes} from '../onnx/measure-shapes.js';
 import {openSession} from '../onnx/session.js';
 import {cloneModel} from './clone.js';
 
@@ -31,6 +32,7 @@ export async function withInputShape(original: Model, shape: InputShape): Promis
   );
   try {
     const model = cloneModel(original, (dims) => shaped(dims, shape));
+    await measureShapes(model);
     assertValid(model, asked.join(', '));
     await tryOut(model);
     return model;

@@ -18,6 +18,7 @@ import {parseModel} from '../../src/onnx/parse-text.js';
 import {openSession} from '../../src/onnx/session.js';
 import {tinyNetwork} from '../eval/networks.js';
 import {PYTHON, testWith} from '../optional.js';
+import {resized, tokens} from './foreign.js';
 
 const refusal = (text: string) => expect.objectContaining({code: 'EXPORT_REFUSED', message: expect.stringContaining(text)});
 
@@ -159,6 +160,17 @@ test('operators of other domains are refused where only ONNX is read', () => {
   const model = {...tinyNetwork(), graph};
   expect(() => checkTarget(model, 'tensorrt')).toThrow(refusal("operators of 'com.microsoft' are not read"));
   expect(() => checkTarget(model, 'openvino')).not.toThrow();
+});
+
+test.each([
+  ['tokens', tokens],
+  ['a computed size', resized],
+])('shapes that a foreign network computes are known for a fixed batch: %s', async (_, foreign) => {
+  const {model, notes} = await makeModel(foreign(), 'fp32', {target: 'coreml'}, context);
+  expect(model.graph.outputs[0]!.shape).toEqual([1, 10]);
+  expect(notes.join()).not.toContain('shapes that depend on numbers');
+  const any = await makeModel(foreign(), 'fp32', {target: 'tensorrt'}, context);
+  expect(any.model.graph.outputs[0]!.shape).toEqual(['N', 10]);
 });
 
 test('a foreign model that cannot be raised to the opset of the target keeps its own', async () => {
