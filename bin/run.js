@@ -2,15 +2,15 @@
 import {existsSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 
-const compiled = new URL('../dist/cli/start.js', import.meta.url);
+const compiled = new URL('../dist/cli/launch.js', import.meta.url);
 
 export async function run(argv) {
   if (!existsSync(fileURLToPath(compiled))) {
     process.stderr.write('gpd is not built yet. Run this in its folder first: npm ci && npm run build\n');
     process.exit(1);
   }
-  const {start} = await import(compiled.href).catch(unreadable);
-  await start(argv);
+  const program = await import(compiled.href).then(({programFor}) => programFor(argv)).catch(unreadable);
+  await program(argv);
 }
 
 /** Before there is a program that could say it nicely. Everything else is a bug, and keeps its stack. */

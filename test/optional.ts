@@ -40,6 +40,7 @@ const needs = {
   'python3-torchvision': () => imports('torch', 'torchvision'),
   'a mount namespace': () => runs('unshare', '-rm', 'sh', '-c', 'mount -t tmpfs tmpfs /mnt'),
   'a network namespace': () => runs('unshare', '-rn', 'true'),
+  'Linux, for its /proc': () => existsSync('/proc/self/stat'),
   'a process namespace': () => runs('unshare', '-rpf', '--mount-proc', 'true'),
   '/proc of Linux': () => existsSync('/proc/self/ns/pid'),
   '3 GB of free disk': () => freeBytes(tmpdir()) > 3e9,

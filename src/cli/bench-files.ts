@@ -7,7 +7,7 @@ import {distinguish, subjectOfFile} from '../eval/subject.js';
 import {isModel} from '../onnx/is-model.js';
 import {chooseProvider, type ProviderName} from '../onnx/providers.js';
 
-export interface BenchFilesOptions extends Pick<BenchOptions, 'rounds' | 'roundMs' | 'signal' | 'onProgress'> {
+export interface BenchFilesOptions extends Pick<BenchOptions, 'rounds' | 'roundMs' | 'memoryLimit' | 'signal' | 'onProgress'> {
   models: readonly string[];
   provider: ProviderName | 'auto';
   device?: number | undefined;

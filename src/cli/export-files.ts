@@ -71,7 +71,8 @@ export interface ExportFileOptions extends RecogniseOptions {
   rounds: number;
   onPhase?: (phase: string) => void;
   onEvaluation?: (evaluation: Evaluation, read: (index: number) => Promise<Uint8Array>) => Promise<void>;
-  signal?: AbortSignal | undefined;
+  /** Bytes; see `BenchOptions`. */
+  memoryLimit?: number | undefined;
 }
 
 /** One form: what was made, and what became of it. Numbers are null where nothing was measured. */

@@ -14,6 +14,7 @@ import {gateFlags, imageFlags, recipeOverrides} from './eval-flags.js';
 import {exitCodes} from './exit-codes.js';
 import type {ExportFileOptions} from './export-files.js';
 import {recogniseFlags, recogniseOptions} from './flags.js';
+import {memoryFlags} from './memory-flag.js';
 
 const list = {multiple: true, multipleNonGreedy: true, delimiter: ','} as const;
 const methods = Object.keys(rangeMethods) as (keyof typeof rangeMethods)[];
@@ -128,6 +129,7 @@ export const exportFlags = {
     helpGroup: 'gates',
   }),
   ...gateFlags,
+  ...memoryFlags,
   ...preparation,
   ...recogniseFlags,
 };
@@ -144,6 +146,7 @@ export function exportOptions(flags: InferredFlags<typeof exportFlags>): ExportF
   return {
     ...recogniseOptions(flags),
     ...{force: flags.force, output: flags.output, rounds: flags.rounds, threads: flags.threads},
+    memoryLimit: flags['memory-limit'],
     precisions: [...new Set(flags.precision ?? ['fp32' as const])],
     formats: [...new Set(flags.format ?? ['onnx' as const])],
     ...{target: flags.target, opset: flags.opset, batch: flags.batch, io: flags.io, externalData: flags['external-data']},

@@ -73,10 +73,9 @@ function farBelow(source: ModelSummary | undefined, form: ModelSummary | undefin
 const accuracyOf = (m: ModelSummary | undefined) => ({top1: m?.top1 ?? null, agreement: m?.agreement ?? null});
 
 function evaluationOptions(options: ExportFileOptions): Omit<EvaluateFilesOptions, 'models'> {
-  const {data, checkSamples, gates, workers, onError, threads, ema, signal, onEvaluation, recipe, overrides, strictData} =
-    options;
+  const {data, checkSamples, gates, workers, onError, threads, ema, onEvaluation, recipe, overrides, strictData} = options;
   return {
-    ...{data: data!, samples: checkSamples, gates, workers, onError, threads, ema, signal, strictData},
+    ...{data: data!, samples: checkSamples, gates, workers, onError, threads, ema, strictData},
     ...{provider: 'cpu', strict: false, explainProvider: false, fast: false, resume: false},
     ...{recipe, overrides, state: null},
     ...(onEvaluation && {onResult: onEvaluation}),
@@ -103,7 +102,7 @@ const speedOf = (speeds: ReadonlyMap<string, Speed>, name: string): Speed =>
 
 async function timeAll(source: Subject, forms: readonly StagedForm[], options: ExportFileOptions): Promise<Map<string, Speed>> {
   const models = [source, ...forms.flatMap(({timed}) => timed ?? [])];
-  const {rounds, threads, signal} = options;
+  const {rounds, threads, memoryLimit} = options;
   const {rows, failures} = await bench({
     models,
     rounds,
@@ -111,7 +110,7 @@ async function timeAll(source: Subject, forms: readonly StagedForm[], options: E
     warmUpMs: ROUND_MS,
     threads: [threads],
     batches: [1, THROUGHPUT_BATCH],
-    signal,
+    memoryLimit,
   });
   return new Map(
     models.map(({name}): [string, Speed] => {

@@ -1,10 +1,10 @@
 /** What all commands share: `--json`, and errors that say what, where, why and what to do. */
 import {Command} from '@oclif/core/command';
 import * as Flags from '@oclif/core/flags';
-import {GpdError} from '../core/error.js';
 import {printableJson} from '../core/printable.js';
 import {systemError} from '../core/system-error.js';
-import {exitCodeOf, exitCodes} from './exit-codes.js';
+import {errorJson} from './error-json.js';
+import {exitCodeOf} from './exit-codes.js';
 import {safeLines, wantsColor} from './style.js';
 
 export abstract class GpdCommand extends Command {
@@ -38,13 +38,3 @@ export abstract class GpdCommand extends Command {
 }
 
 const isExit = (error: Error): boolean => (error as {code?: unknown}).code === 'EEXIT';
-
-/** `{code, message, at?, hint?, data?}`. Bad usage has the code USAGE, a bug the code BUG and its stack. */
-function errorJson(error: unknown): object {
-  if (error instanceof GpdError) {
-    const {code, message, at, hint, data} = error;
-    return {code, message, ...(at !== undefined && {at}), ...(hint !== undefined && {hint}), ...(data && {data})};
-  }
-  const {message = String(error), stack} = error as Partial<Error>;
-  return exitCodeOf(error) === exitCodes.bug ? {code: 'BUG', message, stack} : {code: 'USAGE', message};
-}

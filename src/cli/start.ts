@@ -13,13 +13,18 @@ import {printable, printableLines} from '../core/printable.js';
 import {systemError, systemReason} from '../core/system-error.js';
 import {exitCodeOf, exitCodes} from './exit-codes.js';
 import {renderError} from './render-error.js';
+import {obeySignal, stopSignalNames} from './stop-signals.js';
 import {styleFor} from './style.js';
 
-export async function start(argv: readonly string[]): Promise<void> {
+/** `signals`: whether this process listens to the system itself. */
+export async function start(
+  argv: readonly string[],
+  {signals}: {signals: 'from the system' | 'from the supervisor'},
+): Promise<void> {
   settings.enableAutoTranspile = false; // oclif would look for TypeScript sources and for ts-node
   process.env['NODE_ENV'] ??= 'production';
   handlePipes();
-  handleSignals();
+  if (signals === 'from the system') for (const name of stopSignalNames) process.on(name, () => obeySignal(name));
   try {
     await import('../core/debug.js');
   } catch (error) {
@@ -74,13 +79,6 @@ function outputLost(cause: Error): GpdError {
     hint,
     cause,
   });
-}
-
-const signals = {SIGHUP: 1, SIGINT: 2, SIGTERM: 15} as const;
-
-/** `process.exit` runs the exit handlers, and `core/output.ts` removes there what is unfinished. */
-function handleSignals(): void {
-  for (const [signal, number] of Object.entries(signals)) process.once(signal, () => process.exit(128 + number));
 }
 
 /** How a command ends that failed: bad input, bad usage or `exit()`, and bugs. */

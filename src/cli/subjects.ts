@@ -5,6 +5,7 @@ import {openCheckpoint} from '../checkpoint/open.js';
 import {referenceForm} from '../convert/build.js';
 import {fileSource} from '../core/bytes.js';
 import {naming} from '../core/error.js';
+import {expectWeights} from '../eval/memory-limit.js';
 import {distinguish, type Subject, subjectOfFile, subjectOfModel} from '../eval/subject.js';
 import {leftOut, type RecogniseOptions, recognise} from '../models/recognise.js';
 import {isModel} from '../onnx/is-model.js';
@@ -33,7 +34,9 @@ export async function openSubject(path: string, options: SubjectOptions, roles?:
   const subjects: Subject[] = [];
   for (const role of wanted) {
     const model = await referenceForm(recognised, role, {});
-    subjects.push(subjectOfModel(path, role, model, recognised.arch.family, leftOut(recognised)));
+    const subject = subjectOfModel(path, role, model, recognised.arch.family, leftOut(recognised));
+    expectWeights(subject.size.weightBytes);
+    subjects.push(subject);
   }
   return subjects;
 }

@@ -4,6 +4,7 @@ import {engineFlags, numberList} from '../cli/eval-flags.js';
 import {exitCodes} from '../cli/exit-codes.js';
 import {GpdCommand} from '../cli/gpd-command.js';
 import {INTERRUPTED, interruptible} from '../cli/interrupt.js';
+import {memoryFlags} from '../cli/memory-flag.js';
 import {rateProgress} from '../cli/rate-progress.js';
 import {renderBench} from '../cli/render-bench.js';
 import {styleFor} from '../cli/style.js';
@@ -28,6 +29,7 @@ export default class Bench extends GpdCommand {
     rounds: Flags.integer({description: 'how often each is measured in turn', min: 2, default: 10, helpValue: 'N'}),
     'round-ms': Flags.integer({description: 'milliseconds of one turn', min: 1, default: 300, helpValue: 'MS'}),
     ...engineFlags,
+    ...memoryFlags,
   };
 
   async run(): Promise<BenchResult & {providerReason: string}> {
@@ -37,7 +39,13 @@ export default class Bench extends GpdCommand {
     const start = performance.now();
     const onProgress = (done: number, total: number, what: string) =>
       progress.show(done, total, (1000 * done) / (performance.now() - start), `, ${what}`);
-    const options = {...args, ...flags, batches: flags['batch-size'], roundMs: flags['round-ms']};
+    const options = {
+      ...args,
+      ...flags,
+      batches: flags['batch-size'],
+      roundMs: flags['round-ms'],
+      memoryLimit: flags['memory-limit'],
+    };
     const result = await interruptible((signal) => benchFiles({...options, signal, onProgress})).finally(progress.end);
     for (const line of renderBench(result, styleFor(process.stdout))) this.log(line);
     if (!result.complete) process.exitCode = INTERRUPTED;

@@ -4,10 +4,12 @@ import {exitCodes} from '../cli/exit-codes.js';
 import {recogniseFlags, recogniseOptions} from '../cli/flags.js';
 import {GpdCommand} from '../cli/gpd-command.js';
 import {INTERRUPTED, interruptible} from '../cli/interrupt.js';
+import {memoryFlags} from '../cli/memory-flag.js';
 import {rateProgress} from '../cli/rate-progress.js';
 import {renderEvaluation} from '../cli/render-evaluation.js';
 import {styleFor} from '../cli/style.js';
 import type {Evaluation} from '../eval/evaluation.js';
+import {limitMemory} from '../eval/memory-limit.js';
 
 export default class Eval extends GpdCommand {
   static override summary = 'measure the accuracy of models on images, before and after deployment';
@@ -26,6 +28,7 @@ export default class Eval extends GpdCommand {
     ...gateFlags,
     ...imageFlags,
     ...engineFlags,
+    ...memoryFlags,
     ...strictFlags,
     ...recogniseFlags,
   };
@@ -34,6 +37,7 @@ export default class Eval extends GpdCommand {
     const {args, flags} = await this.parse(Eval);
     const {evaluateFiles} = await import('../cli/evaluate-files.js'); // with the ONNX runtime and the decoder
     const {saveReport} = await import('../cli/save-report.js');
+    limitMemory(flags['memory-limit']);
     const progress = rateProgress(process.stderr);
     const options = {
       ...{models: args.models, ...flags, ...recogniseOptions(flags), overrides: recipeOverrides(flags)},

@@ -3,10 +3,10 @@ import {exitCodes} from '../cli/exit-codes.js';
 import type {ExportReport} from '../cli/export-files.js';
 import {exportFlags, exportOptions} from '../cli/export-flags.js';
 import {GpdCommand} from '../cli/gpd-command.js';
-import {interruptible} from '../cli/interrupt.js';
 import {noProgress, progressOn} from '../cli/progress.js';
 import {renderExport} from '../cli/render-export.js';
 import {styleFor} from '../cli/style.js';
+import {limitMemory} from '../eval/memory-limit.js';
 
 export default class Export extends GpdCommand {
   static override summary =
@@ -27,14 +27,13 @@ export default class Export extends GpdCommand {
   async run(): Promise<ExportReport> {
     const {args, flags} = await this.parse(Export);
     const options = exportOptions(flags);
+    limitMemory(flags['memory-limit']);
     const {exportFile} = await import('../cli/export-files.js'); // with the ONNX runtime
     const {saveExport} = await import('../cli/export-page.js');
     const save = flags.report === undefined ? undefined : saveExport(flags.report, this.argv);
     const phases = 3 + 3 * options.precisions.length * options.formats.length;
     const progress = this.jsonEnabled() ? noProgress : progressOn(process.stderr, phases);
-    const work = interruptible((signal) =>
-      exportFile(args.model, {...options, ...save?.hooks, signal, onPhase: progress.phase}),
-    );
+    const work = exportFile(args.model, {...options, ...save?.hooks, onPhase: progress.phase});
     const report = await work.finally(progress.end);
     await save?.write(report);
     for (const line of renderExport(report, styleFor(process.stdout))) this.log(line);

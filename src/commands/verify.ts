@@ -4,10 +4,12 @@ import {exitCodes} from '../cli/exit-codes.js';
 import {recogniseFlags, recogniseOptions} from '../cli/flags.js';
 import {GpdCommand} from '../cli/gpd-command.js';
 import {INTERRUPTED, interruptible} from '../cli/interrupt.js';
+import {memoryFlags} from '../cli/memory-flag.js';
 import {rateProgress} from '../cli/rate-progress.js';
 import {renderVerification} from '../cli/render-verification.js';
 import {styleFor} from '../cli/style.js';
 import type {VerificationResult} from '../cli/verify-files.js';
+import {limitMemory} from '../eval/memory-limit.js';
 
 const {'explain-provider': _, ...engine} = {...engineFlags, ...strictFlags};
 
@@ -27,12 +29,14 @@ export default class Verify extends GpdCommand {
     ...verifyFlags,
     ...imageFlags,
     ...engine,
+    ...memoryFlags,
     ...recogniseFlags,
   };
 
   async run(): Promise<VerificationResult> {
     const {args, flags} = await this.parse(Verify);
     const {verifyFiles} = await import('../cli/verify-files.js'); // with the ONNX runtime and the decoder
+    limitMemory(flags['memory-limit']);
     const progress = rateProgress(process.stderr);
     const start = performance.now();
     const onProgress = (done: number, total: number) => progress.show(done, total, (1000 * done) / (performance.now() - start));

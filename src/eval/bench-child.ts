@@ -5,6 +5,7 @@ import {elementCount, float32, type Tensor, tensor} from '../core/tensor.js';
 import type {ProviderName} from '../onnx/providers.js';
 import {openSession, preloadRuntime, type Session} from '../onnx/session.js';
 import type {ChildTask, Order, Report, RoundOrder} from './bench-protocol.js';
+import {guard, supervisedBy} from './guard.js';
 
 let session: Session | undefined;
 let inputs = new Map<string, Tensor>();
@@ -30,6 +31,7 @@ async function matrixProducts(provider: ProviderName): Promise<Uint8Array> {
 }
 
 async function open(task: ChildTask): Promise<Report> {
+  guard(task.memoryLimit);
   await preloadRuntime(); // the library's own loading is not the model's
   const bytesBefore = process.memoryUsage().rss;
   const start = performance.now();
@@ -68,4 +70,5 @@ process.on('message', async (order: Order) => {
     process.send!({failed: {message, code, hint}} satisfies Report);
   }
 });
+supervisedBy(Number(process.argv[2]));
 process.on('disconnect', () => process.exit()); // the parent is gone

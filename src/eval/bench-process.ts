@@ -3,30 +3,55 @@ import {type ChildProcess, fork} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
 import {type ErrorCode, GpdError} from '../core/error.js';
 import type {ChildTask, Opened, Order, Report, RoundOrder} from './bench-protocol.js';
+import {REPORT_FD} from './guard.js';
+import {memoryExceeded} from './memory-limit.js';
 
 /** The compiled program beside this file. */
 const childProgram = (): string => fileURLToPath(new URL('./bench-child.js', import.meta.url));
 
+/** How long an answer may take once the bench was interrupted, beside what answers usually take. */
+const ANSWER_MS = 1500;
+
 export class BenchProcess {
+  private report = '';
+  private longestMs = 0;
+  private readonly endWithUs = () => this.kill();
+
   private constructor(
     private readonly child: ChildProcess,
     private readonly name: string,
-  ) {}
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    child.stdio[REPORT_FD]!.on('data', (text: Buffer) => {
+      this.report += text.toString();
+    });
+    process.on('exit', this.endWithUs); // it may be inside the engine, where it does not see that we are gone
+    child.on('exit', () => process.off('exit', this.endWithUs));
+  }
 
-  static async start(name: string, task: ChildTask, program = childProgram()): Promise<BenchProcess & {opened: Opened}> {
+  /** After `signal`, a child that takes much longer than before for an answer is ended. */
+  static async start(
+    name: string,
+    task: ChildTask,
+    {program = childProgram(), signal}: {program?: string | undefined; signal?: AbortSignal | undefined} = {},
+  ): Promise<BenchProcess & {opened: Opened}> {
     // execArgv: a debugger of the parent is none of the child's.
-    const process = new BenchProcess(fork(program, [], {execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc']}), name);
+    const stdio = ['ignore', 'ignore', 'inherit', 'ipc', 'pipe'] as const;
+    const child = new BenchProcess(fork(program, [String(process.pid)], {execArgv: [], stdio: [...stdio]}), name, signal);
     try {
-      const {opened} = (await process.ask({open: task})) as {opened: Opened};
-      return Object.assign(process, {opened});
+      const {opened} = (await child.ask({open: task})) as {opened: Opened};
+      return Object.assign(child, {opened});
     } catch (error) {
-      process.kill();
+      child.kill();
       throw error;
     }
   }
 
   async round(order: RoundOrder): Promise<number[]> {
-    return ((await this.ask({round: order})) as {latencies: number[]}).latencies;
+    const start = performance.now();
+    const {latencies} = (await this.ask({round: order})) as {latencies: number[]};
+    this.longestMs = Math.max(this.longestMs, performance.now() - start);
+    return latencies;
   }
 
   /** Gives the most memory that the process ever had. */
@@ -40,19 +65,31 @@ export class BenchProcess {
   }
 
   private ask(order: Order): Promise<Report> {
-    const {child, name} = this;
+    const {child, name, signal: interrupt} = this;
+    let patience: NodeJS.Timeout | undefined;
+    const hurry = () => {
+      patience = setTimeout(() => this.kill(), ANSWER_MS + 2 * this.longestMs);
+    };
+    if (interrupt?.aborted) hurry();
+    else interrupt?.addEventListener('abort', hurry);
+    const ended = () => {
+      clearTimeout(patience);
+      interrupt?.removeEventListener('abort', hurry);
+    };
     return new Promise((resolve, reject) => {
       const done = (report: Report) => {
-        child.off('exit', exited);
+        ended();
+        child.off('close', exited);
         if ('failed' in report) reject(failureOf(name, report.failed));
         else resolve(report);
       };
       const exited = (status: number | null, signal: string | null) => {
+        ended();
         child.off('message', done);
-        reject(crashOf(name, signal ?? `status ${status}`));
+        reject(this.report === '' ? crashOf(name, signal ?? `status ${status}`) : memoryExceeded(name, this.report));
       };
       child.once('message', done);
-      child.once('exit', exited);
+      child.once('close', exited);
       if (child.connected) child.send(order);
       else exited(child.exitCode, child.signalCode);
     });

@@ -8,6 +8,8 @@ export interface ChildTask {
   provider: ProviderName;
   deviceId?: number | undefined;
   threads?: number | undefined;
+  /** Bytes of resident memory at which the child ends itself. */
+  memoryLimit: number;
 }
 /** Runs for so long, and so many times at least. */
 export interface RoundOrder {

@@ -8,6 +8,7 @@ import {BenchProcess} from './bench-process.js';
 import type {ChildTask, Opened} from './bench-protocol.js';
 import {type LatencySummary, summariseLatencies, type Verdict, verdictOf} from './bench-statistics.js';
 import {gemmPeak} from './gemm.js';
+import {defaultMemoryLimit} from './memory-limit.js';
 import type {Subject} from './subject.js';
 
 export interface BenchOptions {
@@ -23,6 +24,8 @@ export interface BenchOptions {
   warmUpMs?: number | undefined;
   onProgress?: (done: number, total: number, what: string) => void;
   signal?: AbortSignal | undefined;
+  /** Bytes that the process of a model may take; default: see `defaultMemoryLimit`. */
+  memoryLimit?: number | undefined;
   /** The compiled child, where it does not lie beside this file. */
   childProgram?: string | undefined;
 }
@@ -116,11 +119,12 @@ class Bench {
 
   async result(): Promise<BenchResult> {
     const contenders = [...this.peaks(), ...this.models()];
-    for (const contender of contenders) await this.start(contender);
+    for (const contender of contenders) if (!this.options.signal?.aborted) await this.start(contender);
     const complete = await this.rounds();
     for (const m of this.measured) m.peakBytes = await m.process.close();
-    const peaks = this.measured.filter((m) => !m.subject).map(peakOf);
-    const rows = this.measured.filter((m) => m.subject);
+    const measured = this.measured.filter((m) => m.rounds.length > 0);
+    const peaks = measured.filter((m) => !m.subject).map(peakOf);
+    const rows = measured.filter((m) => m.subject && peaks.some((p) => p.threads === (m.threads ?? null)));
     return {
       provider: this.provider,
       complete,
@@ -144,7 +148,7 @@ class Bench {
       threads,
       batch: 1,
       macs,
-      task: this.task(null, {...input, dtype: 'float32'}, threads),
+      task: this.task(null, {...input, dtype: 'float32'}, threads, defaultMemoryLimit(0)),
     }));
   }
 
@@ -158,26 +162,33 @@ class Bench {
         return sizes.map((batch) => {
           checkBatch(batch, input.side, path);
           const shape = inputShape(input, batch);
-          const task = this.task(path, {name: input.name, dtype: input.dtype, shape}, threads);
+          const limit =
+            this.options.memoryLimit ?? defaultMemoryLimit(Math.max(subject.size.weightBytes, subject.size.fileBytes ?? 0));
+          const task = this.task(path, {name: input.name, dtype: input.dtype, shape}, threads, limit);
           return {name: subject.name, subject, threads, batch, macs: batch * subject.size.macs, task};
         });
       }),
     );
   }
 
-  private task(path: ChildTask['path'], input: ChildTask['input'], threads: number | undefined): ChildTask {
-    return {path, input, provider: this.provider, deviceId: this.options.deviceId, threads};
+  private task(
+    path: ChildTask['path'],
+    input: ChildTask['input'],
+    threads: number | undefined,
+    memoryLimit: number,
+  ): ChildTask {
+    return {path, input, provider: this.provider, deviceId: this.options.deviceId, threads, memoryLimit};
   }
 
   /** What is not there for the matrix products is there for no model: that ends the bench. */
   private async start(contender: Contender): Promise<void> {
-    const {childProgram, warmUpMs = DEFAULT_WARM_UP_MS} = this.options;
+    const {childProgram: program, warmUpMs = DEFAULT_WARM_UP_MS, signal} = this.options;
     try {
-      const process = await BenchProcess.start(contender.name, contender.task, childProgram);
+      const process = await BenchProcess.start(contender.name, contender.task, {program, signal});
       this.measured.push({...contender, process, rounds: [], peakBytes: 0});
       await process.round({ms: warmUpMs, minRuns: MIN_RUNS});
     } catch (error) {
-      if (!contender.subject) throw error;
+      if (!contender.subject && !signal?.aborted) throw error;
       this.drop(contender, error);
     }
   }
@@ -198,6 +209,7 @@ class Bench {
         try {
           m.rounds.push(await m.process.round({ms: roundMs, minRuns: MIN_RUNS}));
         } catch (error) {
+          if (!m.subject && !signal?.aborted) throw error;
           this.drop(m, error);
         }
       }

@@ -12,6 +12,7 @@ import {macsOf} from '../onnx/macs.js';
 import {openSession, type Session, type SessionOptions} from '../onnx/session.js';
 import {countWeights} from '../onnx/weights.js';
 import {checkBatch} from './batch-limit.js';
+import {expectWeights} from './memory-limit.js';
 import {openModel} from './open-model.js';
 
 /** `student` and `teacher` are training forms made of a checkpoint; `onnx` is a file as it is. */
@@ -133,12 +134,14 @@ function leftOutOf({metadata}: Model): string[] {
 export function subjectOfFile(path: string): Subject {
   const external = externalFilesIn(dirname(path));
   const model = decodeModel(fileSource(path), {openExternal: external.open});
+  const size = sizeOf(model, statSync(path).size + external.size());
+  expectWeights(Math.max(size.weightBytes, size.fileBytes!));
   return {
     name: basename(path),
     path,
     form: 'onnx',
     ...interfaceOf(path, model),
-    size: sizeOf(model, statSync(path).size + external.size()),
+    size,
     family: familyNamed(model.metadata.get('gpd.arch') ?? '')?.name,
     without: leftOutOf(model),
     metadata: model.metadata,

@@ -3,9 +3,11 @@
  * first session is made. Inputs are not copied: the runtime reads the arrays that it is given.
  */
 import type {InferenceSession} from 'onnxruntime-node';
+import {engineCall} from '../core/engine-calls.js';
 import {GpdError} from '../core/error.js';
 import {type DataOf, type DType, type Tensor, tensor} from '../core/tensor.js';
 import {missingFor, type ProviderName, providerUnavailable} from './providers.js';
+import {refuseTelemetry} from './runtime-environment.js';
 
 export interface SessionOptions {
   /** Default: the runtime's own choice, one a physical core. */
@@ -43,6 +45,7 @@ type Ort = typeof import('onnxruntime-node');
 let loaded: Promise<Ort> | undefined;
 
 async function load(): Promise<Ort> {
+  refuseTelemetry();
   const module = await import('onnxruntime-node');
   const ort = ((module as {default?: Ort}).default ?? module) as Ort;
   // Before the first session. What the runtime logs goes straight to the terminal, with names from the file as they are: its errors carry the
@@ -119,7 +122,7 @@ const isMemberName = (name: string): boolean => name in {};
 
 export async function openSession(model: Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
   const ort = await runtime();
-  const start = (bytes: Uint8Array | string) => inTurn(options.provider, () => create(ort, bytes, options));
+  const start = (bytes: Uint8Array | string) => engineCall(() => inTurn(options.provider, () => create(ort, bytes, options)));
   let session = await start(model);
   const {inputNames, outputNames} = session;
   let aliases: ReadonlyMap<string, string> = new Map();
@@ -137,7 +140,7 @@ export async function openSession(model: Uint8Array | string, options: SessionOp
       const feeds: Record<string, InstanceType<Ort['Tensor']>> = {};
       for (const [name, t] of inputs) feeds[own(name)] = new ort.Tensor(t.dtype as 'float32', t.data as Float32Array, t.shape);
       try {
-        const results = await inTurn(options.provider, () => session.run(feeds, outputs.map(own)));
+        const results = await engineCall(() => inTurn(options.provider, () => session.run(feeds, outputs.map(own))));
         return new Map(outputs.map((name) => [name, fromOrt(results[own(name)]!)]));
       } catch (error) {
         throw failed('failed while running the model', error);

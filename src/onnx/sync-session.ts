@@ -7,6 +7,7 @@ import {type DataOf, type DType, float32, type Tensor, tensor} from '../core/ten
 import {modelBytes} from './encode.js';
 import {Graph} from './graph.js';
 import {isResident, type ResidentTensor} from './resident.js';
+import {refuseTelemetry} from './runtime-environment.js';
 
 /** The part of onnxruntime-node/dist/binding.d.ts that is used. It is not public: a test holds it to the installed version. */
 interface NativeSession {
@@ -70,6 +71,7 @@ let loaded: SyncRuntime | undefined;
 /** Loads the library once. */
 export async function loadSyncRuntime(): Promise<SyncRuntime> {
   if (loaded) return loaded;
+  refuseTelemetry();
   const ort = unwrap<Common>(await import('onnxruntime-node'));
   const bindingModule = 'onnxruntime-node/dist/binding.js'; // no types: not a public entry
   const native = unwrap<Binding>(await import(bindingModule));

@@ -2,7 +2,6 @@
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {build} from 'esbuild';
 import {random} from '../../src/core/random.js';
 import {bench} from '../../src/eval/bench.js';
 import {summariseLatencies, verdictOf} from '../../src/eval/bench-statistics.js';
@@ -54,26 +53,13 @@ test('the peak counts its own products', () => {
 
 describe('real processes', () => {
   const folder = mkdtempSync(join(tmpdir(), 'gpd-bench-test-'));
-  const childProgram = join(__dirname, '../../build/bench-child.test.mjs');
+  const childProgram = join(__dirname, '../../dist/eval/bench-child.js'); // compiled before the tests
   const model = (name: string, options = {}) => {
     const path = join(folder, name);
     writeFileSync(path, modelBytes(tinyNetwork(options)));
     return subjectOfFile(path);
   };
-  beforeAll(() =>
-    build({
-      entryPoints: [join(__dirname, '../../src/eval/bench-child.ts')],
-      outfile: childProgram,
-      bundle: true,
-      platform: 'node',
-      format: 'esm',
-      packages: 'external',
-    }),
-  );
-  afterAll(() => {
-    rmSync(folder, {recursive: true});
-    rmSync(childProgram);
-  });
+  afterAll(() => rmSync(folder, {recursive: true}));
 
   test('every model with every number of threads and images, and a fixed batch as it is', async () => {
     const models = [model('a.onnx'), model('fixed.onnx', {batch: 2})];

@@ -1,6 +1,6 @@
 /** What comes with the package, and what it asks of the machine it is installed on. */
 import {execFileSync} from 'node:child_process';
-import {readFileSync} from 'node:fs';
+import {mkdirSync, readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {fixture, inFolder} from '../commands/program.js';
 import {testWith} from '../optional.js';
@@ -72,6 +72,18 @@ test('the closed doors are noticed', () =>
   inFolder(async (cwd) => {
     const phone = `${NO_NETWORK}\nsyncBuiltinESMExports(); net.connect(1);`;
     expect((await gpd(['--version'], {cwd, before: phone})).code).toBe(99);
+  }));
+
+test('no telemetry: onnxruntime keeps no id and no log of ours', () =>
+  inFolder(async (cwd) => {
+    const home = join(cwd, 'home');
+    mkdirSync(home);
+    const env = {HOME: home, TMPDIR: home, TEMP: home, TMP: home, LOCALAPPDATA: home, XDG_CACHE_HOME: home};
+    const args = ['convert', fixture('cifar_resnet20_plain.pth'), '--output', 'out.onnx'];
+    expect((await gpd(args, {cwd, env})).code).toBe(0);
+    expect((await gpd(['verify', 'out.onnx', 'out.onnx', '--samples', '2'], {cwd, env})).code).toBe(0);
+    expect((await gpd(['bench', 'out.onnx', '--rounds', '2', '--round-ms', '1'], {cwd, env})).code).toBe(0);
+    expect(readdirSync(home)).toEqual([]);
   }));
 
 testWith('a network namespace', 'no network at run time: there is none', () =>
