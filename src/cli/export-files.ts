@@ -339,7 +339,7 @@ class ExportRun {
     const moved = subjectOfModel(subject.path, 'student', student, subject.family);
     const check = await checkModel(subject, {subject: moved, file: moved}, precisions.fp32, randomImages(subject.input.side));
     if (check.ok) return student;
-    throw new GpdError('EXPORT_REFUSED', `in opset ${student.opset} the network computes something else: ${check.problem}`, {
+    throw new GpdError('EXPORT_REFUSED', `the network, rewritten for opset ${student.opset}: ${check.problem}`, {
       at: subject.path,
       hint: `export it from its framework again, in opset ${student.opset}`,
     });

@@ -35,6 +35,7 @@ export async function withInputShape(original: Model, shape: InputShape): Promis
     await measureShapes(model);
     assertValid(model, asked.join(', '));
     await tryOut(model);
+    await measureShapes(model);
     return model;
   } catch (error) {
     if (error instanceof GpdError && error.code === 'LIMIT_EXCEEDED') throw error; // says what to do

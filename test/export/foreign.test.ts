@@ -7,6 +7,7 @@ import {cloneModel} from '../../src/export/clone.js';
 import {emulateHalf} from '../../src/export/half/emulate.js';
 import {measureRanges} from '../../src/export/half/measure.js';
 import {toHalf} from '../../src/export/half/to-half.js';
+import {withInputShape} from '../../src/export/input-shape.js';
 import {quantiseModel} from '../../src/export/quantise/quantise.js';
 import {decodeModel} from '../../src/onnx/decode.js';
 import {modelBytes} from '../../src/onnx/encode.js';
@@ -164,6 +165,14 @@ describe.each(networks)('%s', (_, make) => {
         await session.close();
       }
     }));
+});
+
+test('with another batch, shapes that the network computes are measured anew: for a target that wants one image', async () => {
+  const one = await withInputShape(await read(tokens()), {batch: 1});
+  expect([one.graph.value('all')!.shape, one.graph.outputs[0]!.shape]).toEqual([
+    [1, 17, 12],
+    [1, 10],
+  ]);
 });
 
 test('int8 of tokens with a dynamic batch: every value keeps its type and shape', async () => {
