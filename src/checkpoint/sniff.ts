@@ -31,6 +31,9 @@ const magic = (what: string, text: string, hint = WRONG_FILE, at = 0): Other => 
   hint,
 ];
 
+/** Neither input nor output stands in such a file in words that are read here. */
+const ORT_FORMAT = 'give the .onnx file that it was made of; gpd export --format onnx writes one beside it';
+
 /** First match wins. */
 const others: readonly Other[] = [
   ['empty', (h) => h.length === 0, 'download or copy it again'],
@@ -40,6 +43,7 @@ const others: readonly Other[] = [
   magic('a PDF document', '%PDF'),
   magic('an HDF5 file (Keras, TensorFlow)', '\x89HDF', 'only PyTorch checkpoints and safetensors are read'),
   magic('a numpy array', '\x93NUMPY', 'save the state dict with torch.save or as safetensors'),
+  magic('a model in onnxruntime’s own format', 'ORTM', ORT_FORMAT, 4),
   magic('a GGUF model', 'GGUF', 'language models are not read here'),
   magic('a TensorFlow Lite model', 'TFL3', 'only PyTorch checkpoints and safetensors are read', 4),
   magic('gzip-compressed', '\x1f\x8b', 'unpack it with gunzip first'),

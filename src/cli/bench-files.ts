@@ -19,8 +19,14 @@ export interface BenchFilesOptions extends Pick<BenchOptions, 'rounds' | 'roundM
 function refuseCheckpoint(path: string): void {
   const source = fileSource(path);
   const found = isModel(source);
+  const isOrt = Buffer.from(source.read(0, Math.min(8, source.size))).toString('latin1', 4) === 'ORTM';
   source.close();
   if (found) return;
+  if (isOrt)
+    throw new GpdError('FORMAT_UNKNOWN', `${path} is in onnxruntime’s own format, which is not read here`, {
+      at: path,
+      hint: 'give the .onnx file that it was made of; gpd export times both',
+    });
   const hint = 'convert it first: gpd convert FILE; --emit training-student gives the network as it was trained';
   throw new GpdError('FORMAT_UNKNOWN', `${path} is no ONNX file`, {at: path, hint});
 }

@@ -119,7 +119,7 @@ async function run(options: Omit<EvaluateFilesOptions, 'models'>, prepared: Prep
     options.state === null
       ? undefined
       : new StateFile(options.state ?? `gpd-eval-${identity.slice(0, 8)}.state.json`, identity);
-  const load = {recipe, batchSize, onError, fast, ...(workers !== undefined && {workers})};
+  const load = {recipe, side: subjects[0]!.input.side, batchSize, onError, fast, ...(workers !== undefined && {workers})};
   let saved = false;
   const outcome = await evaluate({
     subjects,

@@ -45,7 +45,7 @@ export async function calibrationOf({input}: Subject, recipe: Recipe, options: C
       const dataset = await openDataset(path);
       try {
         const {workers, onError} = options;
-        const load = {recipe, batchSize: size, indices, onError, ...(workers !== undefined && {workers})};
+        const load = {recipe, side: input.side, batchSize: size, indices, onError, ...(workers !== undefined && {workers})};
         for await (const {images, labels} of loadBatches(dataset, load)) {
           const isWhole = images.shape[0]! === size || (input.batch === undefined && images.shape[0]! > 0);
           if (!isWhole) continue;

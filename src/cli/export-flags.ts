@@ -142,6 +142,8 @@ export function exportOptions(flags: InferredFlags<typeof exportFlags>): ExportF
   if (gated && flags['check-data'] === undefined) throw usage('gates need images: give some with --check-data');
   const wantsWeb = flags.format?.includes('web') ?? false;
   if (flags.resizer && !flags['embed-preprocessing'] && !wantsWeb) throw usage('--resizer needs --embed-preprocessing');
+  if (flags['external-data'] && !(flags.format ?? ['onnx']).includes('onnx'))
+    throw usage('--external-data needs --format onnx: no other has its weights in a file beside it');
   const labels = flags.labels === undefined ? undefined : classNames(flags.labels);
   return {
     ...recogniseOptions(flags),

@@ -34,6 +34,8 @@ export interface Batch {
 
 export interface LoadOptions {
   readonly recipe: Recipe;
+  /** Pixels a side that the network takes: what images must have where the recipe does not crop. */
+  readonly side?: number;
   readonly batchSize: number;
   /** Threads that prepare images beside this one. Default: see `defaultWorkers`. The result does not depend on it. */
   readonly workers?: number;
@@ -64,7 +66,7 @@ export interface TrainingLoad {
 }
 
 export async function* loadBatches(dataset: Dataset, options: LoadOptions): AsyncGenerator<Batch, void, undefined> {
-  const {recipe, batchSize, workers, onError = 'stop', fast = false, prefetch = 2, reuse = false, training} = options;
+  const {recipe, batchSize, workers, fast = false, prefetch = 2, training} = options;
   if (!(batchSize >= 1)) throw new Error(`a batch of ${batchSize} images`);
   const samples = options.indices ? options.indices.map((i) => sampleAt(dataset, i)) : dataset.samples;
   if (samples.length === 0) return;
@@ -79,7 +81,7 @@ export async function* loadBatches(dataset: Dataset, options: LoadOptions): Asyn
     return index === undefined ? undefined : sampleAt(dataset, index);
   };
   const reading = new Reading(samples, decoder, {optionsAt, instead}, window);
-  const fill = batchFiller(recipe, onError, reuse, training);
+  const fill = batchFiller(options);
   try {
     for (let start = 0; start < samples.length; start += batchSize) {
       yield await fill(samples.slice(start, start + batchSize), start, (position) => reading.take(position));
@@ -156,10 +158,10 @@ class Reading {
 
 type Size = Pick<Image, 'width' | 'height'>;
 
-/** Waits for the images of a batch in their order and writes each into its place. The first image of all decides on the size. */
-function batchFiller(recipe: Recipe, onError: 'stop' | 'skip', reuse: boolean, training: TrainingLoad | undefined) {
+/** Waits for the images of a batch in their order and writes each into its place. Where nothing says the size, the first image of all does. */
+function batchFiller({recipe, onError = 'stop', reuse = false, training, side: needed}: LoadOptions) {
   const normalise = normaliser(recipe);
-  const side = training?.transform.side ?? recipe.crop;
+  const side = training?.transform.side ?? recipe.crop ?? needed;
   let size: Size | undefined = side === undefined ? undefined : {width: side, height: side};
   let floats = new Float32Array(0);
   return async (samples: readonly Sample[], start: number, take: (position: number) => Promise<Taken>): Promise<Batch> => {
@@ -195,9 +197,10 @@ function batchFiller(recipe: Recipe, onError: 'stop' | 'skip', reuse: boolean, t
 
 function checkSize({width, height}: Size, expected: Size): void {
   if (width === expected.width && height === expected.height) return;
-  throw new Error(
-    `it is ${width}x${height} where ${expected.width}x${expected.height} is needed, and nothing was to be cropped`,
-  );
+  const needed = `${expected.width}x${expected.height} is needed`;
+  throw new GpdError('IMAGE_UNREADABLE', `it is ${width}x${height} where ${needed}, and the recipe crops nothing`, {
+    hint: `give images of that size, or choose how they are resized and cropped: --recipe cnn or rvt`,
+  });
 }
 
 /** A bad image is data; anything else (a broken pool, an unreadable disk) is not, and goes on up. */
@@ -208,7 +211,9 @@ function failureOf({path, index}: Sample, error: unknown, onError: 'stop' | 'ski
   throw new GpdError('IMAGE_UNREADABLE', `${path}: ${reason}`, {
     at: path,
     data: {path, index, reason},
-    hint: 'replace or remove the image, or go on without it: --on-error skip counts and lists images like it',
+    hint:
+      (error as Partial<GpdError>).hint ??
+      'replace or remove the image, or go on without it: --on-error skip counts and lists images like it',
     cause: error,
   });
 }

@@ -4,7 +4,7 @@
  * Source: TensorProto in https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
 import type {ByteSource} from '../core/bytes.js';
-import {GpdError, naming} from '../core/error.js';
+import {GpdError} from '../core/error.js';
 import type {ViewBudget} from '../core/memory-budget.js';
 import {
   byteLength,
@@ -114,10 +114,9 @@ function openerOf({source: {name}, openExternal}: ModelBytes): OpenExternal | un
   if (!openExternal) return undefined;
   return (location) => {
     try {
-      return naming(name, () => openExternal(location));
+      return openExternal(location);
     } catch (error) {
-      const {cause} = error as {cause?: {cause?: {code?: string}}};
-      if (cause?.cause?.code !== 'ENOENT') throw error;
+      if ((error as {cause?: {code?: string}}).cause?.code !== 'ENOENT') throw error;
       throw new GpdError('FILE_UNREADABLE', `${name}: its weights are in '${location}', which does not lie beside it`, {
         at: name,
         hint: 'the two belong together: copy both into one folder, under the names they were written with',

@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import {random} from '../../src/core/random.js';
 import {modelBytes} from '../../src/onnx/encode.js';
 import {parseModel} from '../../src/onnx/parse-text.js';
-import {reluSix} from '../export/foreign.js';
+import {reluSix, resized} from '../export/foreign.js';
 import {inFolder, run} from './program.js';
 
 const SIDE = 16;
@@ -92,6 +92,50 @@ test('an int8 form without a product on integers is not written, unless it is al
     expect([refused.status, existsSync(join(folder, 'out.onnx'))]).toEqual([1, false]);
     expect(refused.stdout.replace(/\s+/g, ' ')).toMatch(/FAILED .* are on integers, less than a third: .*--allow-float/);
     expect((await run([...args, '--allow-float'], {cwd: folder})).status).toBe(0);
+  }));
+
+test('images of another size are told the size that the network takes, and what to choose', () =>
+  inFolder(async (folder) => {
+    const path = await images(folder, 1, 1);
+    writeFileSync(join(folder, 'net.onnx'), modelBytes(resized()));
+    const args = [
+      'export',
+      'net.onnx',
+      '--precision',
+      'int8',
+      '--calibrate',
+      path,
+      '--rounds',
+      '0',
+      '-o',
+      'out.onnx',
+      '--json',
+    ];
+    const {error} = JSON.parse((await run(args, {cwd: folder})).stdout);
+    expect(error).toMatchObject({code: 'IMAGE_UNREADABLE', hint: expect.stringContaining('--recipe cnn')});
+    expect(error.message).toContain('it is 16x16 where 24x24 is needed, and the recipe crops nothing');
+  }));
+
+test('a file in onnxruntime’s own format is called so by every command that does not read it', () =>
+  inFolder(async (folder) => {
+    writeFileSync(join(folder, 'net.onnx'), modelBytes(reluSix()));
+    await run(['export', 'net.onnx', '--format', 'ort', '--rounds', '0', '-o', 'net.ort'], {cwd: folder});
+    for (const args of [
+      ['inspect', 'net.ort'],
+      ['verify', 'net.ort', 'net.onnx'],
+      ['bench', 'net.ort'],
+    ]) {
+      const {status, stderr} = await run(args, {cwd: folder});
+      expect([args[0], status, stderr.replace(/[\s›]+/g, ' ')]).toEqual([
+        args[0],
+        1,
+        expect.stringMatching(/in onnxruntime’s own format.*give the \.onnx file/),
+      ]);
+    }
+    const {status, stderr} = await run(['export', 'net.onnx', '--format', 'ort', '--external-data', '-o', 'x.ort'], {
+      cwd: folder,
+    });
+    expect([status, stderr]).toEqual([2, expect.stringContaining('--external-data needs --format onnx')]);
   }));
 
 test('dynamic int8 has no ranges to speak of', () =>

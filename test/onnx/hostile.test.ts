@@ -301,7 +301,7 @@ describe('external data', () => {
     ['up/secret.bin', /symbolic link/],
     ['hard.bin', /2 hard links/],
     ['sub', /is a directory/],
-    ['absent.bin', /no such file/],
+    ['absent.bin', /which does not lie beside it/],
     [`${'a'.repeat(5000)}`, /cannot be opened/],
   ])('%j is not opened', (location, message) => {
     const error = failure(() => read({location}));
