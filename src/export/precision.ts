@@ -59,7 +59,7 @@ export interface Precision {
   /** For tables and help. */
   readonly description: string;
   /**
-   * How far its logits may be from the float32 student's on random images, over max(1, largest logit). Undefined where random
+   * How far its logits may be from the float32 student's on random images, relative to the largest. Undefined where random
    * images say nothing: images and gates decide.
    */
   readonly bound: {readonly relative: number; readonly because: string} | undefined;

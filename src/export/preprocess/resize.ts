@@ -18,7 +18,7 @@ export interface Resizer {
   readonly description: string;
   /** The first opset that has what it needs. */
   readonly since: number;
-  /** How far logits may move because pixels differ, over max(1, largest logit). */
+  /** How far logits may move because pixels differ, relative to the largest. */
   readonly bound: number;
   /** Bytes [N, H, W, 3] → whole numbers from 0 to 255 [N, 3, crop, crop], as float32. */
   write(n: Nodes, image: Value, geometry: Geometry): Value;
