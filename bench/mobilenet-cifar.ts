@@ -60,6 +60,7 @@ const {ratio, orepa, seed, compat} = options;
 const initial = initialState({arch, imageSize: SIDE, ratio, orepa, seed, compat});
 mkdirSync(out, {recursive: true});
 const directory = new RunDirectory(out);
+await directory.open({resume: true});
 let shown = performance.now();
 const result = await trainRun({
   ...{options, images, directory, resume: true, signal: new AbortController().signal},
@@ -70,6 +71,7 @@ const result = await trainRun({
     console.error(JSON.stringify(progress).slice(0, 200));
   },
 });
+directory.close();
 await images.close();
 for (const row of result.epochs) console.log(JSON.stringify(row).slice(0, 400));
 

@@ -122,7 +122,7 @@ export function decodeOptimizer(
       if (!sameShape(source.shape, shape)) throw mismatch(`${name} of '${key}' is [${source.shape}], not [${shape}]`);
       slots.get(name)!.set(key, toFloat32(source.read()));
     }
-    step = Math.max(step, stepOf(own as PlainMap, tensor));
+    if (isMap(own)) step = Math.max(step, stepOf(own, tensor));
   }
   return {step, slots};
 }
@@ -130,7 +130,7 @@ export function decodeOptimizer(
 /** SGD does not count; any number but 0 says that there were updates. */
 function stepOf(own: PlainMap, tensor: (ref: TensorRef, name: string) => TensorSource): number {
   const step = own.get('step');
-  if (isTensor(step)) return toFloat32(tensor(step, 'optimizer step').read()).data[0]!;
+  if (isTensor(step)) return toFloat32(tensor(step, 'optimizer step').read()).data[0] ?? 1;
   return typeof step === 'number' ? step : 1;
 }
 

@@ -49,7 +49,13 @@ export class RunDirectory {
 
   file = (name: RunFile): string => join(this.path, runFiles[name]);
   /** Something of that name, whatever it is. */
-  has = (name: RunFile): boolean => lstatSync(this.file(name), {throwIfNoEntry: false}) !== undefined;
+  has(name: RunFile): boolean {
+    try {
+      return lstatSync(this.file(name), {throwIfNoEntry: false}) !== undefined;
+    } catch {
+      return false; // the folder is a file, or has a name that none can have: making it will say so
+    }
+  }
   checkpoint = (epoch: number): string => join(this.path, `checkpoint-${epoch}.pth.tar`);
 
   /**

@@ -102,6 +102,7 @@ class Run {
     const {options, directory, resume, start} = this.run;
     const saved = resume ? this.savedRun() : undefined;
     directory.write('config', formatConfig(options));
+    this.announce(saved?.position);
     this.show('preparing', undefined);
     if ((saved?.position.epoch ?? 0) < options.epochs) await this.warmUp();
     directory.write('strategies', strategiesText());
@@ -109,17 +110,19 @@ class Run {
     if (saved) Object.assign(this.position, saved.position, {config, digest});
     this.load(saved?.state ?? {model: start.initial.state});
     directory.settle(this.position);
-    const {epoch, step} = this.position;
     const lost = directory.rewindMetrics(this.position);
-    directory.log(saved ? `resumed at epoch ${epoch}, step ${step}` : 'started');
-    if (lost > 0)
-      this.note(`metrics.jsonl: ${lost === 1 ? '1 line was no row' : `${lost} lines were no rows`} of numbers, and left out`);
+    if (lost > 0) this.note(`metrics.jsonl: lines left out, for they are no rows of numbers: ${lost}`);
+    if (options['eval-first'] && !saved) await this.measureFirst();
+  }
+
+  /** What will happen, before it does. */
+  private announce(saved: Position | undefined): void {
+    const {options, directory} = this.run;
+    directory.log(saved ? `resumed at epoch ${saved.epoch}, step ${saved.step}` : 'started');
     const gone = this.run.images.gaps.size;
-    if (gone > 0)
-      this.note(`${gone === 1 ? '1 image' : `${gone} images`} that could not be read, removed since: others stand in`);
+    if (gone > 0) this.note(`images that could not be read and were removed since, others stand in: ${gone}`);
     const {line, warnings} = describeSchedule(options);
     for (const note of [line, ...warnings]) this.note(note);
-    if (options['eval-first'] && !saved) await this.measureFirst();
   }
 
   end = (): void => this.trainer.dispose();

@@ -28,7 +28,7 @@ const noise = (like: NamedTensors): Map<string, Tensor> =>
         ? t
         : float32(
             t.shape,
-            Float32Array.from(t.data as Float32Array, () => r.normal()),
+            Float32Array.from(t.data as Float32Array, () => (key.endsWith('running_var') ? 0.1 + r.uniform() : r.normal())),
           ),
     ]),
   );

@@ -90,7 +90,9 @@ test('lines of metrics.jsonl that are no rows are left out, which the log says',
   appendFileSync(inTried('metrics.jsonl'), 'null\n[]\n');
   expect(await small.outcome()).toBe('goes on');
   expect(readFileSync(inTried('metrics.jsonl'), 'utf8')).toBe(readFileSync(join(honest, 'metrics.jsonl'), 'utf8'));
-  expect(readFileSync(inTried('log.txt'), 'utf8')).toContain('metrics.jsonl: 2 lines were no rows of numbers, and left out');
+  expect(readFileSync(inTried('log.txt'), 'utf8')).toContain(
+    'metrics.jsonl: lines left out, for they are no rows of numbers: 2',
+  );
 });
 
 test('a log with a second name, as copies by hard links have it, gets a file of its own', async () => {
