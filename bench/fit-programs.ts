@@ -111,7 +111,7 @@ function data({shape, samples, loss, vocabulary}: Fit): [tf.Tensor, tf.Tensor] {
 export async function train(fit: Fit): Promise<EpochCost[]> {
   const [x, y] = data(fit);
   const model = layers.sequential({layers: fit.stack()});
-  model.compile({optimizer: tf.train.adam(0.01), loss: fit.loss, metrics: ['accuracy']});
+  model.compile({optimizer: tf.train.adam(0.001), loss: fit.loss, metrics: ['accuracy']});
   const costs: EpochCost[] = [];
   let start = process.cpuUsage();
   const {epochs, batch, validationSplit} = fit;
