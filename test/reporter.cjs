@@ -14,7 +14,7 @@ module.exports = class {
     for (const {testResults: tests} of testResults)
       for (const {status, fullName} of tests) {
         if (status !== 'pending') continue;
-        const need = /\(needs ([^)]+)\)/.exec(fullName)?.[1] ?? `nothing that its name tells: ${fullName}`;
+        const need = /\(needs ([^)]+)\)/.exec(fullName)?.[1] ?? 'nothing known (a filter of names?)';
         needs.set(need, (needs.get(need) ?? 0) + 1);
       }
     const lines = this.noisy.map((file) => `clutter: ${file} writes to the console\n`);
