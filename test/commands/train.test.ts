@@ -1,7 +1,8 @@
 /** `gpd train` from outside: configurations, refusals. What training computes is tested without the command. */
-import {writeFileSync} from 'node:fs';
+import {readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {expectGolden} from '../golden.js';
+import {writeSet} from '../train/sets.js';
 import {inFolder, run} from './program.js';
 
 test('--print-config prints a file that gives the same configuration', () =>
@@ -33,3 +34,21 @@ test.each([
     });
   });
 });
+
+test('a short run says what it does, and not what it does not', () =>
+  inFolder(async (folder) => {
+    writeSet(join(folder, 'set'), ['dark', 'light'], 4);
+    writeFileSync(join(folder, 'set', 'dark', '001.ppm'), 'P6 8 8');
+    const size = ['--arch', 'cifar-resnet20', '--ratio', '1', '--image-size', '8', '--batch-size', '4', '--epochs', '1'];
+    const given = [...size, '--data', 'set', '--out', 'run', '--on-error', 'skip', '--no-convert', '--json'];
+    const {status, stdout, stderr} = await run(['train', ...given], {cwd: folder});
+    expect(stderr).not.toMatch(/converting|Infinity|NaN/);
+    expect(stderr).toContain('learning rate 0.1 for 1 epoch\n');
+    expect({status, ...JSON.parse(stdout)}).toMatchObject({
+      ...{status: 0, complete: true, student: null, schedule: {line: 'learning rate 0.1 for 1 epoch', warnings: []}},
+      unreadable: {count: 1, images: [{set: 'training', path: 'set/dark/001.ppm'}], list: 'run/unreadable.jsonl'},
+    });
+    const report = readFileSync(join(folder, 'run', 'report.html'), 'utf8');
+    expect(report).toContain('Images that could not be read: 1');
+    expect(readdirSync(join(folder, 'run'))).not.toContain('run.lock');
+  }));

@@ -66,8 +66,10 @@ test('a loss that is no number ends the run and says where, after three other or
   const settings = ['cpu', '--epochs=1', '--lr=1e30', '--eval-first=true'];
   const stopped = runs.finish(runs.start('diverging', ...settings));
   await expect(stopped).rejects.toThrow(/epoch 0, step 1: the loss is NaN|code: 'TRAINING_DIVERGED'/);
+  await expect(stopped).rejects.toThrow('--on-nan rollback goes back by itself');
   const rolled = runs.finish(runs.start('rolling', ...settings, '--on-nan=rollback'));
   await expect(rolled).rejects.toThrow('after 3 other orders of the images');
+  await expect(rolled).rejects.not.toThrow('--on-nan rollback goes back'); // it did
   const log = readFileSync(join(runs.path('rolling'), 'log.txt'), 'utf8');
   expect(log.match(/went back to the beginning of epoch 0, order [123]/g)).toHaveLength(3);
 });
