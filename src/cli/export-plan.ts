@@ -1,11 +1,10 @@
 /** Which forms are made, and where they go. */
-import {statSync} from 'node:fs';
 import {basename, extname, join} from 'node:path';
 import {GpdError} from '../core/error.js';
 import {type FormatName, formats, type ModelFormat, type WeightsFormat} from '../export/formats.js';
 import type {Precision} from '../export/precision.js';
 import {type PrecisionName, precisions} from '../export/precisions.js';
-import {stemOf} from './output-paths.js';
+import {isFolder, stemOf} from './output-paths.js';
 
 export interface PlannedForm {
   /** `fp16 onnx`: unique. */
@@ -18,8 +17,6 @@ export interface PlannedForm {
 /** Weights are numbers, not arithmetic: integers without their scales would be of no use to PyTorch. */
 const weightPrecisions: ReadonlySet<string> = new Set(['fp32', 'fp16'] satisfies PrecisionName[]);
 
-const isFolder = (path: string): boolean =>
-  /[/\\]$/.test(path) || (statSync(path, {throwIfNoEntry: false})?.isDirectory() ?? false);
 const withoutExtension = (path: string): string => path.slice(0, path.length - extname(path).length);
 
 /**

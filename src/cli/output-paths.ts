@@ -54,5 +54,12 @@ export function planOutputs(
 const toOne = <K extends string>(keys: readonly K[], path: string): Partial<Record<K, string>> =>
   Object.fromEntries(keys.map((key) => [key, path])) as Partial<Record<K, string>>;
 
-const isFolder = (path: string): boolean =>
-  /[/\\]$/.test(path) || (statSync(path, {throwIfNoEntry: false})?.isDirectory() ?? false);
+/** Whether a path that was given as output names a folder: it is one, or ends with a slash. */
+export function isFolder(path: string): boolean {
+  if (/[/\\]$/.test(path)) return true;
+  try {
+    return statSync(path, {throwIfNoEntry: false})?.isDirectory() ?? false;
+  } catch {
+    return false; // no file can have this name: `checkOutput` says so
+  }
+}

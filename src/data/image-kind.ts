@@ -48,5 +48,45 @@ export function jpegFrame(bytes: Uint8Array): JpegFrame | undefined {
   return undefined;
 }
 
+/** Of a photograph: some tens, with a large colour profile 255 more. */
+export const MAX_SEGMENTS = 4096;
+
+/**
+ * Whether a JPEG has more segments than any photograph. Each takes memory in a decoder, however short it is: four bytes of the file a
+ * hundred. Between scans they count as before the first one; what follows the end of the image does not.
+ */
+function hasTooManySegments(bytes: Uint8Array): boolean {
+  let count = 0;
+  for (let at = bytes.indexOf(0xff, 2); at >= 0 && at + 1 < bytes.length; at = bytes.indexOf(0xff, at)) {
+    const marker = bytes[at + 1]!;
+    if (marker === END_OF_IMAGE) return false;
+    const standsAlone = marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd8); // a stuffed zero, TEM, restarts, another start
+    if (marker === 0xff || standsAlone) {
+      at += marker === 0xff ? 1 : 2; // fill bytes
+      continue;
+    }
+    if (++count > MAX_SEGMENTS) return true;
+    at += 2 + Math.max(2, (bytes[at + 2]! << 8) | bytes[at + 3]!);
+  }
+  return false;
+}
+const END_OF_IMAGE = 0xd9;
+
+/** The same of WebP's chunks, of which an animation has one for each frame. */
+function hasTooManyChunks(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let count = 0;
+  for (let at = 12; at + 8 <= bytes.length; ) {
+    if (++count > MAX_SEGMENTS) return true;
+    const size = view.getUint32(at + 4, true);
+    at += 8 + size + (size % 2);
+  }
+  return false;
+}
+
+/** Whether a decoder would make more of the file than its pixels and its bytes explain. */
+export const hasTooManyParts = (bytes: Uint8Array, kind: ImageKind): boolean =>
+  kind === 'jpeg' ? hasTooManySegments(bytes) : kind === 'webp' && hasTooManyChunks(bytes);
+
 /** 16-bit gray PNGs: bit depth and colour type in the header chunk, which is always the first. */
 export const isGray16Png = (bytes: Uint8Array): boolean => bytes[24] === 16 && bytes[25] === 0;

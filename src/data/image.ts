@@ -4,7 +4,7 @@
  */
 import type {Sharp, SharpOptions} from 'sharp';
 import {whyUndecodable} from './damage.js';
-import {describeBytes, type ImageKind, imageKind, isGray16Png, jpegFrame, MAX_PIXELS} from './image-kind.js';
+import {describeBytes, hasTooManyParts, type ImageKind, imageKind, isGray16Png, jpegFrame, MAX_PIXELS} from './image-kind.js';
 import {decodePpm} from './ppm.js';
 import type {Box, Image, Size} from './resample.js';
 
@@ -26,6 +26,7 @@ const options: SharpOptions = {ignoreIcc: true, failOn: 'error', limitInputPixel
 export async function openImage(bytes: Uint8Array): Promise<{pipeline: Sharp; kind: ImageKind}> {
   const kind = imageKind(bytes);
   if (!kind) throw new Error(describeBytes(bytes));
+  if (hasTooManyParts(bytes, kind)) throw new Error('it has more parts than any photograph');
   loaded ??= load();
   const sharp = await loaded;
   if (kind !== 'ppm') return {pipeline: sharp(bytes, options), kind};

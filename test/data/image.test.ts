@@ -143,6 +143,27 @@ describe('refused, with the reason', () => {
   });
 });
 
+test('a million parts: a decoder keeps something for each, so that they are counted first', async () => {
+  const raw = {raw: {width: 40, height: 30, channels: 3 as const}};
+  const pixels = Buffer.alloc(40 * 30 * 3, 99);
+  const jpeg = await sharp(pixels, raw).jpeg().toBuffer();
+  const progressive = await sharp(pixels, raw).jpeg({progressive: true}).toBuffer();
+  const webp = await sharp(pixels, raw).webp().toBuffer();
+  const many = (segment: number[], count: number) => Buffer.alloc(count * segment.length, Buffer.from(segment));
+  const empty = (count: number) => many([0xff, 0xe1, 0, 2], count);
+  const comments = (count: number) => many([0xff, 0xfe, 0, 3, 0x78], count);
+  const behind = (file: Buffer, what: Buffer) => Buffer.concat([file.subarray(0, 2), what, file.subarray(2)]);
+  const beforeEnd = (file: Buffer, what: Buffer) => Buffer.concat([file.subarray(0, -2), what, file.subarray(-2)]);
+  const chunks = Buffer.concat([webp, many([0x61, 0x62, 0x63, 0x64, 0, 0, 0, 0], 500_000)]);
+  chunks.writeUInt32LE(chunks.length - 8, 4);
+  for (const file of [behind(jpeg, empty(1e6)), behind(jpeg, comments(1e6)), beforeEnd(progressive, empty(1e6)), chunks]) {
+    await expect(decodeImage(file)).rejects.toThrow('more parts than any photograph');
+    await expect(prepare(file, {recipe: recipes.cnn(8), fast: true})).rejects.toThrow('more parts');
+  }
+  const honest = behind(jpeg, Buffer.concat([many([0xff, 0xe2, 0x10, 0, ...new Array(4094).fill(0)], 255), empty(500)]));
+  for (const file of [honest, Buffer.concat([jpeg, empty(1e6)]), jpeg]) expect((await decodeImage(file)).width).toBe(40);
+});
+
 test('thumbnails', async () => {
   const small = await decodeImage(await thumbnail(await bytes(smooth(200, 100).png()), 64));
   expect([small.width, small.height]).toEqual([64, 32]);

@@ -2,6 +2,7 @@
  * The headers of a JPEG that our own decoder reads: sequential Huffman coding, 8 bits, gray or YCbCr, one scan. Everything else, and
  * everything odd, is `undefined`: another decoder judges those. Facts: ITU T.81, annex B; JFIF 1.02; Adobe's APP14 as libjpeg reads it.
  */
+import {MAX_SEGMENTS} from '../image-kind.js';
 
 export interface HuffmanSpec {
   /** How many codes have 1, 2, … 16 bits. */
@@ -77,7 +78,7 @@ export function readBaseline(bytes: Uint8Array): BaselineJpeg | undefined {
     isJfif: false,
     adobe: undefined,
   };
-  for (let at = 2; at + 4 <= bytes.length && bytes[at] === 0xff; ) {
+  for (let at = 2, count = 0; at + 4 <= bytes.length && bytes[at] === 0xff && count < MAX_SEGMENTS; count++) {
     const marker = bytes[at + 1]!;
     const end = at + 2 + u16(bytes, at + 2);
     if (end < at + 4 || end > bytes.length) return undefined;
