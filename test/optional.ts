@@ -43,6 +43,7 @@ const needs = {
   'Linux, for its /proc': () => existsSync('/proc/self/stat'),
   'a process namespace': () => runs('unshare', '-rpf', '--mount-proc', 'true'),
   '/proc of Linux': () => existsSync('/proc/self/ns/pid'),
+  '/dev/full of Linux': () => existsSync('/dev/full'),
   '3 GB of free disk': () => freeBytes(tmpdir()) > 3e9,
   'an account that obeys file modes': () => obeysModes.length > 0 || process.getuid?.() !== 0,
 } satisfies Record<string, () => boolean>;

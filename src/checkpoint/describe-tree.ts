@@ -66,11 +66,15 @@ const MAX_JSON_VALUES = 10_000;
 const MAX_JSON_DEPTH = 6;
 /** Longer texts are cut, because they can be shared too: a path or a list of class names fits. */
 const MAX_JSON_TEXT = 2000;
+/** All texts together; beyond that each is cut to a few characters. */
+const MAX_JSON_CHARACTERS = 1 << 20;
+const MAX_SHORT_TEXT = 20;
 
 export interface JsonLimit {
   values: number;
+  characters: number;
 }
-export const jsonLimit = (): JsonLimit => ({values: MAX_JSON_VALUES});
+export const jsonLimit = (): JsonLimit => ({values: MAX_JSON_VALUES, characters: MAX_JSON_CHARACTERS});
 
 /**
  * Plain data as JSON has it. Dicts become objects without a prototype; what lies too deep, or is no data, becomes its text.
@@ -79,20 +83,26 @@ export const jsonLimit = (): JsonLimit => ({values: MAX_JSON_VALUES});
 export function toJson(value: PlainData, left: JsonLimit = jsonLimit()): unknown {
   const convert = (value: PlainData, depth: number): unknown => {
     if (typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value))) return String(value);
-    if (typeof value === 'string') return cutText(value);
+    if (typeof value === 'string') return cutText(value, left);
     if (isScalar(value)) return value;
     if (!isContainer(value) || depth === 0 || left.values < countOf(value)) return describeValue(value);
     left.values -= countOf(value);
     const items = Array.isArray(value) ? value : isKind(value, 'tuple') || isKind(value, 'set') ? value.items : undefined;
     if (items) return items.map((item) => convert(item, depth - 1));
     const record: Record<string, unknown> = Object.create(null);
-    for (const [place, child] of childrenOf(value)) record[cutText(place)] = convert(child, depth - 1);
+    for (const [place, child] of childrenOf(value)) record[cutText(place, left)] = convert(child, depth - 1);
     return record;
   };
   return convert(value, MAX_JSON_DEPTH);
 }
 
-export const cutText = (text: string): string => (text.length > MAX_JSON_TEXT ? `${text.slice(0, MAX_JSON_TEXT)}…` : text);
+/** A text as far as it is shown, paid from what belongs together. */
+export function cutText(text: string, left: JsonLimit): string {
+  const most = left.characters > 0 ? MAX_JSON_TEXT : MAX_SHORT_TEXT;
+  const shown = text.length > most ? `${text.slice(0, most)}…` : text;
+  left.characters -= shown.length;
+  return shown;
+}
 
 const isContainer = (value: PlainData): boolean =>
   Array.isArray(value) || value instanceof Map || isKind(value, 'tuple') || isKind(value, 'set') || isKind(value, 'namespace');

@@ -167,8 +167,9 @@ function readArgs(args: PlainData | undefined): ReadonlyMap<string, unknown> | u
 
 function scalarsOf(top: PlainMap): Map<string, PlainScalar> {
   const scalars = new Map<string, PlainScalar>();
+  const limit = jsonLimit();
   for (const [key, value] of top)
-    if (isScalar(value)) scalars.set(keyText(key), typeof value === 'string' ? cutText(value) : value);
+    if (isScalar(value)) scalars.set(keyText(key), typeof value === 'string' ? cutText(value, limit) : value);
   return scalars;
 }
 

@@ -3,6 +3,7 @@ import {existsSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {systemError} from '../../src/core/system-error.js';
 import {bytes} from '../checkpoint/assembler.js';
+import {testWith} from '../optional.js';
 import {fixture, inFolder, type Outcome, run} from './program.js';
 
 const CHECKPOINT = fixture('cifar_resnet20_plain.pth');
@@ -58,9 +59,7 @@ test('a .tar.gz where TMPDIR is missing, or is a file', async () => {
   });
 });
 
-const onLinux = existsSync('/dev/full') ? test : test.skip;
-
-onLinux('standard output on a full disk, after success too', async () => {
+testWith('/dev/full of Linux', 'standard output on a full disk, after success too', async () => {
   await inFolder(async (cwd) => {
     const full = ['bash', '-c', 'exec "$@" > /dev/full', '-'];
     const lines = [
@@ -76,7 +75,8 @@ onLinux('standard output on a full disk, after success too', async () => {
   });
 });
 
-onLinux(
+testWith(
+  '/dev/full of Linux',
   'too many open files, from the first module on',
   async () => {
     await inFolder(async (cwd) => {
