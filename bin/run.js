@@ -14,7 +14,7 @@ export async function run(argv) {
 }
 
 /** Before there is a program that could say it nicely. Everything else is a bug, and keeps its stack. */
-function unreadable(error) {
+export function unreadable(error) {
   if (error?.syscall === undefined) throw error;
   process.stderr.write(`gpd cannot start: ${error.message}\n`);
   if (error.code === 'EMFILE') process.stderr.write('Raise the limit of this shell: ulimit -n 1024\n');

@@ -7,6 +7,7 @@ import {rmSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {GpdError} from '../core/error.js';
 import {printableJson} from '../core/printable.js';
+import {systemError} from '../core/system-error.js';
 import {memoryExceeded} from '../eval/memory-limit.js';
 import {errorJson} from './error-json.js';
 import {exitCodes} from './exit-codes.js';
@@ -17,13 +18,20 @@ import type {FromSupervised, ToSupervised} from './supervisor-protocol.js';
 
 /** How long an answer may take, beside what calls of the engine usually take. */
 const ANSWER_MS = 1500;
+/** The same while a command that has heard the first Ctrl-C finishes, which is more than calls of the engine; and how often it is asked. */
+const FINISH_MS = 5000;
+const ASK_MS = 500;
 
 /** Ends with the status that the command would have had, or that of what ended it. */
 export async function supervise(argv: readonly string[]): Promise<void> {
-  const program = fileURLToPath(new URL('./supervised.js', import.meta.url));
+  const program = fileURLToPath(new URL('../../bin/supervised.js', import.meta.url));
   const stdio = ['inherit', 'inherit', 'inherit', 'ipc', 'pipe'] as const;
   const supervisor = new Supervisor(fork(program, [String(process.pid), ...argv], {stdio: [...stdio]}));
-  process.exitCode = await supervisor.status(argv);
+  try {
+    process.exitCode = await supervisor.status(argv);
+  } catch (error) {
+    process.exitCode = fail(systemError(error) ?? crashed(String(error)), argv);
+  }
 }
 
 class Supervisor {
@@ -35,7 +43,7 @@ class Supervisor {
 
   constructor(private readonly child: ChildProcess) {
     child.on('message', (message: FromSupervised) => this.note(message));
-    child.stdio[4]!.on('data', (text: Buffer) => {
+    child.stdio?.[4]?.on('data', (text: Buffer) => {
       this.report += text.toString();
     });
     for (const signal of stopSignalNames) process.on(signal, () => this.stop(signal));
@@ -44,8 +52,8 @@ class Supervisor {
 
   async status(argv: readonly string[]): Promise<number> {
     const {child} = this;
-    const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => {
-      child.once('error', () => resolve([null, 'an error when it was started']));
+    const [code, signal] = await new Promise<[number | null, string | null]>((resolve, reject) => {
+      child.once('error', reject); // it could not be started
       child.once('close', (...how) => resolve(how));
     });
     clearTimeout(this.timer);
@@ -63,21 +71,30 @@ class Supervisor {
     else this.folders.delete(message.folder);
   }
 
-  /** The first Ctrl-C may take its time once it was heard: the command finishes what is under way. */
+  /** The first Ctrl-C may take its time: the command finishes what is under way, as long as it answers. */
   private heard(): void {
-    if (this.stopping === 'SIGINT') clearTimeout(this.timer);
+    if (this.stopping === 'SIGINT') this.after(ASK_MS, () => this.ask(null, FINISH_MS + 2 * this.longestMs));
+  }
+
+  /** Passes a signal on, or asks whether anybody is there; without an answer the process is ended. */
+  private ask(stop: StopSignal | null, patienceMs: number): void {
+    this.child.send({stop} satisfies ToSupervised, () => {}); // it may be gone already
+    this.after(patienceMs, () => this.end());
+  }
+
+  private after(ms: number, next: () => void): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(next, ms);
   }
 
   private stop(signal: StopSignal): void {
     const isFirst = this.stopping === undefined;
     this.stopping = signal;
-    this.child.send({stop: signal} satisfies ToSupervised, () => {}); // it may be gone already
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.end(), ANSWER_MS + (isFirst ? 2 * this.longestMs : 0));
+    this.ask(signal, ANSWER_MS + (isFirst ? 2 * this.longestMs : 0));
   }
 
   private end(): void {
-    process.stderr.write(`\nended by ${this.stopping}: the engine did not come back, so nothing was kept\n`);
+    process.stderr.write(`\nended by ${this.stopping}: the engine did not come back; what was not saved is lost\n`);
     this.child.kill('SIGKILL');
   }
 }

@@ -1,4 +1,4 @@
-/** A program of its own: a command whose engine may block the thread for ever. Its first argument is the supervisor's process id. */
+/** A command in a process of its own, where its engine may block the thread for ever. */
 import {watchEngineCalls} from '../core/engine-calls.js';
 import {watchHidden} from '../core/temporary.js';
 import {supervisedBy} from '../eval/guard.js';
@@ -10,20 +10,23 @@ const tell = (message: FromSupervised): void => {
   if (process.connected) process.send!(message, () => {}); // the supervisor may be gone
 };
 
-for (const signal of stopSignalNames)
-  process.on(signal, () => {
-    if (!process.connected) obeySignal(signal);
+/** The first argument of the process is its supervisor's process id. */
+export async function runSupervised(): Promise<void> {
+  for (const signal of stopSignalNames)
+    process.on(signal, () => {
+      if (!process.connected) obeySignal(signal);
+    });
+  process.on('message', ({stop}: ToSupervised) => {
+    tell({heard: true});
+    if (stop !== null) obeySignal(stop);
   });
-process.on('message', ({stop}: ToSupervised) => {
-  tell({heard: stop});
-  obeySignal(stop);
-});
-process.on('disconnect', () => process.exit(1));
-process.channel?.unref(); // the channel alone is no reason to go on
-watchHidden((folder, held) => tell({folder, held}));
-watchEngineCalls((engineMs) => tell({engineMs}));
+  process.on('disconnect', () => process.exit(1));
+  process.channel?.unref(); // the channel alone is no reason to go on
+  watchHidden((folder, held) => tell({folder, held}));
+  watchEngineCalls((engineMs) => tell({engineMs}));
 
-const [node, program, supervisor, ...argv] = process.argv as [string, string, string, ...string[]];
-process.argv = [node, program, ...argv]; // oclif's help reads it
-supervisedBy(Number(supervisor));
-await start(argv, {signals: 'from the supervisor'});
+  const [node, program, supervisor, ...argv] = process.argv as [string, string, string, ...string[]];
+  process.argv = [node, program, ...argv]; // oclif's help reads it
+  supervisedBy(Number(supervisor));
+  await start(argv, {signals: 'from the supervisor'});
+}

@@ -91,6 +91,17 @@ describe('a signal ends the program while the engine computes, and nothing is le
 });
 
 describe('Ctrl-C', () => {
+  test('that comes before the engine begins is not lost in it', async () => {
+    for (const wait of [300, 600, 900, 1200]) {
+      const child = launch(commands['verify']!, {cwd});
+      const end = ended(child);
+      await later(wait);
+      child.kill('SIGINT');
+      const {code, signal} = await end;
+      expect(signal ?? code).toBe(signal ? 'SIGINT' : 130); // before Node has started, the signal itself ends it
+    }
+  });
+
   test('verify ends with the verdict on what it has seen', async () => {
     const {code, stdout, stderr} = await stopped(['verify', 'tiny.onnx', 'tiny.onnx', '--samples', '10000000'], 'SIGINT');
     expect([code, stderr]).toEqual([130, expect.stringContaining('finishing what is under way')]);
