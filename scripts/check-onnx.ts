@@ -91,7 +91,8 @@ async function check({name, path, flags}: Network, folder: string, python: boole
     for (const form of forms) {
       const problem = form.check.problem ?? form.refused ?? form.timingFailed;
       if (form.written) continue;
-      if (/NaN/.test(problem)) outcome.refused.add(problem);
+      if (form.refused || /NaN/.test(problem))
+        outcome.refused.add(problem); // said in words, and nothing is written
       else outcome.bad.push(`${command.join(' ')}: ${form.name}: ${problem}`);
     }
     await judge(

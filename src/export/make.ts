@@ -28,7 +28,8 @@ export async function prepareStudent(
   precision: PrecisionName,
   {opset, target, side}: ModelOptions,
 ): Promise<Model> {
-  const moved = raisedFor(precision, inOpset(student, opset, target && targets[target]));
+  const versioned = inOpset(student, opset, target && targets[target]);
+  const moved = opset === undefined ? raisedFor(precision, versioned) : versioned;
   if (target) checkTarget(moved, target); // what is not there now will not be there later
   return withInputShape(moved, {side});
 }

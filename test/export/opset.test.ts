@@ -49,9 +49,10 @@ test.each(old)('opset %i: %s computes the same in opset %i', async (opset, node,
   expectClose(have, want, {rtol: 1e-6, because: 'the same function, in float32'});
 });
 
-test('int8 raises a model of opset 11 by itself; float16 leaves it', async () => {
+test('int8 and float16 raise a model of opset 11 by themselves; dynamic int8 leaves it', async () => {
   expect((await prepareStudent(reluSix(11), 'int8', {})).opset).toBe(13);
-  expect((await prepareStudent(reluSix(11), 'fp16', {})).opset).toBe(11);
+  expect((await prepareStudent(reluSix(11), 'fp16', {})).opset).toBe(14);
+  expect((await prepareStudent(reluSix(11), 'int8-dynamic', {})).opset).toBe(11);
 });
 
 test.each([

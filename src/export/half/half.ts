@@ -39,5 +39,6 @@ export const half: Precision = {
     because:
       'each of some dozen layers rounds to 11 bits, 5e-4; their errors add up like a random walk, with a factor to spare',
   },
+  opset: {since: 14, because: 'onnxruntime 1.30 crashes on transformers in float16 of older ones'},
   make,
 };
