@@ -302,7 +302,7 @@ describe('external data', () => {
     ['hard.bin', /2 hard links/],
     ['sub', /is a directory/],
     ['absent.bin', /which does not lie beside it/],
-    [`${'a'.repeat(5000)}`, /cannot be opened/],
+    ['a'.repeat(5000), /name|path/],
   ])('%j is not opened', (location, message) => {
     const error = failure(() => read({location}));
     expect([error.code, error.message]).toEqual(['FILE_UNREADABLE', expect.stringMatching(message)]);
