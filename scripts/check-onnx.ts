@@ -13,13 +13,15 @@ import {random} from '../src/core/random.js';
 import {type TargetName, targetNames} from '../src/export/targets.js';
 import {openSession} from '../src/onnx/session.js';
 
+/** ONNX_PYTHON may name another Python for the judge: a newer onnx knows newer opsets. */
 const PYTHON = process.env['PYTHON'] ?? 'python3';
+const JUDGE = process.env['ONNX_PYTHON'] ?? PYTHON;
 const gpd = join(import.meta.dirname, '../bin/gpd.js');
 const script = (name: string) => join(import.meta.dirname, '../scripts', name);
 const named = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const isLarge = process.argv.includes('--large');
 
-const canImport = (module: string): boolean => spawnSync(PYTHON, ['-c', `import ${module}`]).status === 0;
+const canImport = (python: string, module: string): boolean => spawnSync(python, ['-c', `import ${module}`]).status === 0;
 
 interface Network {
   name: string;
@@ -57,7 +59,7 @@ async function writeNoise(folder: string, side: number): Promise<string> {
 }
 
 function torchvision(folder: string): Network[] {
-  if (!canImport('torchvision')) {
+  if (!canImport(PYTHON, 'torchvision')) {
     console.log(`skipped: networks of torchvision (${PYTHON} has none: apt install python3-torchvision)`);
     return [];
   }
@@ -122,7 +124,7 @@ async function judge(files: readonly string[], outcome: Outcome, python: boolean
   }
   const onnx = models.filter((file) => file.endsWith('.onnx'));
   if (!python || onnx.length === 0) return;
-  const {stdout} = spawnSync(PYTHON, [script('check-onnx.py'), ...onnx], {encoding: 'utf8'});
+  const {stdout} = spawnSync(JUDGE, [script('check-onnx.py'), ...onnx], {encoding: 'utf8'});
   for (const line of stdout.trim().split('\n')) {
     const {path, verdict} = JSON.parse(line);
     if (verdict === 'valid') outcome.valid++;
@@ -132,8 +134,8 @@ async function judge(files: readonly string[], outcome: Outcome, python: boolean
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'gpd-onnx-'));
-const python = canImport('onnx');
-if (!python) console.log(`skipped: onnx.checker (${PYTHON} has no onnx: apt install python3-onnx); files are only opened`);
+const python = canImport(JUDGE, 'onnx');
+if (!python) console.log(`skipped: onnx.checker (${JUDGE} has no onnx: apt install python3-onnx); files are only opened`);
 const networks = [
   ...named.map((path) => ({name: basename(path), path, flags: []})),
   ...(named.length > 0 && !process.argv.includes('--all') ? [] : [...own, ...torchvision(join(folder, 'torchvision'))]),
