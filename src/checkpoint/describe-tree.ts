@@ -66,7 +66,7 @@ const MAX_JSON_VALUES = 10_000;
 const MAX_JSON_DEPTH = 6;
 /** Longer texts are cut, because they can be shared too: a path or a list of class names fits. */
 const MAX_JSON_TEXT = 2000;
-/** All texts together; beyond that each is cut to a few characters. */
+/** All texts together; beyond that a mark stands for each that is longer than a name. */
 const MAX_JSON_CHARACTERS = 1 << 20;
 const MAX_SHORT_TEXT = 20;
 
@@ -98,8 +98,8 @@ export function toJson(value: PlainData, left: JsonLimit = jsonLimit()): unknown
 
 /** A text as far as it is shown, paid from what belongs together. */
 export function cutText(text: string, left: JsonLimit): string {
-  const most = left.characters > 0 ? MAX_JSON_TEXT : MAX_SHORT_TEXT;
-  const shown = text.length > most ? `${text.slice(0, most)}…` : text;
+  if (left.characters <= 0) return text.length > MAX_SHORT_TEXT ? '…' : text;
+  const shown = text.length > MAX_JSON_TEXT ? `${text.slice(0, MAX_JSON_TEXT)}…` : text;
   left.characters -= shown.length;
   return shown;
 }
