@@ -1,5 +1,5 @@
 /** One program on one backend, in a process of its own: `cpu|onnxruntime NAME`. Prints what each epoch cost. */
-import {selectBackend} from '../src/tfjs/select-backend.js';
+import {selectBackend} from '../src/tfjs/backend/select-backend.js';
 import {type EpochCost, fits, train} from './fit-programs.js';
 
 export interface FitCost {

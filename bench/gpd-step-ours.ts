@@ -1,10 +1,10 @@
 /** Our side of `bench/gpd-step.ts`: the trainer of `gpd train` on one random batch. */
 import {random} from '../src/core/random.js';
 import {float32, type Tensor} from '../src/core/tensor.js';
-import {registerOnnxruntimeBackend} from '../src/tfjs/register.js';
-import {initialState} from '../src/train/initial-state.js';
-import {isParameter} from '../src/train/store.js';
-import {createTrainer} from '../src/train/trainer.js';
+import {registerOnnxruntimeBackend} from '../src/tfjs/backend/register.js';
+import {initialState} from '../src/train/run/initial-state.js';
+import {isParameter} from '../src/train/step/parameters/store.js';
+import {createTrainer} from '../src/train/step/trainer.js';
 import {type GpdStepCase, gpdStepCases, RATIO} from './gpd-step-cases.js';
 import {answerLines} from './step-answers.js';
 

@@ -8,7 +8,7 @@ import {spawnSync} from 'node:child_process';
 import {existsSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
-import type {EpochRow} from '../src/train/position.js';
+import type {EpochRow} from '../src/train/run/position.js';
 
 const allKinds = ['plain', 'dkd', 'gpd', 'dkd-gpd'] as const;
 type Kind = (typeof allKinds)[number];

@@ -1,7 +1,7 @@
 /** Batch norm as it is while training: statistics of the batch, and running ones, variables, that follow them. */
 import type * as tf from '@tensorflow/tfjs-core';
-import {batchStatistics, normaliseBatch, runningStatistics} from '../src/train/batch-norm.js';
-import type {BatchNorm} from '../src/train/tfjs-layers.js';
+import {batchStatistics, normaliseBatch, runningStatistics} from '../src/train/step/networks/batch-norm.js';
+import type {BatchNorm} from '../src/train/step/networks/tfjs-layers.js';
 
 export const trainingBatchNorm: BatchNorm = (x, s) => {
   const statistics = batchStatistics(x, 'bn');

@@ -9,13 +9,13 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {type AttackKind, attacks} from '../fuzz/attacks.js';
 import {openCheckpoint} from '../src/checkpoint/open.js';
-import {inspectFile} from '../src/cli/inspect-file.js';
-import {table} from '../src/cli/table.js';
+import {table} from '../src/cli/terminal/table.js';
 import {fileSource} from '../src/core/bytes.js';
 import {GpdError} from '../src/core/error.js';
 import {indexTar} from '../src/data/tar.js';
 import {modelBytes} from '../src/onnx/encode.js';
 import {parseModel} from '../src/onnx/parse-text.js';
+import {inspectFile} from '../src/workflows/inspect.js';
 
 const MIB = 2 ** 20;
 const ALLOWED = 64 * MIB;

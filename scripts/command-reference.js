@@ -2,13 +2,13 @@
 // pages: `npm run build && npm run docs`. With --check it only says what is stale.
 import {existsSync, readFileSync, writeFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
-import {defaultText} from '../dist/cli/train-flags.js';
+import {defaultText} from '../dist/cli/flags/train.js';
 import {debugTopics} from '../dist/core/debug.js';
 import {errorCodes} from '../dist/core/error.js';
-import {compatRules} from '../dist/train/compat.js';
-import {optionNames, options} from '../dist/train/options.js';
-import {droppedOptions} from '../dist/train/original-options.js';
-import {presets} from '../dist/train/presets.js';
+import {optionNames, options} from '../dist/train/options/options.js';
+import {droppedOptions} from '../dist/train/options/original-options.js';
+import {presets} from '../dist/train/options/presets.js';
+import {compatRules} from '../dist/train/step/compat.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const {commands} = JSON.parse(readFileSync(`${root}/oclif.manifest.json`, 'utf8'));

@@ -11,14 +11,14 @@ import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 import {openCheckpoint} from '../src/checkpoint/open.js';
-import {finalTensors, readReplayFolder} from '../src/cli/replay-folder.js';
-import {table} from '../src/cli/table.js';
+import {table} from '../src/cli/terminal/table.js';
 import {fileSource} from '../src/core/bytes.js';
 import {random} from '../src/core/random.js';
 import {float32, type StateDict, sourceOf, type Tensor} from '../src/core/tensor.js';
-import {type BackendName, selectBackend} from '../src/tfjs/select-backend.js';
-import {type Replay, replay} from '../src/train/replay.js';
-import type {NamedTensors} from '../src/train/step-config.js';
+import {type BackendName, selectBackend} from '../src/tfjs/backend/select-backend.js';
+import {type Replay, replay} from '../src/train/replay/replay.js';
+import type {NamedTensors} from '../src/train/step/parameters/named-tensors.js';
+import {finalTensors, readReplayFolder} from '../src/workflows/replay.js';
 
 /** Relative to a scalar, and to the largest number of a tensor: what the goldens call ample for float32. */
 const SCALAR = 1e-3;

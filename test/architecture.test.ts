@@ -19,9 +19,17 @@ const floors = [
   ['data'],
   ['models', 'tfjs'],
   ['convert', 'train', 'eval', 'export'],
+  ['workflows'],
   ['cli'],
   ['commands'],
 ];
+/** Rooms inside large folders, lowest first ('' is the folder itself): a file imports its own room and lower ones only. */
+const rooms: Readonly<Record<string, readonly string[]>> = {
+  train: ['step/parameters', 'step/losses', 'step/networks', 'step', 'options', 'run', 'replay'],
+  tfjs: ['lowering', 'kernels/convolution', 'kernels', 'runtime', 'backend', 'jit', ''],
+  workflows: ['summaries', '', 'export'],
+  cli: ['terminal', 'render', '', 'flags'],
+};
 const OUTSIDE = 'src/index.ts';
 const floorOf = (folder: string) => floors.findIndex((names) => names.includes(folder));
 
@@ -46,6 +54,7 @@ const owners: readonly [name: RegExp, owners: readonly string[]][] = [
       'src/export/web/runtime.ts',
       'src/onnx/providers.ts',
       'src/onnx/profile.ts',
+      'src/workflows/',
       'src/cli/',
       'src/commands/',
     ],
@@ -63,11 +72,22 @@ function whyNotPackage(file: string, name: string): string | undefined {
   return owner[1].some((path) => file.startsWith(path)) ? undefined : `${file}: '${name}' belongs to ${owner[1].join(', ')}`;
 }
 
+/** Why a file may not import another of its own folder, where that has rooms. */
+function whyNotRoom(file: string, target: string): string | undefined {
+  const [, top] = file.split('/') as [string, string];
+  const order = rooms[top];
+  if (!order) return undefined;
+  const roomOf = (path: string) => order.indexOf(dirname(path).split('/').slice(2).join('/'));
+  if (roomOf(file) < 0) return `${file}: its room has no place among ${order.join(', ')}`;
+  return roomOf(target) <= roomOf(file) ? undefined : `${file}: '${target}' is in a higher room`;
+}
+
 function whyNotFile(file: string, name: string): string | undefined {
   const target = posix.join(dirname(file), name);
   const [from, to] = [file, target].map((path) => path.split('/')[1]!) as [string, string];
   if (!target.startsWith('src/') || target.split('/').length < 3) return `${file}: '${name}' is outside the floors`;
-  return from === to || floorOf(to) < floorOf(from) ? undefined : `${file}: '${name}' is not below`;
+  if (from === to) return whyNotRoom(file, target);
+  return floorOf(to) < floorOf(from) ? undefined : `${file}: '${name}' is not below`;
 }
 
 const whyNot = (file: string, name: string) => (name.startsWith('.') ? whyNotFile : whyNotPackage)(file, name);
@@ -105,6 +125,9 @@ test('the rule sees what breaks it', () => {
     ['src/onnx/graph.ts', `import x from 'onnx-proto';`],
     ['src/checkpoint/x.ts', `import {readFileSync} from 'node:fs';`],
     ['src/core/x.ts', `import 'left-pad';`],
+    ['src/workflows/x.ts', `import {Flags} from '@oclif/core';`],
+    ['src/train/step/x.ts', `import {a} from '../run/run.js';`],
+    ['src/train/attic/x.ts', `import {a} from '../run/run.js';`],
   ];
   for (const [file, text] of breaking)
     expect([file, importsOf(text).flatMap((name) => whyNot(file, name) ?? [])]).toEqual([file, [expect.any(String)]]);

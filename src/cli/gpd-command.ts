@@ -5,7 +5,7 @@ import {printableJson} from '../core/printable.js';
 import {systemError} from '../core/system-error.js';
 import {errorJson} from './error-json.js';
 import {exitCodeOf} from './exit-codes.js';
-import {safeLines, wantsColor} from './style.js';
+import {safeLines, wantsColor} from './terminal/style.js';
 
 export abstract class GpdCommand extends Command {
   static override enableJsonFlag = true;

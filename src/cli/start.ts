@@ -12,9 +12,9 @@ import {nearest} from '../core/nearest.js';
 import {printable, printableLines} from '../core/printable.js';
 import {systemError, systemReason} from '../core/system-error.js';
 import {exitCodeOf, exitCodes} from './exit-codes.js';
-import {renderError} from './render-error.js';
+import {renderError} from './render/error.js';
 import {obeySignal, stopSignalNames} from './stop-signals.js';
-import {styleFor} from './style.js';
+import {styleFor} from './terminal/style.js';
 
 /** `signals`: whether this process listens to the system itself. */
 export async function start(

@@ -11,10 +11,10 @@ import {systemError} from '../core/system-error.js';
 import {memoryExceeded} from '../eval/memory-limit.js';
 import {errorJson} from './error-json.js';
 import {exitCodes} from './exit-codes.js';
-import {renderError} from './render-error.js';
+import {renderError} from './render/error.js';
 import {type StopSignal, statusOfSignal, stopSignalNames} from './stop-signals.js';
-import {styleFor} from './style.js';
 import type {FromSupervised, ToSupervised} from './supervisor-protocol.js';
+import {styleFor} from './terminal/style.js';
 
 /** How long an answer may take, beside what calls of the engine usually take. */
 const ANSWER_MS = 1500;

@@ -1,13 +1,13 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
-import {engineFlags, numberList} from '../cli/eval-flags.js';
 import {exitCodes} from '../cli/exit-codes.js';
+import {engineFlags, numberList} from '../cli/flags/eval.js';
+import {memoryFlags} from '../cli/flags/memory.js';
 import {GpdCommand} from '../cli/gpd-command.js';
 import {INTERRUPTED, interruptible} from '../cli/interrupt.js';
-import {memoryFlags} from '../cli/memory-flag.js';
-import {rateProgress} from '../cli/rate-progress.js';
-import {renderBench} from '../cli/render-bench.js';
-import {styleFor} from '../cli/style.js';
+import {renderBench} from '../cli/render/bench.js';
+import {rateProgress} from '../cli/terminal/rate-progress.js';
+import {styleFor} from '../cli/terminal/style.js';
 import type {BenchResult} from '../eval/bench.js';
 
 export default class Bench extends GpdCommand {
@@ -34,7 +34,7 @@ export default class Bench extends GpdCommand {
 
   async run(): Promise<BenchResult & {providerReason: string}> {
     const {args, flags} = await this.parse(Bench);
-    const {benchFiles} = await import('../cli/bench-files.js'); // with the ONNX runtime
+    const {benchFiles} = await import('../workflows/bench.js'); // with the ONNX runtime
     const progress = rateProgress(process.stderr, undefined, 'rounds');
     const start = performance.now();
     const onProgress = (done: number, total: number, what: string) =>

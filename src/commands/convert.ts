@@ -1,10 +1,10 @@
 import * as Args from '@oclif/core/args';
-import {type ConversionSummary, summariseConversion} from '../cli/conversion-summary.js';
-import {convertFlags, convertOptions} from '../cli/convert-flags.js';
+import {convertFlags, convertOptions} from '../cli/flags/convert.js';
 import {GpdCommand} from '../cli/gpd-command.js';
-import {noProgress, phasesOf, progressOn} from '../cli/progress.js';
-import {renderConversion} from '../cli/render-conversion.js';
-import {styleFor} from '../cli/style.js';
+import {renderConversion} from '../cli/render/conversion.js';
+import {noProgress, phasesOf, progressOn} from '../cli/terminal/progress.js';
+import {styleFor} from '../cli/terminal/style.js';
+import {type ConversionSummary, summariseConversion} from '../workflows/summaries/conversion.js';
 
 export default class Convert extends GpdCommand {
   static override summary = 'convert a checkpoint to a minimal ONNX model, and prove that both compute the same';

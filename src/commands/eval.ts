@@ -1,13 +1,13 @@
 import * as Args from '@oclif/core/args';
-import {dataOptions, engineFlags, evalFlags, gateFlags, imageFlags, recipeOverrides, strictFlags} from '../cli/eval-flags.js';
 import {exitCodes} from '../cli/exit-codes.js';
-import {recogniseFlags, recogniseOptions} from '../cli/flags.js';
+import {dataOptions, engineFlags, evalFlags, gateFlags, imageFlags, recipeOverrides, strictFlags} from '../cli/flags/eval.js';
+import {memoryFlags} from '../cli/flags/memory.js';
+import {recogniseFlags, recogniseOptions} from '../cli/flags/shared.js';
 import {GpdCommand} from '../cli/gpd-command.js';
 import {INTERRUPTED, interruptible} from '../cli/interrupt.js';
-import {memoryFlags} from '../cli/memory-flag.js';
-import {rateProgress} from '../cli/rate-progress.js';
-import {renderEvaluation} from '../cli/render-evaluation.js';
-import {styleFor} from '../cli/style.js';
+import {renderEvaluation} from '../cli/render/evaluation.js';
+import {rateProgress} from '../cli/terminal/rate-progress.js';
+import {styleFor} from '../cli/terminal/style.js';
 import type {Evaluation} from '../eval/evaluation.js';
 import {limitMemory} from '../eval/memory-limit.js';
 
@@ -35,8 +35,8 @@ export default class Eval extends GpdCommand {
 
   async run(): Promise<Evaluation> {
     const {args, flags} = await this.parse(Eval);
-    const {evaluateFiles} = await import('../cli/evaluate-files.js'); // with the ONNX runtime and the decoder
-    const {saveReport} = await import('../cli/save-report.js');
+    const {evaluateFiles} = await import('../workflows/evaluate.js'); // with the ONNX runtime and the decoder
+    const {saveReport} = await import('../workflows/report-file.js');
     limitMemory(flags['memory-limit']);
     const progress = rateProgress(process.stderr);
     const options = {

@@ -1,12 +1,12 @@
 import * as Args from '@oclif/core/args';
 import {exitCodes} from '../cli/exit-codes.js';
-import type {ExportReport} from '../cli/export-files.js';
-import {exportFlags, exportOptions} from '../cli/export-flags.js';
+import {exportFlags, exportOptions} from '../cli/flags/export.js';
 import {GpdCommand} from '../cli/gpd-command.js';
-import {noProgress, progressOn} from '../cli/progress.js';
-import {renderExport} from '../cli/render-export.js';
-import {styleFor} from '../cli/style.js';
+import {renderExport} from '../cli/render/export.js';
+import {noProgress, progressOn} from '../cli/terminal/progress.js';
+import {styleFor} from '../cli/terminal/style.js';
 import {limitMemory} from '../eval/memory-limit.js';
+import type {ExportReport} from '../workflows/export/export.js';
 
 export default class Export extends GpdCommand {
   static override summary =
@@ -28,8 +28,8 @@ export default class Export extends GpdCommand {
     const {args, flags} = await this.parse(Export);
     const options = exportOptions(flags);
     limitMemory(flags['memory-limit']);
-    const {exportFile} = await import('../cli/export-files.js'); // with the ONNX runtime
-    const {saveExport} = await import('../cli/export-page.js');
+    const {exportFile} = await import('../workflows/export/export.js'); // with the ONNX runtime
+    const {saveExport} = await import('../workflows/export/page.js');
     const save = flags.report === undefined ? undefined : saveExport(flags.report, this.argv);
     const phases = 3 + 3 * options.precisions.length * options.formats.length;
     const progress = this.jsonEnabled() ? noProgress : progressOn(process.stderr, phases);

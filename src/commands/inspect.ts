@@ -1,11 +1,11 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
-import {recogniseFlags, recogniseOptions} from '../cli/flags.js';
+import {recogniseFlags, recogniseOptions} from '../cli/flags/shared.js';
 import {GpdCommand} from '../cli/gpd-command.js';
-import {type FileSummary, inspectFile} from '../cli/inspect-file.js';
-import {renderCheckpoint} from '../cli/render-checkpoint.js';
-import {renderModel} from '../cli/render-model.js';
-import {styleFor} from '../cli/style.js';
+import {renderCheckpoint} from '../cli/render/checkpoint.js';
+import {renderModel} from '../cli/render/model.js';
+import {styleFor} from '../cli/terminal/style.js';
+import {type FileSummary, inspectFile} from '../workflows/inspect.js';
 
 export default class Inspect extends GpdCommand {
   static override summary = 'show what is in a checkpoint or in an ONNX model';

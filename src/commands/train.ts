@@ -1,14 +1,14 @@
 import * as Flags from '@oclif/core/flags';
+import {replayFlags, replayRequest} from '../cli/flags/replay.js';
+import {optionFlags, trainFlags, trainOptions} from '../cli/flags/train.js';
 import {GpdCommand} from '../cli/gpd-command.js';
 import {INTERRUPTED, interruptible} from '../cli/interrupt.js';
-import {renderReplay} from '../cli/render-replay.js';
-import {replayFlags, replayRequest} from '../cli/replay-flags.js';
-import type {ReplayRequest} from '../cli/replay-folder.js';
-import {styleFor} from '../cli/style.js';
-import {optionFlags, trainFlags, trainOptions} from '../cli/train-flags.js';
-import {trainProgress} from '../cli/train-progress.js';
-import {formatConfig} from '../train/config.js';
-import type {TrainOptions} from '../train/options.js';
+import {renderReplay} from '../cli/render/replay.js';
+import {styleFor} from '../cli/terminal/style.js';
+import {trainProgress} from '../cli/terminal/train-progress.js';
+import {formatConfig} from '../train/options/config.js';
+import type {TrainOptions} from '../train/options/options.js';
+import type {ReplayRequest} from '../workflows/replay.js';
 
 export default class Train extends GpdCommand {
   static override summary = 'train a network by Gap Preserving Distillation';
@@ -33,9 +33,9 @@ export default class Train extends GpdCommand {
     if (request) return this.replay(request);
     const options = trainOptions(flags);
     if (flags['print-config']) return this.printConfig(options);
-    const {trainFiles} = await import('../cli/train-files.js'); // with TensorFlow.js and the ONNX runtime
-    const {renderTrain} = await import('../cli/render-train.js');
-    const {commandLine} = await import('../cli/save-report.js');
+    const {trainFiles} = await import('../workflows/train.js'); // with TensorFlow.js and the ONNX runtime
+    const {renderTrain} = await import('../cli/render/train.js');
+    const {commandLine} = await import('../workflows/report-file.js');
     const progress = trainProgress(process.stderr, options.epochs);
     const command = commandLine('train', this.argv);
     const {resume, 'strict-data': strictData} = flags;
@@ -47,7 +47,7 @@ export default class Train extends GpdCommand {
   }
 
   private async replay(request: ReplayRequest): Promise<object> {
-    const {replayFolder} = await import('../cli/replay-folder.js');
+    const {replayFolder} = await import('../workflows/replay.js');
     const report = await replayFolder(request);
     for (const line of renderReplay(report)) this.log(line);
     return report;

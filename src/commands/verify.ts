@@ -1,15 +1,15 @@
 import * as Args from '@oclif/core/args';
-import {dataOptions, engineFlags, imageFlags, recipeOverrides, strictFlags, verifyFlags} from '../cli/eval-flags.js';
 import {exitCodes} from '../cli/exit-codes.js';
-import {recogniseFlags, recogniseOptions} from '../cli/flags.js';
+import {dataOptions, engineFlags, imageFlags, recipeOverrides, strictFlags, verifyFlags} from '../cli/flags/eval.js';
+import {memoryFlags} from '../cli/flags/memory.js';
+import {recogniseFlags, recogniseOptions} from '../cli/flags/shared.js';
 import {GpdCommand} from '../cli/gpd-command.js';
 import {INTERRUPTED, interruptible} from '../cli/interrupt.js';
-import {memoryFlags} from '../cli/memory-flag.js';
-import {rateProgress} from '../cli/rate-progress.js';
-import {renderVerification} from '../cli/render-verification.js';
-import {styleFor} from '../cli/style.js';
-import type {VerificationResult} from '../cli/verify-files.js';
+import {renderVerification} from '../cli/render/verification.js';
+import {rateProgress} from '../cli/terminal/rate-progress.js';
+import {styleFor} from '../cli/terminal/style.js';
 import {limitMemory} from '../eval/memory-limit.js';
+import type {VerificationResult} from '../workflows/verify.js';
 
 const {'explain-provider': _, ...engine} = {...engineFlags, ...strictFlags};
 
@@ -35,7 +35,7 @@ export default class Verify extends GpdCommand {
 
   async run(): Promise<VerificationResult> {
     const {args, flags} = await this.parse(Verify);
-    const {verifyFiles} = await import('../cli/verify-files.js'); // with the ONNX runtime and the decoder
+    const {verifyFiles} = await import('../workflows/verify.js'); // with the ONNX runtime and the decoder
     limitMemory(flags['memory-limit']);
     const progress = rateProgress(process.stderr);
     const start = performance.now();

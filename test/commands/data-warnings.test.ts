@@ -2,13 +2,13 @@
 import {mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import sharp from 'sharp';
-import {renderTrain} from '../../src/cli/render-train.js';
-import {styleFor} from '../../src/cli/style.js';
-import type {TrainSummary} from '../../src/cli/train-files.js';
+import {renderTrain} from '../../src/cli/render/train.js';
+import {styleFor} from '../../src/cli/terminal/style.js';
 import {renderTraining} from '../../src/eval/report/training-page.js';
 import {decodeModel} from '../../src/onnx/decode.js';
-import {resolveOptions} from '../../src/train/config.js';
-import {openImages} from '../../src/train/images.js';
+import {resolveOptions} from '../../src/train/options/config.js';
+import {openImages} from '../../src/train/run/images.js';
+import type {TrainSummary} from '../../src/workflows/train.js';
 import {fixtureNamed} from '../cases.js';
 import {fixture, inFolder, run} from './program.js';
 

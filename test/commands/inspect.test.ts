@@ -1,11 +1,11 @@
 /** `gpd inspect`: every fixture in text and as JSON, and a model. */
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {inspectFile} from '../../src/cli/inspect-file.js';
-import {renderCheckpoint} from '../../src/cli/render-checkpoint.js';
-import {styleFor} from '../../src/cli/style.js';
+import {renderCheckpoint} from '../../src/cli/render/checkpoint.js';
+import {styleFor} from '../../src/cli/terminal/style.js';
 import {decodeModel} from '../../src/onnx/decode.js';
 import {printModel} from '../../src/onnx/text.js';
+import {inspectFile} from '../../src/workflows/inspect.js';
 import {expectGolden} from '../golden.js';
 import {fixture, inFolder, run} from './program.js';
 

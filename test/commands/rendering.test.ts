@@ -1,15 +1,15 @@
 /** The small parts of what is printed, in this process. */
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {bytes, count, duration, si, tiny} from '../../src/cli/format.js';
-import {planOutputs, stemOf} from '../../src/cli/output-paths.js';
-import {readLabels} from '../../src/cli/read-labels.js';
-import {renderError} from '../../src/cli/render-error.js';
-import {styleFor, wantsColor} from '../../src/cli/style.js';
-import {table} from '../../src/cli/table.js';
-import {wrap} from '../../src/cli/wrap.js';
+import {renderError} from '../../src/cli/render/error.js';
+import {styleFor, wantsColor} from '../../src/cli/terminal/style.js';
+import {table} from '../../src/cli/terminal/table.js';
+import {wrap} from '../../src/cli/terminal/wrap.js';
 import {GpdError} from '../../src/core/error.js';
+import {bytes, count, duration, si, tiny} from '../../src/core/format.js';
 import {printable} from '../../src/core/printable.js';
+import {planOutputs, stemOf} from '../../src/workflows/output-paths.js';
+import {readLabels} from '../../src/workflows/read-labels.js';
 import {inFolder} from './program.js';
 
 test('numbers', () => {

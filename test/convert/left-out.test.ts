@@ -2,13 +2,13 @@
 import {existsSync, mkdtempSync, readdirSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {summariseConversion} from '../../src/cli/conversion-summary.js';
-import {renderConversion} from '../../src/cli/render-conversion.js';
-import {styleFor} from '../../src/cli/style.js';
-import {openSubject} from '../../src/cli/subjects.js';
+import {renderConversion} from '../../src/cli/render/conversion.js';
+import {styleFor} from '../../src/cli/terminal/style.js';
 import {convertFile} from '../../src/convert/convert.js';
 import {float32, type Tensor} from '../../src/core/tensor.js';
 import {subjectOfFile} from '../../src/eval/subject.js';
+import {openSubject} from '../../src/workflows/subjects.js';
+import {summariseConversion} from '../../src/workflows/summaries/conversion.js';
 import {changeNumbers, rewritten} from '../rewritten.js';
 import {describeShared, shared} from '../shared.js';
 

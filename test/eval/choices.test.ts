@@ -1,11 +1,12 @@
 /** Gates, baselines and recipes: what is judged, against what, on which images. */
-import {spread} from '../../src/cli/evaluate-files.js';
-import {eta, rateProgress} from '../../src/cli/rate-progress.js';
-import {renderEvaluation} from '../../src/cli/render-evaluation.js';
-import {styleFor} from '../../src/cli/style.js';
+
+import {renderEvaluation} from '../../src/cli/render/evaluation.js';
+import {eta, rateProgress} from '../../src/cli/terminal/rate-progress.js';
+import {styleFor} from '../../src/cli/terminal/style.js';
 import {chooseRecipe} from '../../src/eval/choose-recipe.js';
 import {baselineOf, type ModelSummary} from '../../src/eval/evaluation.js';
 import {judge} from '../../src/eval/gates.js';
+import {spread} from '../../src/workflows/evaluate.js';
 import {evaluationOf} from './evaluations.js';
 
 const [before, after] = evaluationOf().models as [ModelSummary, ModelSummary];

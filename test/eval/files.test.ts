@@ -3,14 +3,14 @@ import {existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import sharp from 'sharp';
-import {type EvaluateFilesOptions, evaluateFiles} from '../../src/cli/evaluate-files.js';
-import {commandLine, saveReport} from '../../src/cli/save-report.js';
-import {openSubject} from '../../src/cli/subjects.js';
-import {verifyFiles} from '../../src/cli/verify-files.js';
 import {convertFile} from '../../src/convert/convert.js';
 import {random} from '../../src/core/random.js';
 import type {Tensor} from '../../src/core/tensor.js';
 import {runImages} from '../../src/eval/logits.js';
+import {type EvaluateFilesOptions, evaluateFiles} from '../../src/workflows/evaluate.js';
+import {commandLine, saveReport} from '../../src/workflows/report-file.js';
+import {openSubject} from '../../src/workflows/subjects.js';
+import {verifyFiles} from '../../src/workflows/verify.js';
 import {fixtureCases, fixtureNamed, fixturePath, goldenCases} from '../cases.js';
 import {expectLogits} from '../close.js';
 import {describeShared, shared} from '../shared.js';

@@ -1,6 +1,6 @@
 /** A model with NaN or infinite outputs has no accuracy: no number of it is printed, in no form, and it passes no gate. */
-import {renderEvaluation} from '../../src/cli/render-evaluation.js';
-import {styleFor} from '../../src/cli/style.js';
+import {renderEvaluation} from '../../src/cli/render/evaluation.js';
+import {styleFor} from '../../src/cli/terminal/style.js';
 import {fillUniform} from '../../src/core/random.js';
 import {float32} from '../../src/core/tensor.js';
 import type {Batch} from '../../src/data/loader.js';

@@ -1,6 +1,6 @@
 /** Equal models are equal, and a disturbed weight is found in the layer it belongs to. */
-import {renderVerification} from '../../src/cli/render-verification.js';
-import {styleFor} from '../../src/cli/style.js';
+import {renderVerification} from '../../src/cli/render/verification.js';
+import {styleFor} from '../../src/cli/terminal/style.js';
 import {float32, toFloat32} from '../../src/core/tensor.js';
 import {edgeInputs, type InputGroup, randomInputs} from '../../src/eval/inputs.js';
 import {runImages} from '../../src/eval/logits.js';

@@ -1,12 +1,12 @@
 /** The check of a form runs the bytes that are delivered: what the runtime refuses is not checked, whatever its emulation says. */
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {checkModel, randomImages} from '../../src/cli/export-check.js';
 import {subjectOfModel} from '../../src/eval/subject.js';
 import {precisions} from '../../src/export/precisions.js';
 import {modelBytes} from '../../src/onnx/encode.js';
 import {parseModel} from '../../src/onnx/parse-text.js';
 import {openSession} from '../../src/onnx/session.js';
+import {checkModel, randomImages} from '../../src/workflows/export/check.js';
 import {inFolder, run} from '../commands/program.js';
 import {tinyNetwork} from '../eval/networks.js';
 

@@ -3,7 +3,7 @@
 import {recipes} from '../../src/data/recipe.js';
 import {archNames, archs, families, familyNamed, familyOf} from '../../src/models/families/index.js';
 import {sizeReader} from '../../src/models/size-reader.js';
-import {tapsOf} from '../../src/train/taps.js';
+import {tapsOf} from '../../src/models/taps.js';
 import {shapesOnly} from './shapes-only.js';
 
 test.each(archNames)('%s is read from the shapes of its own tensors, by its own family', (name) => {

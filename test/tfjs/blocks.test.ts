@@ -1,6 +1,6 @@
 /** Images that stay in onnxruntime's blocks of channels from one convolution to the next, against TensorFlow.js's cpu backend. */
 import * as tf from '@tensorflow/tfjs-core';
-import type {OnnxruntimeBackend} from '../../src/tfjs/backend.js';
+import type {OnnxruntimeBackend} from '../../src/tfjs/backend/backend.js';
 import {expectSame, gradientsOf, type Operand, rounding, runOn, startBackend} from './both.js';
 
 let backend: OnnxruntimeBackend;

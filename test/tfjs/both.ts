@@ -3,8 +3,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import type {Tolerance} from '../../src/core/compare.js';
 import {random} from '../../src/core/random.js';
-import {BACKEND_NAME, type OnnxruntimeBackend} from '../../src/tfjs/backend.js';
-import {registerOnnxruntimeBackend} from '../../src/tfjs/register.js';
+import {BACKEND_NAME, type OnnxruntimeBackend} from '../../src/tfjs/backend/backend.js';
+import {registerOnnxruntimeBackend} from '../../src/tfjs/backend/register.js';
 import {expectClose} from '../close.js';
 
 export const rounding: Tolerance = {rtol: 1e-5, because: 'float32, added in another order'};

@@ -8,12 +8,12 @@ import {buildSync} from 'esbuild';
 import {bufferSource} from '../../src/core/bytes.js';
 import {GpdError} from '../../src/core/error.js';
 import {decodeModel} from '../../src/onnx/decode.js';
-import {BACKEND_NAME, type OnnxruntimeBackend} from '../../src/tfjs/backend.js';
-import {allFinite} from '../../src/tfjs/find-non-finite.js';
-import {jit} from '../../src/tfjs/jit.js';
-import {kernelTimesText, sumByKernel} from '../../src/tfjs/kernel-times.js';
-import {LeakCheck, leakText} from '../../src/tfjs/leak-check.js';
-import {registerOnnxruntimeBackend} from '../../src/tfjs/register.js';
+import {BACKEND_NAME, type OnnxruntimeBackend} from '../../src/tfjs/backend/backend.js';
+import {registerOnnxruntimeBackend} from '../../src/tfjs/backend/register.js';
+import {jit} from '../../src/tfjs/jit/jit.js';
+import {LeakCheck, leakText} from '../../src/tfjs/jit/leak-check.js';
+import {allFinite} from '../../src/tfjs/runtime/find-non-finite.js';
+import {kernelTimesText, sumByKernel} from '../../src/tfjs/runtime/kernel-times.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'gpd-debug-'));
 afterAll(() => rmSync(folder, {recursive: true}));
@@ -162,8 +162,8 @@ test('GPD_DEBUG: the step as text and as .onnx, its times, what it leaves, what 
   const {stderr, files, at} = runProgram(
     'graph,kernels,leak,lazy',
     `import * as tf from '@tensorflow/tfjs-core';
-     import {jit} from '../../src/tfjs/jit.js';
-     import {registerOnnxruntimeBackend} from '../../src/tfjs/register.js';
+     import {jit} from '../../src/tfjs/jit/jit.js';
+     import {registerOnnxruntimeBackend} from '../../src/tfjs/backend/register.js';
      await registerOnnxruntimeBackend();
      const step = jit((x) => tf.relu(tf.matMul(x, x)));
      const x = tf.ones([4, 4]);

@@ -1,10 +1,10 @@
 /** Bad use of the backend: every message names the kernel or the place, the shapes, and what to do. */
 import * as tf from '@tensorflow/tfjs-core';
 import type {GpdError} from '../../src/core/error.js';
-import {BACKEND_NAME} from '../../src/tfjs/backend.js';
-import {jit} from '../../src/tfjs/jit.js';
-import {MAX_SIGNATURES} from '../../src/tfjs/jit-errors.js';
-import {registerOnnxruntimeBackend} from '../../src/tfjs/register.js';
+import {BACKEND_NAME} from '../../src/tfjs/backend/backend.js';
+import {registerOnnxruntimeBackend} from '../../src/tfjs/backend/register.js';
+import {jit} from '../../src/tfjs/jit/jit.js';
+import {MAX_SIGNATURES} from '../../src/tfjs/jit/jit-errors.js';
 
 beforeEach(async () => {
   await registerOnnxruntimeBackend();

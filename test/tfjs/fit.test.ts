@@ -1,11 +1,11 @@
 /** `model.fit` and loops that read nothing: where a step ends, that it is compiled once, and that small steps stay on TensorFlow.js's cpu code. */
 import * as tf from '@tensorflow/tfjs-core';
 import * as layers from '@tensorflow/tfjs-layers';
-import {BACKEND_NAME, type OnnxruntimeBackend} from '../../src/tfjs/backend.js';
-import {jit} from '../../src/tfjs/jit.js';
-import {Pace} from '../../src/tfjs/pace.js';
-import {registerOnnxruntimeBackend} from '../../src/tfjs/register.js';
-import {workOf} from '../../src/tfjs/work.js';
+import {BACKEND_NAME, type OnnxruntimeBackend} from '../../src/tfjs/backend/backend.js';
+import {Pace} from '../../src/tfjs/backend/pace.js';
+import {registerOnnxruntimeBackend} from '../../src/tfjs/backend/register.js';
+import {workOf} from '../../src/tfjs/backend/work.js';
+import {jit} from '../../src/tfjs/jit/jit.js';
 import {expectClose} from '../close.js';
 
 (tf.findBackend('cpu') as unknown as {firstUse: boolean}).firstUse = false; // its advice to install another backend

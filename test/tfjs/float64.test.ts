@@ -1,7 +1,7 @@
 /** The properties of kernels once more, computed in float64; and that numbers stay float64 from step to step. */
 import {execFileSync} from 'node:child_process';
 import * as tf from '@tensorflow/tfjs-core';
-import {jit} from '../../src/tfjs/jit.js';
+import {jit} from '../../src/tfjs/jit/jit.js';
 import {computeIn, startBackend} from './both.js';
 import {constantError, slopeError, thousandSteps} from './programs/in-float64.js';
 import './elementwise.test.js';

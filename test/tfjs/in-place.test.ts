@@ -2,9 +2,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import {parseModel} from '../../src/onnx/parse-text.js';
-import {BACKEND_NAME} from '../../src/tfjs/backend.js';
-import {mayOverwrite} from '../../src/tfjs/in-place.js';
-import {jit} from '../../src/tfjs/jit.js';
+import {BACKEND_NAME} from '../../src/tfjs/backend/backend.js';
+import {jit} from '../../src/tfjs/jit/jit.js';
+import {mayOverwrite} from '../../src/tfjs/lowering/in-place.js';
 import {expectClose} from '../close.js';
 import {rounding, startBackend} from './both.js';
 

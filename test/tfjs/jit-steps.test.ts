@@ -1,7 +1,7 @@
 /** Several steps in one run against as many calls of the step. */
 import * as tf from '@tensorflow/tfjs-core';
-import {jit} from '../../src/tfjs/jit.js';
-import {jitSteps} from '../../src/tfjs/jit-steps.js';
+import {jit} from '../../src/tfjs/jit/jit.js';
+import {jitSteps} from '../../src/tfjs/jit/jit-steps.js';
 import {expectClose} from '../close.js';
 import {startBackend} from './both.js';
 

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {jit} from '../../src/tfjs/jit.js';
-import {registerOnnxruntimeBackend} from '../../src/tfjs/register.js';
+import {registerOnnxruntimeBackend} from '../../src/tfjs/backend/register.js';
+import {jit} from '../../src/tfjs/jit/jit.js';
 
 beforeAll(async () => {
   await registerOnnxruntimeBackend({smallSteps: 'recorded'}); // so that every step has the same bits

@@ -1,9 +1,9 @@
 /** Parts of long tensors: slices that are inputs on the same memory, and results that are joined by writing each where it belongs. */
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
-import type {OnnxruntimeBackend} from '../../src/tfjs/backend.js';
-import {jit} from '../../src/tfjs/jit.js';
-import {jitSteps} from '../../src/tfjs/jit-steps.js';
+import type {OnnxruntimeBackend} from '../../src/tfjs/backend/backend.js';
+import {jit} from '../../src/tfjs/jit/jit.js';
+import {jitSteps} from '../../src/tfjs/jit/jit-steps.js';
 import {forAll, startBackend} from './both.js';
 
 let backend: OnnxruntimeBackend;

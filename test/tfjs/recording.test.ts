@@ -1,6 +1,6 @@
 /** What a recording backend must keep: lifetimes, sharing, one computation for many reads, graphs that are found again. */
 import * as tf from '@tensorflow/tfjs-core';
-import type {OnnxruntimeBackend} from '../../src/tfjs/backend.js';
+import type {OnnxruntimeBackend} from '../../src/tfjs/backend/backend.js';
 import {startBackend} from './both.js';
 
 let backend: OnnxruntimeBackend;

@@ -8,10 +8,10 @@ import {modelBytes} from '../../src/onnx/encode.js';
 import {Graph, type Value} from '../../src/onnx/graph.js';
 import {loadSyncRuntime, type SyncRuntime} from '../../src/onnx/sync-session.js';
 import {ints} from '../../src/onnx/tensor-ops.js';
-import type {OnnxruntimeBackend} from '../../src/tfjs/backend.js';
-import {jit} from '../../src/tfjs/jit.js';
-import {loweredModel} from '../../src/tfjs/plan.js';
-import {scanBlocks} from '../../src/tfjs/scan-blocks.js';
+import type {OnnxruntimeBackend} from '../../src/tfjs/backend/backend.js';
+import {jit} from '../../src/tfjs/jit/jit.js';
+import {loweredModel} from '../../src/tfjs/lowering/plan.js';
+import {scanBlocks} from '../../src/tfjs/lowering/scan-blocks.js';
 import {startBackend} from './both.js';
 
 let backend: OnnxruntimeBackend;

@@ -8,7 +8,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import {GpdError} from '../../src/core/error.js';
-import {type NodeHost, selectBackend} from '../../src/tfjs/select-backend.js';
+import {type NodeHost, selectBackend} from '../../src/tfjs/backend/select-backend.js';
 
 beforeAll(() => tf.env().set('IS_TEST', true)); // TensorFlow.js prints no advice
 

@@ -1,7 +1,7 @@
 /** Captured steps write into memory that others have left: never into what somebody still reads. */
 import * as tf from '@tensorflow/tfjs-core';
-import type {OnnxruntimeBackend} from '../../src/tfjs/backend.js';
-import {jit} from '../../src/tfjs/jit.js';
+import type {OnnxruntimeBackend} from '../../src/tfjs/backend/backend.js';
+import {jit} from '../../src/tfjs/jit/jit.js';
 import {startBackend} from './both.js';
 
 let backend: OnnxruntimeBackend;

@@ -4,11 +4,11 @@ import {random} from '../../src/core/random.js';
 import {tensor} from '../../src/core/tensor.js';
 import {modelBytes} from '../../src/onnx/encode.js';
 import {loadSyncRuntime} from '../../src/onnx/sync-session.js';
+import {record} from '../../src/tfjs/backend/record.js';
 import {kernels} from '../../src/tfjs/kernels/index.js';
-import {lowerPlan, makePlan} from '../../src/tfjs/plan.js';
-import {record} from '../../src/tfjs/record.js';
-import {Chooser} from '../../src/tfjs/strategies.js';
-import {type LazyData, LazyValue, type Permutation, toPlain} from '../../src/tfjs/value.js';
+import {lowerPlan, makePlan} from '../../src/tfjs/lowering/plan.js';
+import {Chooser} from '../../src/tfjs/lowering/strategies.js';
+import {type LazyData, LazyValue, type Permutation, toPlain} from '../../src/tfjs/lowering/value.js';
 import {expectClose} from '../close.js';
 import {rounding} from './both.js';
 

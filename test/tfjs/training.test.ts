@@ -1,7 +1,7 @@
 /** Whole training: optimisers, losses, tf.layers, against TensorFlow.js's cpu backend; and that nothing grows. */
 import * as tf from '@tensorflow/tfjs-core';
 import * as layers from '@tensorflow/tfjs-layers';
-import type {OnnxruntimeBackend} from '../../src/tfjs/backend.js';
+import type {OnnxruntimeBackend} from '../../src/tfjs/backend/backend.js';
 import {expectClose} from '../close.js';
 import {expectSame, fallbacksOf, gradientsOf, startBackend} from './both.js';
 

@@ -1,7 +1,7 @@
 /** Traps of onnxruntime and TensorFlow.js that once gave wrong numbers without an error. */
 import * as tf from '@tensorflow/tfjs-core';
-import {BACKEND_NAME} from '../../src/tfjs/backend.js';
-import {jit} from '../../src/tfjs/jit.js';
+import {BACKEND_NAME} from '../../src/tfjs/backend/backend.js';
+import {jit} from '../../src/tfjs/jit/jit.js';
 import {expectClose} from '../close.js';
 import {startBackend} from './both.js';
 

@@ -1,7 +1,7 @@
 /** In which order a variable's numbers lie is nobody's business but the backend's: they stay the same. */
 import * as tf from '@tensorflow/tfjs-core';
-import type {OnnxruntimeBackend} from '../../src/tfjs/backend.js';
-import {restoreLayouts, variableLayouts} from '../../src/tfjs/variable-layouts.js';
+import type {OnnxruntimeBackend} from '../../src/tfjs/backend/backend.js';
+import {restoreLayouts, variableLayouts} from '../../src/tfjs/jit/variable-layouts.js';
 import {startBackend} from './both.js';
 
 let backend: OnnxruntimeBackend;

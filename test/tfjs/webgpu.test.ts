@@ -12,9 +12,9 @@ import {testWith, vulkanDriver} from '../optional.js';
 /** Convolutions, pooling, batch norm of the batch, momentum; captured steps, then two runs of two steps each. Prints every loss. */
 const program = `
 import * as tf from '@tensorflow/tfjs-core';
-import {jit} from '../../src/tfjs/jit.js';
-import {jitSteps} from '../../src/tfjs/jit-steps.js';
-import {registerOnnxruntimeBackend} from '../../src/tfjs/register.js';
+import {jit} from '../../src/tfjs/jit/jit.js';
+import {jitSteps} from '../../src/tfjs/jit/jit-steps.js';
+import {registerOnnxruntimeBackend} from '../../src/tfjs/backend/register.js';
 const backend = await registerOnnxruntimeBackend({provider: process.argv[2]});
 const random = (shape, seed) => tf.randomNormal(shape, 0, 0.4, 'float32', seed);
 const [w, wide, dense] = [random([3, 3, 2, 8], 1), random([3, 3, 8, 8], 2), random([8, 3], 3)].map((t) => tf.variable(t));

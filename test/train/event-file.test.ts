@@ -1,5 +1,5 @@
 /** Event files, read by the rules of TFRecord and protobuf. */
-import {crc32c, eventHeader, scalarEvent} from '../../src/train/event-file.js';
+import {crc32c, eventHeader, scalarEvent} from '../../src/train/run/event-file.js';
 
 const text = (value: string) => new TextEncoder().encode(value);
 /** The definition: polynomial division, bit by bit. */

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {random} from '../../src/core/random.js';
 import {elementCount, float32, float64, type Tensor, toFloat64} from '../../src/core/tensor.js';
-import {cut, flatsOf, flatten, globalNorm, joined, pieceOf} from '../../src/train/flat-parameters.js';
+import {cut, flatsOf, flatten, globalNorm, joined, pieceOf} from '../../src/train/step/parameters/flat-parameters.js';
 import {expectClose} from '../close.js';
 import {startBackend} from '../tfjs/both.js';
 

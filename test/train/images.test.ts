@@ -2,9 +2,9 @@
 import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {resolveOptions} from '../../src/train/config.js';
-import {openImages} from '../../src/train/images.js';
-import type {OptionName} from '../../src/train/options.js';
+import {resolveOptions} from '../../src/train/options/config.js';
+import type {OptionName} from '../../src/train/options/options.js';
+import {openImages} from '../../src/train/run/images.js';
 import {writeSet} from './sets.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'gpd-images-'));

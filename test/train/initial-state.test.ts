@@ -9,8 +9,8 @@ import {archs} from '../../src/models/families/index.js';
 import {recognise} from '../../src/models/recognise.js';
 import {runReference} from '../../src/models/reference.js';
 import type {Role} from '../../src/reparam/parameters.js';
-import {type Initial, initialState} from '../../src/train/initial-state.js';
-import {reviewKdSize} from '../../src/train/review-kd.js';
+import {type Initial, initialState} from '../../src/train/run/initial-state.js';
+import {reviewKdSize} from '../../src/train/step/losses/review-kd.js';
 import {describeShared, shared, sharedCases} from '../shared.js';
 
 const asStateDict = (state: ReadonlyMap<string, Tensor>): StateDict =>

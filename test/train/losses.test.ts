@@ -2,8 +2,8 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import {random} from '../../src/core/random.js';
-import {dkdLoss} from '../../src/train/dkd.js';
-import {accuracies, kdLosses, type Logits} from '../../src/train/losses.js';
+import {dkdLoss} from '../../src/train/step/losses/dkd.js';
+import {accuracies, kdLosses, type Logits} from '../../src/train/step/losses/losses.js';
 import {expectClose} from '../close.js';
 import {startBackend} from '../tfjs/both.js';
 

@@ -1,6 +1,6 @@
 /** Draws of mixup and CutMix, against the distributions they are from. */
 import {random} from '../../src/core/random.js';
-import {drawMix, type Mixing, symmetricBeta} from '../../src/train/mixing.js';
+import {drawMix, type Mixing, symmetricBeta} from '../../src/train/run/mixing.js';
 
 const N = 4000;
 /** Kolmogorov and Smirnov's distance is beyond 2/√N with a probability of 0.07 %. */

@@ -2,9 +2,9 @@
 import {readFileSync} from 'node:fs';
 import * as tf from '@tensorflow/tfjs-core';
 import {random} from '../../src/core/random.js';
-import {decayGroups, type ParameterInfo} from '../../src/train/decay-groups.js';
-import {type OptimizerConfig, slotNames, stepScalars, updateParameter} from '../../src/train/optimizers.js';
-import {learningRate} from '../../src/train/schedules.js';
+import {learningRate} from '../../src/train/options/schedules.js';
+import {decayGroups, type ParameterInfo} from '../../src/train/step/parameters/decay-groups.js';
+import {type OptimizerConfig, slotNames, stepScalars, updateParameter} from '../../src/train/step/parameters/optimizers.js';
 import {expectClose} from '../close.js';
 import {describeShared, shared} from '../shared.js';
 import {startBackend} from '../tfjs/both.js';

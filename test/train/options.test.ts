@@ -1,9 +1,9 @@
 /** The table of options: files and flags to a configuration and back, presets whole, contradictions refused. */
 import fc from 'fast-check';
-import {formatConfig, isOptionName, readConfig, resolveOptions} from '../../src/train/config.js';
-import {formatScalar, parseConfig} from '../../src/train/config-file.js';
-import {type OptionName, optionNames, options} from '../../src/train/options.js';
-import {presetNames, presetOptions} from '../../src/train/presets.js';
+import {formatConfig, isOptionName, readConfig, resolveOptions} from '../../src/train/options/config.js';
+import {formatScalar, parseConfig} from '../../src/train/options/config-file.js';
+import {type OptionName, optionNames, options} from '../../src/train/options/options.js';
+import {presetNames, presetOptions} from '../../src/train/options/presets.js';
 import {expectGolden} from '../golden.js';
 
 const from = (values: Partial<Record<OptionName, string>>, source = 'a flag') =>

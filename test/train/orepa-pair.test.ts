@@ -6,9 +6,9 @@ import type {ConvModule} from '../../src/reparam/modules.js';
 import {type GpdForm, parametersOf, type Role, type TensorUse} from '../../src/reparam/parameters.js';
 import {referenceOps} from '../../src/reparam/reference.js';
 import {keyOf, storedShape, storedTensors} from '../../src/reparam/stored-tensors.js';
-import {leadingBlock, pairParameters} from '../../src/train/orepa-pair.js';
-import {type SequentialKernel, storedBatchNorm, tfjsLayers} from '../../src/train/tfjs-layers.js';
-import {tfjsOps} from '../../src/train/tfjs-ops.js';
+import {leadingBlock, pairParameters} from '../../src/train/step/networks/orepa-pair.js';
+import {type SequentialKernel, storedBatchNorm, tfjsLayers} from '../../src/train/step/networks/tfjs-layers.js';
+import {tfjsOps} from '../../src/train/step/networks/tfjs-ops.js';
 import {expectClose} from '../close.js';
 import {startBackend} from '../tfjs/both.js';
 

@@ -3,9 +3,9 @@ import {execFileSync} from 'node:child_process';
 import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {readReplayFolder} from '../../src/cli/replay-folder.js';
-import {selectBackend} from '../../src/tfjs/select-backend.js';
-import {replay} from '../../src/train/replay.js';
+import {selectBackend} from '../../src/tfjs/backend/select-backend.js';
+import {replay} from '../../src/train/replay/replay.js';
+import {readReplayFolder} from '../../src/workflows/replay.js';
 import {expectClose} from '../close.js';
 import {describeShared, shared, sharedCases} from '../shared.js';
 

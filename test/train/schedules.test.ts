@@ -1,10 +1,10 @@
 /** When the learning rate falls: one rule for all families, whatever the length of the run, and what is said about it. */
-import {resolveOptions} from '../../src/train/config.js';
-import {describeSchedule} from '../../src/train/describe-schedule.js';
-import type {OptionName} from '../../src/train/options.js';
-import {presetNames, presetOptions, presets} from '../../src/train/presets.js';
-import {learningRate, resolveMoments} from '../../src/train/schedules.js';
-import {scheduleOf} from '../../src/train/step-settings.js';
+import {resolveOptions} from '../../src/train/options/config.js';
+import {describeSchedule} from '../../src/train/options/describe-schedule.js';
+import type {OptionName} from '../../src/train/options/options.js';
+import {presetNames, presetOptions, presets} from '../../src/train/options/presets.js';
+import {learningRate, resolveMoments} from '../../src/train/options/schedules.js';
+import {scheduleOf} from '../../src/train/run/step-settings.js';
 
 const given = (values: Partial<Record<OptionName, string>>) =>
   new Map(Object.entries(values).map(([name, value]) => [name as OptionName, {value, from: 'test'}]));

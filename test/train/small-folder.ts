@@ -6,12 +6,12 @@ import {join} from 'node:path';
 import {fileSource} from '../../src/core/bytes.js';
 import {errorCodes, GpdError} from '../../src/core/error.js';
 import {bytesOf} from '../../src/core/tensor.js';
-import {selectBackend} from '../../src/tfjs/select-backend.js';
-import {readCheckpoint} from '../../src/train/checkpoint.js';
-import {openImages} from '../../src/train/images.js';
-import {type RunResult, trainRun} from '../../src/train/run.js';
-import {RunDirectory} from '../../src/train/run-directory.js';
-import type {StartingPoint} from '../../src/train/starting-point.js';
+import {selectBackend} from '../../src/tfjs/backend/select-backend.js';
+import {readCheckpoint} from '../../src/train/run/checkpoint.js';
+import {openImages} from '../../src/train/run/images.js';
+import {type RunResult, trainRun} from '../../src/train/run/run.js';
+import {RunDirectory} from '../../src/train/run/run-directory.js';
+import type {StartingPoint} from '../../src/train/run/starting-point.js';
 import {writeSet} from './sets.js';
 import {type Settings, smallOptions, smallStart} from './small.js';
 

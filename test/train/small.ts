@@ -1,11 +1,11 @@
 /** A run of a network so small that a test can repeat it. Only the network is not one of those that have a name. */
 import {cifarResnet} from '../../src/models/families/cifar-resnet.js';
-import {resolveOptions} from '../../src/train/config.js';
-import type {Images} from '../../src/train/images.js';
-import {initialState} from '../../src/train/initial-state.js';
-import type {OptionName, TrainOptions} from '../../src/train/options.js';
-import type {StartingPoint} from '../../src/train/starting-point.js';
-import {stepConfigOf} from '../../src/train/step-settings.js';
+import {resolveOptions} from '../../src/train/options/config.js';
+import type {OptionName, TrainOptions} from '../../src/train/options/options.js';
+import type {Images} from '../../src/train/run/images.js';
+import {initialState} from '../../src/train/run/initial-state.js';
+import type {StartingPoint} from '../../src/train/run/starting-point.js';
+import {stepConfigOf} from '../../src/train/run/step-settings.js';
 
 export type Settings = Partial<Record<OptionName, string>>;
 

@@ -20,10 +20,10 @@ import {fileSource} from '../../src/core/bytes.js';
 import {random} from '../../src/core/random.js';
 import {parseJson, SchemaError} from '../../src/core/schema.js';
 import {sourceOf} from '../../src/core/tensor.js';
-import {readCheckpoint} from '../../src/train/checkpoint.js';
-import {encodeOptimizer} from '../../src/train/optimizer-state.js';
-import {type Position, savedPosition, whyNotPosition} from '../../src/train/position.js';
-import type {NamedTensors} from '../../src/train/step-config.js';
+import {readCheckpoint} from '../../src/train/run/checkpoint.js';
+import {type Position, savedPosition, whyNotPosition} from '../../src/train/run/position.js';
+import type {NamedTensors} from '../../src/train/step/parameters/named-tensors.js';
+import {encodeOptimizer} from '../../src/train/step/parameters/optimizer-state.js';
 import {SmallFolder} from './small-folder.js';
 
 const small = new SmallFolder();

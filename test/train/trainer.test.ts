@@ -5,11 +5,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import {random} from '../../src/core/random.js';
 import {float32} from '../../src/core/tensor.js';
 import {cifarResnet} from '../../src/models/families/cifar-resnet.js';
-import {compatRules} from '../../src/train/compat.js';
-import {initialState} from '../../src/train/initial-state.js';
-import {reviewKdSize} from '../../src/train/review-kd.js';
-import type {Batch, NamedTensors, StaticTeacher, StepConfig, StepInput} from '../../src/train/step-config.js';
-import {createTrainer} from '../../src/train/trainer.js';
+import {initialState} from '../../src/train/run/initial-state.js';
+import {compatRules} from '../../src/train/step/compat.js';
+import {reviewKdSize} from '../../src/train/step/losses/review-kd.js';
+import type {NamedTensors} from '../../src/train/step/parameters/named-tensors.js';
+import type {Batch, StaticTeacher, StepConfig, StepInput} from '../../src/train/step/step-config.js';
+import {createTrainer} from '../../src/train/step/trainer.js';
 import {expectClose} from '../close.js';
 import {startBackend} from '../tfjs/both.js';
 

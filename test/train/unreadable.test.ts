@@ -4,7 +4,7 @@
  */
 import {cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {substitutesFor, type UnreadableImage, withGaps} from '../../src/train/unreadable.js';
+import {substitutesFor, type UnreadableImage, withGaps} from '../../src/train/run/unreadable.js';
 import {writeClass} from './sets.js';
 import {SmallFolder} from './small-folder.js';
 

@@ -1,7 +1,7 @@
 /** Accuracy and loss of a tally against their definitions. */
 import {random} from '../../src/core/random.js';
 import {float32} from '../../src/core/tensor.js';
-import {bestOf, filledUp, Tally} from '../../src/train/validate.js';
+import {bestOf, filledUp, Tally} from '../../src/train/run/validate.js';
 
 const r = random('tally');
 

@@ -1,8 +1,8 @@
 /** What follows a product in one fused kernel: a bias and an activation. */
 import type {Value} from '../../onnx/graph.js';
-import type {Attributes} from '../kernel-entry.js';
-import type {Lowering} from '../lowering.js';
-import type {LazyValue, Permutation} from '../value.js';
+import type {Attributes} from '../lowering/kernel-entry.js';
+import type {Lowering} from '../lowering/lowering.js';
+import type {LazyValue, Permutation} from '../lowering/value.js';
 import {unaryFormulas} from './unary.js';
 
 /** The inputs of a fused kernel by name: `bias` and `preluActivationWeights` may be missing. */

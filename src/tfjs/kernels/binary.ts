@@ -1,11 +1,19 @@
 /** Kernels on two tensors that broadcast, and sums of many. */
 import type {Value} from '../../onnx/graph.js';
 import {broadcastDims} from '../../onnx/ops.js';
-import type {KernelEntry} from '../kernel-entry.js';
-import type {Lowering} from '../lowering.js';
-import {isIdentity, type LazyDType, type LazyValue, type Permutation, sameShape, sizeOf, type TypedShape} from '../value.js';
-import {combineInBlocks, filled, followed, type InBlocks} from './blocks.js';
+import type {KernelEntry} from '../lowering/kernel-entry.js';
+import type {Lowering} from '../lowering/lowering.js';
+import {
+  isIdentity,
+  type LazyDType,
+  type LazyValue,
+  type Permutation,
+  sameShape,
+  sizeOf,
+  type TypedShape,
+} from '../lowering/value.js';
 import {convert} from './convert.js';
+import {combineInBlocks, filled, followed, type InBlocks} from './convolution/blocks.js';
 
 /** Both operands in one order. */
 export function together(g: Lowering, a: LazyValue, b: LazyValue) {

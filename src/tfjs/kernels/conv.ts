@@ -1,18 +1,18 @@
 /** Convolutions: images in NCHW, filters in OIHW, whatever the order in which TensorFlow.js names their dimensions. */
 import type {Value} from '../../onnx/graph.js';
-import {float32Only, type KernelEntry} from '../kernel-entry.js';
-import type {Lowering} from '../lowering.js';
-import type {Strategies, Strategy} from '../strategies.js';
-import {type LazyValue, sameShape} from '../value.js';
+import {float32Only, type KernelEntry} from '../lowering/kernel-entry.js';
+import type {Lowering} from '../lowering/lowering.js';
+import type {Strategies, Strategy} from '../lowering/strategies.js';
+import {type LazyValue, sameShape} from '../lowering/value.js';
 import {activate, alongChannels, fusedInputs, refusesActivation} from './activation.js';
-import {blockStrategies} from './block-strategies.js';
-import {canBlock, FORWARD} from './blocked-conv.js';
-import {convolveColumns, isForColumns} from './columns.js';
-import {convolveFilterGradient, convolveInputGradient, OIHW_OF_HWIO} from './conv-gradients.js';
-import {depthwiseFilterGradient, depthwiseFilters, depthwiseForward, depthwiseInputGradient} from './depthwise.js';
-import {byTaps, type Ways} from './tap-products.js';
-import {convWindows, each, pads, refusesWindows, type Windows} from './window.js';
-import {tileStrategies} from './winograd-tiles.js';
+import {blockStrategies} from './convolution/block-strategies.js';
+import {canBlock, FORWARD} from './convolution/blocked-conv.js';
+import {convolveColumns, isForColumns} from './convolution/columns.js';
+import {convolveFilterGradient, convolveInputGradient, OIHW_OF_HWIO} from './convolution/conv-gradients.js';
+import {depthwiseFilterGradient, depthwiseFilters, depthwiseForward, depthwiseInputGradient} from './convolution/depthwise.js';
+import {byTaps, type Ways} from './convolution/tap-products.js';
+import {convWindows, each, pads, refusesWindows, type Windows} from './convolution/window.js';
+import {tileStrategies} from './convolution/winograd-tiles.js';
 
 function convolve(g: Lowering, x: Value, weight: Value, bias: Value | undefined, {spans}: Windows, group = 1): Value {
   const attributes = {kernel_shape: each(spans, 'kernel'), strides: each(spans, 'stride'), dilations: each(spans, 'dilation')};

@@ -1,9 +1,9 @@
 /** From one type of numbers to another as TensorFlow.js's cpu backend does it, where typed arrays convert as they are filled. */
 import type {Value} from '../../onnx/graph.js';
 import {dataTypeOf} from '../../onnx/ops.js';
-import {type KernelEntry, SHARES_DATA} from '../kernel-entry.js';
-import type {Lowering} from '../lowering.js';
-import type {LazyDType} from '../value.js';
+import {type KernelEntry, SHARES_DATA} from '../lowering/kernel-entry.js';
+import type {Lowering} from '../lowering/lowering.js';
+import type {LazyDType} from '../lowering/value.js';
 
 type AnyDType = LazyDType | 'float64' | 'int64';
 

@@ -1,7 +1,7 @@
 /** Tensors of one number. */
-import type {KernelEntry} from '../kernel-entry.js';
-import type {Lowering} from '../lowering.js';
-import type {LazyDType} from '../value.js';
+import type {KernelEntry} from '../lowering/kernel-entry.js';
+import type {Lowering} from '../lowering/lowering.js';
+import type {LazyDType} from '../lowering/value.js';
 import {convert} from './convert.js';
 
 const isLazy = (dtype: string | undefined): dtype is LazyDType => dtype === 'float32' || dtype === 'int32' || dtype === 'bool';

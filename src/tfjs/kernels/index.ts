@@ -1,5 +1,5 @@
 /** THE table of kernels that are lowered. Every other kernel runs on TensorFlow.js's own cpu code. */
-import type {KernelEntry} from '../kernel-entry.js';
+import type {KernelEntry} from '../lowering/kernel-entry.js';
 import {binaryKernels} from './binary.js';
 import {convKernels} from './conv.js';
 import {castEntry} from './convert.js';

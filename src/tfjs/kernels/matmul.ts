@@ -2,9 +2,9 @@
 import {backend_util} from '@tensorflow/tfjs-core';
 import type {Value} from '../../onnx/graph.js';
 import {broadcastDims} from '../../onnx/ops.js';
-import {type Attributes, float32Only, type KernelEntry} from '../kernel-entry.js';
-import type {Lowering} from '../lowering.js';
-import {identity, type LazyValue, type TypedShape} from '../value.js';
+import {type Attributes, float32Only, type KernelEntry} from '../lowering/kernel-entry.js';
+import type {Lowering} from '../lowering/lowering.js';
+import {identity, type LazyValue, type TypedShape} from '../lowering/value.js';
 import {activate, fusedInputs, refusesActivation} from './activation.js';
 
 interface MatMulAttributes {

@@ -1,9 +1,9 @@
 /** Softmax and batch normalisation. */
 import type {Value} from '../../onnx/graph.js';
-import {float32Only, type KernelEntry} from '../kernel-entry.js';
-import type {Lowering} from '../lowering.js';
-import type {LazyValue} from '../value.js';
-import {type ChannelMap, mapChannels} from './blocks.js';
+import {float32Only, type KernelEntry} from '../lowering/kernel-entry.js';
+import type {Lowering} from '../lowering/lowering.js';
+import type {LazyValue} from '../lowering/value.js';
+import {type ChannelMap, mapChannels} from './convolution/blocks.js';
 
 const softmax: KernelEntry = {
   inputs: ['logits'],

@@ -1,11 +1,11 @@
 /** Pooling and its gradients, in NCHW. */
 import type {AttributeValues} from '../../onnx/graph.js';
-import {float32Only, type KernelEntry, SHARES_DATA} from '../kernel-entry.js';
-import type {Laid, Lowering} from '../lowering.js';
-import {type LazyValue, sameShape, type TypedShape} from '../value.js';
+import {float32Only, type KernelEntry, SHARES_DATA} from '../lowering/kernel-entry.js';
+import type {Laid, Lowering} from '../lowering/lowering.js';
+import {type LazyValue, sameShape, type TypedShape} from '../lowering/value.js';
 import {convert} from './convert.js';
-import {averageGradient, maxGradient, maxGradientInBlocks, maxPoolInBlocks} from './pool-gradients.js';
-import {after, each, pads, poolWindows, refusesWindows, type Windows} from './window.js';
+import {averageGradient, maxGradient, maxGradientInBlocks, maxPoolInBlocks} from './convolution/pool-gradients.js';
+import {after, each, pads, poolWindows, refusesWindows, type Windows} from './convolution/window.js';
 
 /** onnxruntime wants every window to touch the image. */
 function refusesPool(windows: Windows): string | undefined {

@@ -1,12 +1,12 @@
 /** Kernels that fold dimensions away. */
 import {util} from '@tensorflow/tfjs-core';
 import type {Value} from '../../onnx/graph.js';
-import type {Attributes, KernelEntry} from '../kernel-entry.js';
-import type {Lowering} from '../lowering.js';
-import {type LazyDType, type LazyValue, type Permutation, sizeOf, type TypedShape} from '../value.js';
-import {dotInBlocks, sumInBlocks} from './blocks.js';
+import type {Attributes, KernelEntry} from '../lowering/kernel-entry.js';
+import type {Lowering} from '../lowering/lowering.js';
+import {type LazyDType, type LazyValue, type Permutation, sizeOf, type TypedShape} from '../lowering/value.js';
 import {convert} from './convert.js';
-import {factorsOf, sumOfProducts} from './inner-product.js';
+import {dotInBlocks, sumInBlocks} from './convolution/blocks.js';
+import {factorsOf, sumOfProducts} from './convolution/inner-product.js';
 
 /** `reductionIndices` is what Max alone calls its axes. */
 const axesOf = ({axis, reductionIndices = axis}: Attributes, shape: readonly number[]): number[] =>

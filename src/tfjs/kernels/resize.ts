@@ -3,9 +3,9 @@
  * the matrix transposed. ONNX's Resize has no gradient and rounds differently.
  */
 import type {Value} from '../../onnx/graph.js';
-import {float32Only, type KernelEntry} from '../kernel-entry.js';
-import type {Lowering} from '../lowering.js';
-import type {LazyValue} from '../value.js';
+import {float32Only, type KernelEntry} from '../lowering/kernel-entry.js';
+import type {Lowering} from '../lowering/lowering.js';
+import type {LazyValue} from '../lowering/value.js';
 
 interface ResizeAttributes {
   alignCorners: boolean;

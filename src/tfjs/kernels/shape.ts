@@ -1,8 +1,8 @@
 /** Kernels that rearrange numbers without looking at them. What can keep the order of dimensions that it finds does. */
 import {backend_util, slice_util, util} from '@tensorflow/tfjs-core';
-import {type KernelEntry, SHARES_DATA} from '../kernel-entry.js';
-import type {Lowering} from '../lowering.js';
-import {isIdentity, type LazyValue, type Permutation} from '../value.js';
+import {type KernelEntry, SHARES_DATA} from '../lowering/kernel-entry.js';
+import type {Lowering} from '../lowering/lowering.js';
+import {isIdentity, type LazyValue, type Permutation} from '../lowering/value.js';
 
 /** Recorded where a handle has another shape than the value behind it: TensorFlow.js reshapes without a kernel call. */
 export const reshapeEntry: KernelEntry = {

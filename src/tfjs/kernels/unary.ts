@@ -1,11 +1,11 @@
 /** Kernels on one tensor, number by number. They keep whatever order of dimensions their operand has. */
 import type {AttributeValues, Value} from '../../onnx/graph.js';
 import {dataTypeOf} from '../../onnx/ops.js';
-import type {Attributes, KernelEntry} from '../kernel-entry.js';
-import type {Laid, Lowering} from '../lowering.js';
-import type {LazyDType, LazyValue} from '../value.js';
-import {followed} from './blocks.js';
+import type {Attributes, KernelEntry} from '../lowering/kernel-entry.js';
+import type {Laid, Lowering} from '../lowering/lowering.js';
+import type {LazyDType, LazyValue} from '../lowering/value.js';
 import {convert} from './convert.js';
+import {followed} from './convolution/blocks.js';
 
 type Formula = (g: Lowering, x: Value, attrs: Attributes) => Value;
 

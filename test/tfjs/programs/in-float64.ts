@@ -1,7 +1,7 @@
 /** What float32 could not tell, on the current backend. As a program, on TensorFlow.js's cpu code in float64: jest gives its modules arrays of their own. */
 import * as tf from '@tensorflow/tfjs-core';
-import {selectBackend} from '../../../src/tfjs/select-backend.js';
-import {tensor64} from '../../../src/tfjs/tensor64.js';
+import {selectBackend} from '../../../src/tfjs/backend/select-backend.js';
+import {tensor64} from '../../../src/tfjs/backend/tensor64.js';
 
 type Step = () => undefined;
 

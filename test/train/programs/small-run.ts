@@ -6,10 +6,10 @@ import {createHash} from 'node:crypto';
 import {openCheckpoint} from '../../../src/checkpoint/open.js';
 import {fileSource} from '../../../src/core/bytes.js';
 import {bytesOf} from '../../../src/core/tensor.js';
-import {selectBackend} from '../../../src/tfjs/select-backend.js';
-import {openImages} from '../../../src/train/images.js';
-import {trainRun} from '../../../src/train/run.js';
-import {RunDirectory} from '../../../src/train/run-directory.js';
+import {selectBackend} from '../../../src/tfjs/backend/select-backend.js';
+import {openImages} from '../../../src/train/run/images.js';
+import {trainRun} from '../../../src/train/run/run.js';
+import {RunDirectory} from '../../../src/train/run/run-directory.js';
 import {smallOptions, smallStart} from '../small.js';
 
 const [out, data, backend, ...more] = process.argv.slice(2) as [string, string, 'onnxruntime' | 'cpu', ...string[]];

@@ -1,0 +1,183 @@
+/** Flags that `gpd eval`, `gpd verify` and `gpd bench` share, and what they mean to `src/eval`. */
+import {CLIError} from '@oclif/core/errors';
+import * as Flags from '@oclif/core/flags';
+import type {InferredFlags} from '@oclif/core/interfaces';
+import type {LabelBase} from '../../data/label-base.js';
+import type {Recipe, RecipeName} from '../../data/recipe.js';
+import {providerNames} from '../../onnx/providers.js';
+import {exitCodes} from '../exit-codes.js';
+
+const list = {multiple: true, multipleNonGreedy: true, delimiter: ','} as const;
+
+/** Three numbers, one for each colour. */
+const colours = Flags.custom<readonly [number, number, number]>({
+  helpValue: 'R,G,B',
+  helpGroup: 'images',
+  parse: async (text) => {
+    const numbers = text.split(',').map(Number);
+    if (numbers.length === 3 && numbers.every(Number.isFinite)) return numbers as [number, number, number];
+    throw new CLIError(`expected three numbers such as 0.485,0.456,0.406, got '${text}'`, {exit: exitCodes.usage});
+  },
+});
+
+/** A number that need not be whole. */
+const decimal = Flags.custom<number>({
+  parse: async (text) => {
+    const number = Number(text);
+    if (text.trim() !== '' && Number.isFinite(number)) return number;
+    throw new CLIError(`expected a number, got '${text}'`, {exit: exitCodes.usage});
+  },
+});
+
+export const engineFlags = {
+  provider: Flags.option({
+    options: ['auto', ...providerNames] as const,
+    description: 'what runs the models; auto takes the fastest that is there and says which',
+    default: 'cpu',
+    helpValue: 'NAME',
+    helpGroup: 'engine',
+  })(),
+  device: Flags.integer({description: 'which device, for cuda and dml', min: 0, helpValue: 'N', helpGroup: 'engine'}),
+};
+
+export const strictFlags = {
+  strict: Flags.boolean({
+    description: 'refuse a model that the provider cannot run alone, instead of leaving nodes to the CPU',
+    helpGroup: 'engine',
+  }),
+  'explain-provider': Flags.boolean({description: 'show which provider ran which nodes', helpGroup: 'engine'}),
+  threads: Flags.integer({
+    description: 'threads for each model; default: one a core',
+    min: 1,
+    helpValue: 'N',
+    helpGroup: 'engine',
+  }),
+};
+
+const RECIPES = ['cnn', 'rvt', 'cifar'] as const satisfies readonly RecipeName[];
+const FILTERS = ['bilinear', 'bicubic'] as const satisfies readonly Recipe['interpolation'][];
+
+export const imageFlags = {
+  labels: Flags.string({
+    description: 'labels of the images: a file of ground truth or a map, or the names of all classes',
+    helpValue: 'FILE',
+    helpGroup: 'images',
+  }),
+  'label-base': Flags.option({
+    options: ['0', '1'] as const,
+    description: 'what the first class is in --labels, where the numbers leave it open',
+    helpValue: 'N',
+    helpGroup: 'images',
+  })(),
+  'strict-data': Flags.boolean({
+    description: 'refuse a set with files left out, classes without images and the like, instead of warning',
+    helpGroup: 'images',
+  }),
+  recipe: Flags.option({
+    options: RECIPES,
+    description: 'how images are prepared; default: as the network was trained',
+    helpValue: 'NAME',
+    helpGroup: 'images',
+  })(),
+  resize: Flags.integer({description: 'short side before the crop', min: 1, helpValue: 'N', helpGroup: 'images'}),
+  interpolation: Flags.option({
+    options: FILTERS,
+    description: 'filter of the resize',
+    helpValue: 'NAME',
+    helpGroup: 'images',
+  })(),
+  mean: colours({description: 'subtracted from pixels between 0 and 1'}),
+  std: colours({description: 'what they are divided by then'}),
+  workers: Flags.integer({
+    description: 'threads that prepare images beside the main one; default: as many as decoding gains from',
+    min: 0,
+    helpValue: 'N',
+    helpGroup: 'images',
+  }),
+  'on-error': Flags.option({
+    options: ['stop', 'skip'] as const,
+    description: 'what to do with an image that cannot be read; skipped ones are counted and listed',
+    default: 'stop',
+    helpValue: 'WHAT',
+    helpGroup: 'images',
+  })(),
+  fast: Flags.boolean({
+    description: 'decode JPEGs at no more than about the size that is needed: twice as fast, not exact',
+    helpGroup: 'images',
+  }),
+};
+type ImageFlags = InferredFlags<typeof imageFlags>;
+
+/** How labels and a set that looks wrong are taken. */
+export const dataOptions = (flags: Pick<ImageFlags, 'label-base' | 'strict-data'>) => ({
+  labelBase: flags['label-base'] === undefined ? undefined : (Number(flags['label-base']) as LabelBase),
+  strictData: flags['strict-data'],
+});
+
+/** Only what was given. */
+export function recipeOverrides({
+  resize,
+  interpolation,
+  mean,
+  std,
+}: Pick<ImageFlags, 'resize' | 'interpolation' | 'mean' | 'std'>): Partial<Recipe> {
+  return {
+    ...(resize !== undefined && {resize}),
+    ...(interpolation !== undefined && {interpolation}),
+    ...(mean !== undefined && {mean}),
+    ...(std !== undefined && {std}),
+  };
+}
+
+export const evalFlags = {
+  data: Flags.string({
+    char: 'd',
+    description: 'folder of classes, .tar or .tar.gz of classes, ImageNet or CIFAR as shipped',
+    required: true,
+    helpValue: 'PATH',
+  }),
+  report: Flags.string({description: 'also write the result as one HTML file', helpValue: 'FILE'}),
+  samples: Flags.integer({description: 'only so many images, evenly spread over the set', min: 1, helpValue: 'N'}),
+  'batch-size': Flags.integer({
+    char: 'b',
+    description: 'images in a batch; default: 32, of large ones 16, on other devices than the CPU 128',
+    min: 1,
+    helpValue: 'N',
+  }),
+  resume: Flags.boolean({description: 'go on where an interrupted run of the same command ended'}),
+  state: Flags.string({description: 'where an interrupted run is saved; default: gpd-eval-….state.json', helpValue: 'FILE'}),
+};
+
+export const verifyFlags = {
+  data: Flags.string({char: 'd', description: 'real images, as for eval', helpValue: 'PATH'}),
+  samples: Flags.integer({description: 'random images, and as many real ones', min: 1, default: 64, helpValue: 'N'}),
+  tolerance: decimal({description: 'largest |Δ| over the largest output of an image; default: 1e-4', helpValue: 'T'}),
+  layers: Flags.boolean({description: 'compare layer by layer even if the outputs agree'}),
+  role: Flags.option({
+    options: ['student', 'teacher'] as const,
+    description: 'which network of a checkpoint; default: what the other file is',
+    helpValue: 'NAME',
+  })(),
+  seed: Flags.integer({description: 'seed of the random images', default: 0, helpValue: 'N'}),
+};
+
+export const gateFlags = {
+  'min-top1': decimal({
+    description: 'least top-1 accuracy in percent; below it the exit status is 1',
+    helpValue: 'P',
+    helpGroup: 'gates',
+  }),
+  'max-drop': decimal({
+    description: 'most points of top-1 that a model may lose against the baseline',
+    helpValue: 'P',
+    helpGroup: 'gates',
+  }),
+  'min-agreement': decimal({
+    description: 'least percentage of images with the same top class as the baseline',
+    helpValue: 'P',
+    helpGroup: 'gates',
+  }),
+};
+
+export const numberList = (options: {description: string; helpGroup: string; min: number; default?: number[]}) =>
+  Flags.integer({...list, helpValue: 'N', ...options});

@@ -1,0 +1,17 @@
+/** What a person reads of a set's warnings: a line a kind, with its number and two examples. */
+import {printable} from '../../core/printable.js';
+import {type DataWarning, type WarningOfSet, warningText} from '../../data/warnings.js';
+import type {Style} from '../terminal/style.js';
+import {wrap} from '../terminal/wrap.js';
+
+const WIDTH = 100;
+const LABEL = 'warning';
+
+/** Those of several sets begin with the name of theirs. */
+export const renderWarnings = (all: readonly (DataWarning | WarningOfSet)[], style: Style): string[] =>
+  all.flatMap((warning) => {
+    const text = printable(warningText(warning));
+    return wrap(text, WIDTH - LABEL.length - 2).map((line, i) =>
+      i === 0 ? `${style.warn(LABEL)}  ${line}` : `${' '.repeat(LABEL.length + 2)}${line}`,
+    );
+  });

@@ -1,0 +1,92 @@
+/** What a run needs before its first step: networks, initial weights and the static teacher, from the options and the files they name. */
+import {openCheckpoint} from '../../checkpoint/open.js';
+import {fileSource} from '../../core/bytes.js';
+import {GpdError} from '../../core/error.js';
+import type {StateDict} from '../../core/tensor.js';
+import {archs} from '../../models/families/index.js';
+import type {Architecture} from '../../models/layers.js';
+import {type Recognised, recognise} from '../../models/recognise.js';
+import {staticTeacherOf} from '../options/config.js';
+import type {TrainOptions} from '../options/options.js';
+import {reviewKdSize} from '../step/losses/review-kd.js';
+import type {NamedTensors} from '../step/parameters/named-tensors.js';
+import type {StaticTeacher, StepConfig} from '../step/step-config.js';
+import {readWeights} from './checkpoint.js';
+import {type Initial, initialState} from './initial-state.js';
+import {stepConfigOf} from './step-settings.js';
+
+const readAll = (dict: StateDict): NamedTensors => new Map([...dict].map(([key, source]) => [key, source.read()]));
+
+/** A network from a file, its tensors in memory. */
+function readNetwork(
+  path: string,
+  options: {ema: boolean; arch: string; imageSize: number},
+): {network: Recognised; state: NamedTensors} {
+  const checkpoint = openCheckpoint(fileSource(path), {ema: options.ema});
+  try {
+    const {arch, imageSize} = options;
+    const network = recognise(checkpoint.stateDict, checkpoint.args, {arch, imageSize});
+    return {network, state: readAll(network.stateDict)};
+  } finally {
+    checkpoint.close();
+  }
+}
+
+function checkClasses(path: string, found: Architecture, classes: number): void {
+  if (found.classes === classes) return;
+  throw new GpdError('SHAPE_MISMATCH', `${path} tells ${found.classes} classes apart, the training images have ${classes}`, {
+    at: path,
+    hint: 'use weights that were trained on these classes',
+  });
+}
+
+function teacherOf(o: TrainOptions, student: Architecture): StaticTeacher | undefined {
+  const given = staticTeacherOf(o);
+  if (!given) return undefined;
+  const imageSize = o['image-size'];
+  const {network, state} = readNetwork(given.path, {ema: false, arch: given.arch, imageSize});
+  checkClasses(given.path, network.arch, student.classes);
+  const wants = (kd: 'dkd' | 'reviewkd') => o.kd === kd || o.kd === 'both';
+  return {
+    arch: network.arch,
+    form: network.form,
+    state,
+    ...(wants('dkd') && {dkd: {alpha: o['dkd-alpha'], beta: o['dkd-beta'], temperature: o['dkd-temperature']}}),
+    ...(wants('reviewkd') && {
+      reviewKd: {weight: o['review-weight'], size: reviewKdSize(student, network.arch, imageSize)},
+    }),
+  };
+}
+
+function pretrainedOf(o: TrainOptions, arch: Architecture): NamedTensors | undefined {
+  if (o.pretrained === null) return undefined;
+  const options = {ema: o['pretrained-ema'], arch: arch.name, imageSize: o['image-size']};
+  const {network, state} = readNetwork(o.pretrained, options);
+  checkClasses(o.pretrained, network.arch, arch.classes);
+  if (network.kind === 'plain') return state;
+  throw new GpdError('CONFIG_INVALID', `${o.pretrained} is no plain network but a ${network.kind} one`, {
+    at: o.pretrained,
+    hint: 'give the whole widened network with --initial',
+  });
+}
+
+export interface StartingPoint {
+  readonly config: StepConfig;
+  readonly initial: Initial;
+}
+
+export function startingPoint(o: TrainOptions, classes: number): StartingPoint {
+  const arch = archs[o.arch].build(classes);
+  const imageSize = o['image-size'];
+  const refusal = arch.refuses(imageSize);
+  if (refusal !== undefined) throw new GpdError('CONFIG_INVALID', refusal, {hint: 'choose another --image-size'});
+  const staticTeacher = teacherOf(o, arch);
+  const drawn = initialState({
+    ...{arch, imageSize, ratio: o.ratio, orepa: o.orepa, seed: o.seed, compat: o.compat},
+    pretrained: pretrainedOf(o, arch),
+    reviewKd: staticTeacher?.reviewKd?.size,
+  });
+  const initial =
+    o.initial === null ? drawn : {...drawn, state: readWeights(fileSource(o.initial), drawn.state, o['initial-ema'])};
+  return {initial, config: stepConfigOf(o, {arch, initial, staticTeacher})};
+}

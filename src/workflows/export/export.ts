@@ -1,0 +1,364 @@
+/**
+ * `gpd export` as a function: one file in, forms and one plain result out. Each form is made, written where nobody sees it, checked
+ * against the float32 student, evaluated and timed; it appears under its name only if its check and its gates hold.
+ */
+
+import {existsSync, mkdirSync, readdirSync, rmdirSync} from 'node:fs';
+import {GpdError} from '../../core/error.js';
+import {checkOutput, checkOutputFolder, Staging} from '../../core/output.js';
+import type {Recipe, RecipeName} from '../../data/recipe.js';
+import {type WarningOfSet, warningsOf} from '../../data/warnings.js';
+import {chooseRecipe} from '../../eval/choose-recipe.js';
+import type {Evaluation} from '../../eval/evaluation.js';
+import type {GateOptions} from '../../eval/gates.js';
+import {type Subject, subjectOfModel} from '../../eval/subject.js';
+import type {FormatName, WriteOptions} from '../../export/formats.js';
+import {formats} from '../../export/formats.js';
+import {type ModelOptions, makeModel, prepareStudent} from '../../export/make.js';
+import type {Int8Options, Precise, PrecisionContext} from '../../export/precision.js';
+import {type PrecisionName, precisions} from '../../export/precisions.js';
+import type {ResizerName} from '../../export/preprocess/resize.js';
+import {type TargetName, targets} from '../../export/targets.js';
+import {type BatchNormChoice, inHalf, renamed, type WeightNames} from '../../export/weights.js';
+import type {RecogniseOptions} from '../../models/recognise.js';
+import type {Model} from '../../onnx/graph.js';
+import {type CalibrationOf, calibrationOf} from './calibration.js';
+import {checkModel, checkPhotographs, checkWeights, type FormCheck, farFromFloat32, imagesFor, randomImages} from './check.js';
+import {type MeasuredForm, measureForms} from './measure.js';
+import {type PlannedForm, planForms} from './plan.js';
+import {type ExportSource, openSource} from './source.js';
+import {subjectsOfForm} from './subject.js';
+
+export interface ExportFileOptions extends RecogniseOptions {
+  ema: boolean;
+  output: string | undefined;
+  force: boolean;
+  precisions: readonly PrecisionName[];
+  formats: readonly FormatName[];
+  target?: TargetName | undefined;
+  opset?: number | undefined;
+  batch?: number | 'dynamic' | undefined;
+  io: 'float32' | 'float16';
+  externalData: boolean;
+  embed: boolean;
+  resizer?: ResizerName | undefined;
+  softmax: boolean;
+  topK?: number | undefined;
+  labels?: readonly string[] | undefined;
+  batchNorm: BatchNormChoice;
+  names: WeightNames;
+  calibrate?: string | undefined;
+  calibrationSamples: number;
+  int8: Pick<Int8Options, 'method' | 'activations' | 'weightRange' | 'allowFloat'>;
+  data?: string | undefined;
+  checkSamples?: number | undefined;
+  gates: GateOptions;
+  recipe?: RecipeName | undefined;
+  overrides: Partial<Recipe>;
+  workers?: number | undefined;
+  onError: 'stop' | 'skip';
+  strictData?: boolean | undefined;
+  threads?: number | undefined;
+  /** Of the timing; 0: none. */
+  rounds: number;
+  onPhase?: (phase: string) => void;
+  onEvaluation?: (evaluation: Evaluation, read: (index: number) => Promise<Uint8Array>) => Promise<void>;
+  /** Bytes; see `BenchOptions`. */
+  memoryLimit?: number | undefined;
+}
+
+/** One form: what was made, and what became of it. Numbers are null where nothing was measured. */
+export interface FormReport extends MeasuredForm {
+  name: string;
+  precision: PrecisionName;
+  format: FormatName;
+  path: string;
+  files: readonly string[];
+  bytes: number;
+  nodes: number | null;
+  opset: number | null;
+  /** What a person should know. */
+  notes: readonly string[];
+  /** What a person should not overlook, though nothing was asked about it. */
+  warnings: readonly string[];
+  /** Why it does not deserve its name. */
+  refused: string | null;
+  details: object;
+  check: FormCheck;
+  /** It lies under its name: its check and its gates hold, and it ran wherever it was asked to. */
+  written: boolean;
+}
+export interface ExportReport {
+  input: {
+    path: string;
+    arch: string | null;
+    bytes: number;
+    nodes: number;
+    converted: boolean;
+    without: readonly string[];
+    top1: number | null;
+  } & Pick<MeasuredForm, 'latencyMs' | 'imagesPerSecond' | 'timingFailed'>;
+  calibration: string;
+  /** What was left out of the calibration's and the check's images, or looks wrong in them. */
+  warnings: readonly WarningOfSet[];
+  forms: FormReport[];
+  gates: Evaluation['gates'];
+  /** With `--check-data`. */
+  evaluation: Evaluation | null;
+  /** Every form holds what was asked of it. */
+  ok: boolean;
+}
+
+/** A form under construction. */
+export interface StagedForm {
+  readonly plan: PlannedForm;
+  readonly made: Precise | undefined;
+  readonly bytes: number;
+  readonly files: readonly string[];
+  readonly staging: Staging;
+  readonly check: FormCheck;
+  /** What evaluation runs; undefined for weights. */
+  readonly subject: Subject | undefined;
+  /** What is timed: the file itself, with its own types. */
+  readonly timed: Subject | undefined;
+}
+
+export async function exportFile(path: string, options: ExportFileOptions): Promise<ExportReport> {
+  const forms = planForms(path, options, options.output);
+  for (const form of forms) refuseExisting(form, path, options.force);
+  options.onPhase?.('read');
+  const source = await openSource(path, {
+    ...options,
+    opset: options.opset ?? (options.target && targets[options.target].opset),
+  });
+  let run: ExportRun | undefined;
+  try {
+    const {recipe} = chooseRecipe([source.subject], options.recipe, options.overrides);
+    run = new ExportRun(source, options, recipe, await calibrationOf(source.subject, recipe, options));
+    for (const form of forms) await run.make(form);
+    return await run.finish(path);
+  } finally {
+    run?.discard();
+    source.close();
+  }
+}
+
+/** What the model says of itself. */
+const resizerOf = ({model}: Precise): ResizerName => JSON.parse(model.metadata.get('gpd.preprocessing')!).resizer;
+
+function refuseExisting({path, format}: PlannedForm, input: string, force: boolean): void {
+  if (format === 'web') checkOutputFolder(path, {force});
+  else checkOutput(path, {force, inputs: [input]});
+}
+
+class ExportRun {
+  private readonly staged: StagedForm[] = [];
+  private readonly models = new Map<string, Promise<Precise>>();
+  private readonly created: string[] = [];
+  /** By precision. */
+  private readonly students = new Map<PrecisionName, Promise<Model>>();
+
+  constructor(
+    private readonly source: ExportSource,
+    private readonly options: ExportFileOptions,
+    private readonly recipe: Recipe,
+    private readonly calibration: CalibrationOf,
+  ) {}
+
+  async make(plan: PlannedForm): Promise<void> {
+    const staging = new Staging({replace: this.options.force});
+    const form = formats[plan.format].kind === 'weights' ? await this.weights(plan, staging) : await this.model(plan, staging);
+    this.staged.push(form);
+  }
+
+  async finish(path: string): Promise<ExportReport> {
+    const {source, options, staged} = this;
+    const measured = await measureForms({source, forms: staged, options});
+    const reports = staged.map((form, i) => this.report(form, measured.forms[i]!));
+    for (const [i, {written}] of reports.entries()) if (written) staged[i]!.staging.commit();
+    const {subject, conversion, model} = source;
+    return {
+      input: {
+        path,
+        arch: model.metadata.get('gpd.arch') ?? null,
+        bytes: subject.size.fileBytes ?? subject.size.weightBytes,
+        nodes: subject.size.nodes,
+        converted: conversion !== undefined,
+        without: subject.without,
+        ...measured.source,
+      },
+      calibration: this.calibration.description,
+      warnings: [...this.calibration.warnings, ...warningsOf(options.data ?? '', measured.evaluation?.warnings ?? [])],
+      forms: reports,
+      gates: measured.evaluation?.gates ?? [],
+      evaluation: measured.evaluation ?? null,
+      ok: reports.every(({written}) => written),
+    };
+  }
+
+  /** Leaves no trace of what was not committed. */
+  discard(): void {
+    for (const {staging} of this.staged) staging.discard();
+    for (const folder of this.created) if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
+  }
+
+  private report({plan, made, bytes, files, check, subject}: StagedForm, measured: MeasuredForm): FormReport {
+    const nodes = subject?.size.nodes ?? null;
+    const {notes = [], details = {}, warnings = [], refused = null, model} = made ?? {};
+    return {
+      ...plan,
+      ...{files, bytes, nodes, opset: model?.opset ?? null, notes, details, check, refused},
+      ...measured,
+      warnings: [...warnings, ...farFromFloat32(check), ...measured.warnings],
+      written: check.ok && refused === null && measured.gatesOk && measured.timingFailed === null,
+    };
+  }
+
+  private async weights(plan: PlannedForm, staging: Staging): Promise<StagedForm> {
+    const {source, options} = this;
+    const format = formats[plan.format];
+    if (format.kind !== 'weights') throw new Error(`${plan.format} is no format of weights`);
+    options.onPhase?.(`write ${plan.name}`);
+    const original = await source.weights(options.batchNorm);
+    const precise = plan.precision === 'fp16' ? inHalf(original) : original;
+    const weights = renamed(precise, options.names);
+    const originals = new Map([...weights.keys()].map((key, i) => [key, [...original.keys()][i]!]));
+    const written = format.write(weights, plan.path, staging);
+    const folded = options.batchNorm === 'fold' ? (source.modules ?? ('unknown' as const)) : undefined;
+    const file = {temporaryPath: written.main.temporaryPath, path: plan.path, weights, originals, folded};
+    options.onPhase?.(`check ${plan.name}`);
+    const own = {...options, imageSize: source.subject.input.side};
+    const check = await checkWeights(source.subject, file, precisions[plan.precision], own);
+    return {
+      plan,
+      made: undefined,
+      bytes: written.bytes,
+      files: written.files,
+      staging,
+      check,
+      subject: undefined,
+      timed: undefined,
+    };
+  }
+
+  private async model(plan: PlannedForm, staging: Staging): Promise<StagedForm> {
+    const {source, options, recipe} = this;
+    const format = formats[plan.format];
+    if (format.kind !== 'model') throw new Error(`${plan.format} is no format of models`);
+    const inside = options.embed || format.embeds;
+    const made = await this.precise(plan, inside);
+    options.onPhase?.(`write ${plan.name}`);
+    if (plan.format === 'web') this.makeFolder(plan.path);
+    const written = await format.write(made.model, plan.path, staging, this.writeOptions(plan));
+    const runs = written.main.temporaryPath;
+    const own = subjectsOfForm({plan, made, runs, source: source.subject});
+    options.onPhase?.(`check ${plan.name}`);
+    const precision = precisions[plan.precision];
+    const check = await (inside
+      ? checkPhotographs(source.subject, own, precision, {recipe, resizer: resizerOf(made)})
+      : checkModel(source.subject, own, precision, imagesFor(source.subject.input.side, precision, this.calibration)));
+    return {
+      plan,
+      made,
+      bytes: written.bytes,
+      files: written.files,
+      staging,
+      check,
+      subject: own.subject,
+      timed: {...own.file, path: runs},
+    };
+  }
+
+  private makeFolder(path: string): void {
+    if (existsSync(path)) return;
+    mkdirSync(path);
+    this.created.push(path);
+  }
+
+  private writeOptions({precision, path}: PlannedForm): WriteOptions {
+    const {model, subject} = this.source;
+    const name = model.metadata.get('gpd.arch') ?? path;
+    const page = {name, precision: precisions[precision].description, labels: this.labels, topK: this.shownClasses(subject)};
+    return {page, ...(this.options.externalData && {externalData: 'always' as const})};
+  }
+
+  /** Asked for, or those that the student brings. */
+  private get labels(): readonly string[] | undefined {
+    const own = this.source.model.metadata.get('labels');
+    return this.options.labels ?? (own === undefined ? undefined : (JSON.parse(own) as string[]));
+  }
+  private shownClasses({classes}: Subject): number {
+    return Math.min(this.options.topK ?? 5, classes);
+  }
+
+  /** Made once for all formats that take the same model. */
+  private precise({precision, format}: PlannedForm, inside: boolean): Promise<Precise> {
+    const isWeb = format === 'web';
+    const key = `${precision} ${inside} ${isWeb}`;
+    const known = this.models.get(key) ?? this.makePrecise(precision, inside, isWeb);
+    this.models.set(key, known);
+    return known;
+  }
+
+  private async makePrecise(precision: PrecisionName, inside: boolean, isWeb: boolean): Promise<Precise> {
+    const {options, calibration} = this;
+    options.onPhase?.(`make ${precision}`);
+    const student = await this.studentFor(precision);
+    const check = options.data === undefined || precision !== 'int8' ? undefined : await this.accuracyOf();
+    const context: PrecisionContext = {
+      ...{calibration, io: options.io, onProgress: options.onPhase},
+      int8: {...options.int8, ...(check && {check, maxDrop: options.gates.maxDrop})},
+    };
+    const made = await makeModel(student, precision, this.modelOptions(inside, isWeb), context);
+    const {opset} = this.source.model;
+    const raised = options.opset === undefined && !options.target && student.opset > opset;
+    return raised
+      ? {...made, notes: [`raised from opset ${opset} to ${student.opset}, which ${precision} needs`, ...made.notes]}
+      : made;
+  }
+
+  private studentFor(precision: PrecisionName): Promise<Model> {
+    const known = this.students.get(precision) ?? this.prepareStudent(precision);
+    this.students.set(precision, known);
+    return known;
+  }
+
+  /** Where no bound holds the form against float32, the rewriting for another opset is held against it here. */
+  private async prepareStudent(precision: PrecisionName): Promise<Model> {
+    const {model, subject} = this.source;
+    const student = await prepareStudent(model, precision, this.modelOptions(false, false));
+    if (student.opset === model.opset || precisions[precision].bound || !isStudentOf(student, model)) return student;
+    const moved = subjectOfModel(subject.path, 'student', student, subject.family);
+    const check = await checkModel(subject, {subject: moved, file: moved}, precisions.fp32, randomImages(subject.input.side));
+    if (check.ok) return student;
+    throw new GpdError('EXPORT_REFUSED', `the network, rewritten for opset ${student.opset}: ${check.problem}`, {
+      at: subject.path,
+      hint: `export it from its framework again, in opset ${student.opset}`,
+    });
+  }
+
+  /** Top-1 of a candidate on the images of the gates. */
+  private async accuracyOf() {
+    const {top1Of} = await import('./measure.js');
+    return top1Of(this.source.subject, this.options);
+  }
+
+  private modelOptions(inside: boolean, isWeb: boolean): ModelOptions {
+    const {target, opset, batch, resizer, softmax, topK, labels, imageSize} = this.options;
+    const ownTarget = target ?? (isWeb ? 'ort-web' : undefined);
+    const side = this.source.conversion ? undefined : imageSize;
+    const answers = isWeb
+      ? {softmax: true, topK: this.shownClasses(this.source.subject), labels: undefined}
+      : softmax || topK !== undefined || labels
+        ? {softmax, topK, labels}
+        : undefined;
+    return {
+      ...{target: ownTarget, opset, batch: isWeb ? 'dynamic' : batch, side, answers},
+      embed: inside ? {recipe: this.recipe, resizer} : undefined,
+    };
+  }
+}
+
+/** It takes the same images, so that the two can be compared. */
+const isStudentOf = (student: Model, model: Model): boolean =>
+  String(student.graph.inputs[0]?.shape) === String(model.graph.inputs[0]?.shape);

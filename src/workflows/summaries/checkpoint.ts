@@ -1,0 +1,106 @@
+/** What is in a checkpoint, as plain data: the result of `gpd inspect CHECKPOINT --json`. */
+import {describeTree, toJson} from '../../checkpoint/describe-tree.js';
+import {type Checkpoint, openCheckpoint} from '../../checkpoint/open.js';
+import type {ByteSource} from '../../core/bytes.js';
+import {type ErrorCode, GpdError} from '../../core/error.js';
+import {byteLength} from '../../core/tensor.js';
+import type {KeyUse} from '../../models/match-keys.js';
+import {type Recognised, type RecogniseOptions, recognise} from '../../models/recognise.js';
+import {type NetworkSummary, summariseNetwork} from './network.js';
+
+export interface CheckpointSummary {
+  kind: 'checkpoint';
+  path: string;
+  bytes: number;
+  /** torch-zip, torch-legacy or safetensors. */
+  format: string;
+  /** The top level of the file, one line of text each. Empty where the file is the state dict itself. */
+  entries: {key: string; value: string}[];
+  stateDicts: {key: string | null; tensors: number; bytes: number; used: boolean}[];
+  /** What was taken off every key: 'module.' or ''. */
+  prefix: string;
+  /** The training options. */
+  args: Record<string, unknown> | null;
+  /** Plain values beside the weights; for safetensors its metadata. */
+  meta: Record<string, unknown>;
+  ignored: {key: string; reason: string}[];
+  warnings: string[];
+  network: NetworkSummary | null;
+  /** Why no network was recognised. */
+  problem: {code: ErrorCode; message: string; hint?: string} | null;
+  tensors: TensorSummary[];
+}
+export interface TensorSummary {
+  name: string;
+  dtype: string;
+  shape: number[];
+  bytes: number;
+  /** Which network reads it; null where no network was recognised. */
+  use: KeyUse['use'] | null;
+  reason?: string;
+}
+
+/** Takes over the source. An unknown network is a finding here, not an error; an unreadable file is one. */
+export function inspectCheckpoint(source: ByteSource, options: RecogniseOptions & {ema: boolean}): CheckpointSummary {
+  const checkpoint = openCheckpoint(source, {ema: options.ema});
+  try {
+    const {recognised, problem} = tryToRecognise(checkpoint, options);
+    const {name: path, format, prefix, stateDictKey, available} = checkpoint;
+    return {
+      kind: 'checkpoint',
+      path,
+      bytes: source.size,
+      format,
+      entries: topEntries(checkpoint),
+      stateDicts: available.map((dict) => ({...dict, used: dict.key === stateDictKey})),
+      prefix,
+      args: checkpoint.args ? Object.fromEntries(checkpoint.args) : null,
+      meta: Object.fromEntries([...checkpoint.meta].map(([key, value]) => [key, toJson(value)])),
+      ignored: [...checkpoint.ignored],
+      warnings: [...checkpoint.warnings],
+      network: recognised ? summariseNetwork(recognised) : null,
+      problem,
+      tensors: listTensors(checkpoint, recognised),
+    };
+  } finally {
+    checkpoint.close();
+  }
+}
+
+function tryToRecognise(
+  {stateDict, args}: Checkpoint,
+  options: RecogniseOptions,
+): {recognised?: Recognised; problem: CheckpointSummary['problem']} {
+  try {
+    return {recognised: recognise(stateDict, args, options), problem: null};
+  } catch (error) {
+    if (!(error instanceof GpdError)) throw error;
+    const {code, message, hint} = error;
+    return {problem: {code, message, ...(hint !== undefined && {hint})}};
+  }
+}
+
+const MAX_ENTRIES = 100;
+
+function topEntries({root, stateDictKey}: Checkpoint): {key: string; value: string}[] {
+  if (stateDictKey === null) return [];
+  const [, ...children] = describeTree(root, {maxDepth: 1, maxChildren: MAX_ENTRIES});
+  return children.map(({place, text}) => ({key: place, value: text}));
+}
+
+/** ReviewKD keeps the network under `student.`; what is used is listed without it. */
+function listTensors({stateDict}: Checkpoint, recognised: Recognised | undefined): TensorSummary[] {
+  const uses = new Map(recognised?.keys.map((key) => [key.key, key]));
+  const inner = recognised?.reviewKd ? 'student.' : '';
+  return [...stateDict].map(([name, tensor]) => {
+    const found = uses.get(name) ?? (inner && name.startsWith(inner) ? uses.get(name.slice(inner.length)) : undefined);
+    return {
+      name,
+      dtype: tensor.dtype,
+      shape: [...tensor.shape],
+      bytes: byteLength(tensor),
+      use: found?.use ?? null,
+      ...(found?.reason !== undefined && {reason: found.reason}),
+    };
+  });
+}

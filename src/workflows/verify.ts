@@ -1,0 +1,126 @@
+/** `gpd verify` as a function: two files in, one plain result out. */
+
+import type {Dataset} from '../data/dataset.js';
+import type {LabelBase} from '../data/label-base.js';
+import {loadBatches} from '../data/loader.js';
+import {openDataset} from '../data/open-dataset.js';
+import type {Recipe, RecipeName} from '../data/recipe.js';
+import type {DataWarning} from '../data/warnings.js';
+import {chooseRecipe} from '../eval/choose-recipe.js';
+import {edgeInputs, type InputGroup, randomInputs} from '../eval/inputs.js';
+import type {Subject} from '../eval/subject.js';
+import {type Verification, verify} from '../eval/verify.js';
+import {chooseProvider, type ProviderName} from '../onnx/providers.js';
+import type {Role} from '../reparam/parameters.js';
+import {spread} from './evaluate.js';
+import {openSubject, type SubjectOptions} from './subjects.js';
+
+export interface VerifyFilesOptions extends SubjectOptions {
+  reference: string;
+  actual: string;
+  /** Which network of a checkpoint; default: the one that the other file says it is, else the student. */
+  role?: Role | undefined;
+  data?: string | undefined;
+  /** Random images, and real ones where there is data. */
+  samples: number;
+  seed: number;
+  tolerance?: number | undefined;
+  layers: boolean;
+  provider: ProviderName | 'auto';
+  device?: number | undefined;
+  threads?: number | undefined;
+  strict: boolean;
+  workers?: number | undefined;
+  onError: 'stop' | 'skip';
+  fast: boolean;
+  labels?: string | undefined;
+  labelBase?: LabelBase | undefined;
+  strictData?: boolean | undefined;
+  recipe?: RecipeName | undefined;
+  overrides: Partial<Recipe>;
+  onProgress?: (done: number, total: number) => void;
+  signal?: AbortSignal | undefined;
+}
+
+export interface VerificationResult extends Verification {
+  /** `without`: tensors of the checkpoint that were left out by name. */
+  reference: {name: string; path: string; without: readonly string[]};
+  actual: {name: string; path: string; without: readonly string[]};
+  provider: {asked: string; used: ProviderName; reason: string};
+  seed: number;
+  /** What was left out of the real images, or looks wrong in them. */
+  warnings: readonly DataWarning[];
+}
+
+/** Images at a time: activations of large networks are what takes memory. */
+const BATCH = 16;
+
+export async function verifyFiles(options: VerifyFilesOptions): Promise<VerificationResult> {
+  const {signal, onProgress, tolerance, layers, seed, device, threads, strict} = options;
+  const choice = chooseProvider(options.provider);
+  const [reference, actual] = await openPair(options);
+  const dataset = await openReal(options, actual);
+  let done = 0;
+  const total = options.samples * (dataset ? 2 : 1);
+  const work = verify({
+    reference,
+    actual,
+    inputs: inputsOf(options, [reference, actual], dataset),
+    tolerance,
+    layers,
+    session: {provider: choice.name, deviceId: device, threads, strict},
+    signal,
+    onProgress: (_, images) => {
+      done += images;
+      onProgress?.(Math.min(done, total), total);
+    },
+  });
+  const result = await work.finally(() => dataset?.close());
+  const file = ({name, path, without}: Subject) => ({name, path, without});
+  const provider = {asked: options.provider, used: choice.name, reason: choice.reason};
+  const warnings = dataset?.warnings ?? [];
+  return {...result, reference: file(reference), actual: file(actual), provider, seed, warnings};
+}
+
+async function openReal(options: VerifyFilesOptions, {classes: outputs}: Subject): Promise<Dataset | undefined> {
+  const {data, labels, labelBase, strictData: strict} = options;
+  return data === undefined ? undefined : openDataset(data, {labels, labelBase, outputs, strict, imagesOnly: true});
+}
+
+/** A teacher is held against a teacher: the ONNX file says what it was made of. */
+async function openPair(options: VerifyFilesOptions): Promise<[Subject, Subject]> {
+  const actual = await openOne(options.actual, options, options.role);
+  const made = actual.metadata.get('gpd.form')?.endsWith('teacher') ? 'teacher' : 'student';
+  const reference = await openOne(options.reference, options, options.role ?? (actual.form === 'onnx' ? made : actual.form));
+  return [reference, actual];
+}
+
+const openOne = async (path: string, options: SubjectOptions, role: Role = 'student'): Promise<Subject> => {
+  const [subject] = await openSubject(path, options, [role]);
+  return subject ?? (await openSubject(path, options, ['student']))[0]!; // a plain network has only one
+};
+
+async function* inputsOf(
+  options: VerifyFilesOptions,
+  subjects: readonly Subject[],
+  dataset: Dataset | undefined,
+): AsyncGenerator<InputGroup> {
+  const {side} = subjects[0]!.input;
+  yield* randomInputs(side, options.seed, options.samples, BATCH);
+  yield edgeInputs(side, options.seed);
+  if (dataset) yield* realInputs(dataset, options, subjects);
+}
+
+async function* realInputs(
+  dataset: Dataset,
+  options: VerifyFilesOptions,
+  subjects: readonly Subject[],
+): AsyncGenerator<InputGroup> {
+  const {workers, onError, fast, samples} = options;
+  const {recipe} = chooseRecipe(subjects, options.recipe, options.overrides);
+  const indices = spread(dataset.samples.length, samples);
+  const load = {recipe, batchSize: BATCH, onError, fast, indices, ...(workers !== undefined && {workers})};
+  for await (const {images, indices: own} of loadBatches(dataset, load)) {
+    if (own.length > 0) yield {kind: 'real', images, names: Array.from(own, (i) => dataset.samples[i]!.path)};
+  }
+}
