@@ -35,7 +35,7 @@ export interface Divergence {
    */
   first: LayerComparison | undefined;
   layers: LayerComparison[];
-  /** What follows the layers where all agree and other operators come after them. */
+  /** What follows the layers that agree, where nothing but the output differs and other operators compute it. */
   tails: Tails | undefined;
 }
 
@@ -111,7 +111,9 @@ export async function findDivergence(
   const differing = layers.findIndex(({relative}) => !(relative <= bound));
   const at = differing >= 0 ? differing : layers.findIndex(isNotFinite);
   const lastEqual = at > 0 ? layers[at - 1] : undefined;
-  const tails = at < 0 ? tailsAfter(partOf(a), partOf(b), names) : undefined;
+  const agreed = at < 0 ? names : names.slice(0, at);
+  const atTheEnd = at < 0 || [a.output, b.output].every((output) => output === names[at]);
+  const tails = atTheEnd ? tailsAfter(partOf(a), partOf(b), agreed) : undefined;
   return {compared: layers.length, first: layers[at], lastEqual, layers, tails};
 }
 

@@ -73,13 +73,25 @@ export interface Verification {
 
 type OutputPair = [reference: string, actual: string];
 
-/** By name; the logits of both belong together whatever their names. */
-export function pairOutputs(a: Subject, b: Subject): {pairs: OutputPair[]; unmatched: string[]} {
+/** By name; the logits of both belong together whatever their names, unless both models have either under its own. */
+export function pairOutputs(a: Subject, b: Subject): {pairs: OutputPair[]; unmatched: Verification['uncompared']} {
   const [namesA, namesB] = [a, b].map((s) => s.model().graph.outputs.map((v) => v.name)) as [string[], string[]];
-  const pairs: OutputPair[] = [[a.output, b.output]];
-  for (const name of namesA) if (name !== a.output && name !== b.output && namesB.includes(name)) pairs.push([name, name]);
-  const alone = (names: string[], side: 0 | 1) => names.filter((name) => !pairs.some((pair) => pair[side] === name));
-  return {pairs, unmatched: [...new Set([...alone(namesA, 0), ...alone(namesB, 1)])]};
+  const named = [a.output, b.output].find((name) => [a, b].every((s) => rowsOf(s, name) === s.classes));
+  const pairs: OutputPair[] = [named === undefined ? [a.output, b.output] : [named, named]];
+  const free = (name: string, side: 0 | 1): boolean => !pairs.some((pair) => pair[side] === name);
+  for (const name of namesA) if (free(name, 0) && free(name, 1) && namesB.includes(name)) pairs.push([name, name]);
+  const alone = [...namesA.filter((name) => free(name, 0)), ...namesB.filter((name) => free(name, 1))];
+  const why = (name: string): string =>
+    namesA.includes(name) && namesB.includes(name)
+      ? `the logits are '${a.output}' in one model and '${b.output}' in the other`
+      : 'only one of the models has it';
+  return {pairs, unmatched: [...new Set(alone)].map((output) => ({output, why: why(output)}))};
+}
+
+/** How many numbers an output has for each image, where it is a table of them. */
+function rowsOf(subject: Subject, name: string): number | string | undefined {
+  const shape = subject.model().graph.outputs.find((v) => v.name === name)?.shape;
+  return shape?.length === 2 ? shape[1] : undefined;
 }
 
 /** |Δ| over all numbers of one kind of inputs, for the quantiles of a table's row. */
@@ -213,7 +225,7 @@ function refuseIncomparable({name, refusal}: Output, {path}: Subject): void {
 
 class Comparison {
   private readonly pairs: OutputPair[];
-  private readonly unmatched: string[];
+  private readonly unmatched: Verification['uncompared'];
   /** The logits first. */
   readonly outputs: Output[];
 
@@ -228,9 +240,8 @@ class Comparison {
   }
 
   uncompared(): Verification['uncompared'] {
-    const alone = this.unmatched.map((output) => ({output, why: 'only one of the models has it'}));
     return [
-      ...alone,
+      ...this.unmatched,
       ...this.outputs.flatMap(({name, refusal}) => (refusal === undefined ? [] : [{output: name, why: refusal}])),
     ];
   }

@@ -114,12 +114,12 @@ test('outputs that do not depend on the input prove nothing', () => {
     [zeros, zeros],
   ] as const) {
     expect(against(a, b).verdict).toBe('constant');
-    expect(provesNothing(against(a, b))).toBe('the outputs are the same for every input');
+    expect(provesNothing(against(a, b))).toBe('the outputs are the same for every input, to a ten-thousandth of the largest');
   }
   expect(against(constant, zeros).verdict).toBe('different');
   // Where differences are only measured, a model that has died is still noticed.
   expect(provesNothing(against(logits(1), constant, Number.POSITIVE_INFINITY))).toBe(
-    'the outputs of the model under test are the same for every input',
+    'the outputs of the model under test are the same for every input, to a ten-thousandth of the largest',
   );
   expect(provesNothing(against(constant, logits(1), Number.POSITIVE_INFINITY))).toContain('of the reference');
   expect(provesNothing(against(logits(1), logits(1)))).toBeUndefined();

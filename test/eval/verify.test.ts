@@ -132,7 +132,7 @@ test('outputs that do not depend on the input prove nothing', async () => {
     dead,
     changed('fc.weight', () => 0, {batch: 3}),
   );
-  const why = 'the outputs are the same for every input';
+  const why = 'the outputs are the same for every input, to a ten-thousandth of the largest';
   expect(both).toMatchObject({ok: false, verdict: 'constant', proveNothing: [{output: 'logits', why}]});
   expect((await compared(subject(), dead)).verdict).toBe('different');
   const none = await verify({reference: subject(), actual: subject(), inputs: []});
@@ -188,9 +188,37 @@ test('outputs: logits belong together, others by name', () => {
   renamed.graph.rename(renamed.graph.outputs[0]!, 'scores');
   renamed.graph.outputs.push(renamed.graph.value('flat')!);
   const other = subjectOfModel('b', 'student', renamed);
-  expect(pairOutputs(subject(), {...other, output: 'scores'})).toEqual({pairs: [['logits', 'scores']], unmatched: ['flat']});
+  expect(pairOutputs(subject(), {...other, output: 'scores'})).toEqual({
+    pairs: [['logits', 'scores']],
+    unmatched: [{output: 'flat', why: 'only one of the models has it'}],
+  });
   const withAux = withOutput('scores', [1], [3]); // an output of one model under the name of the other's logits
-  expect(pairOutputs(withAux, {...other, output: 'scores'}).unmatched).toEqual(['scores', 'flat']);
+  expect(pairOutputs(withAux, {...other, output: 'scores'}).unmatched).toEqual([
+    {output: 'scores', why: "the logits are 'logits' in one model and 'scores' in the other"},
+    {output: 'flat', why: 'only one of the models has it'},
+  ]);
+});
+
+test('two tables of classes are compared by name, in whatever order the models have them', async () => {
+  const both = (output: 'logits' | 'prob') => {
+    const model = tinyNetwork({end: ends.softmax});
+    const tables = ['logits', 'prob'].map((name) => model.graph.value(name)!);
+    model.graph.outputs = output === 'logits' ? tables : tables.reverse();
+    return {...subjectOfModel(`${output} first`, 'student', model), output};
+  };
+  const result = await compared(both('logits'), both('prob'));
+  expect(result).toMatchObject({verdict: 'same', uncompared: []});
+  expect(result.outputs.map(({output}) => output)).toEqual(['logits', 'logits', 'prob', 'prob']);
+});
+
+test('what one model alone computes at its end is named where both outputs have one name', async () => {
+  const model = tinyNetwork({end: ends.softmax});
+  model.graph.rename(model.graph.value('logits')!, 'inner');
+  model.graph.rename(model.graph.value('prob')!, 'logits');
+  const longer = {...subjectOfModel('longer', 'student', model), output: 'logits'};
+  const {divergence} = await verify({reference: subject(), actual: longer, inputs: inputs()});
+  expect(divergence!.first!.name).toBe('logits');
+  expect(divergence!.tails).toEqual({reference: ["Gemm 'logits'"], actual: ["Gemm 'logits'", "Softmax 'prob'"]});
 });
 
 test('inputs are a function of the seed; every edge is another image', () => {

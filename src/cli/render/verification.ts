@@ -91,13 +91,14 @@ function renderDivergence(d: Divergence, v: VerificationResult, style: Style): s
     ...table([['', 'layer', 'operator', 'shape', 'most', 'relative'], ...rows], [{}, {maxWidth: 44}, {}, {}, right, right]),
     `${isNotFinite(d.first) ? 'first that is not finite or differs' : 'first to differ'}: ${style.bold(printable(d.first.name))}${d.lastEqual ? `; ${printable(d.lastEqual.name)} before it agrees` : ''}`,
     ...renderTensors(d.first),
+    ...tails,
     '',
   ];
 }
 /** One side mostly has nothing: a softmax or a cast was added at the end of the other. */
-function renderTails({tails, compared}: Divergence, {reference, actual}: VerificationResult): string[] {
+function renderTails({tails, compared, first}: Divergence, {reference, actual}: VerificationResult): string[] {
   if (!tails) return [];
-  const where = compared > 0 ? ' after them' : ' at its end';
+  const where = compared === 0 ? ' at its end' : first ? ' after the layers that agree' : ' after them';
   const sides = [
     [actual.name, tails.actual],
     [reference.name, tails.reference],
