@@ -2,7 +2,7 @@
 import {GpdError} from '../core/error.js';
 import type {Graph, Node, Value} from '../onnx/graph.js';
 
-const INTEGER = /Quantize|^QLinear|Integer$|IntegerToFloat$|^QGemm$|^QAttention$|NBits$/;
+const INTEGER = /[Qq]uantize|^QLinear|Integer$|IntegerToFloat$|^QGemm$|^QAttention$|NBits$/;
 const HALF = new Set(['float16', 'bfloat16']);
 
 /** Throws EXPORT_REFUSED, naming the node or the weights. `precision`: what was asked for. */

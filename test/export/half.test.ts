@@ -41,6 +41,12 @@ async function logitsOf(model: Model, images: Tensor): Promise<Float32Array> {
   return toFloat32([...results.values()][0]!).data;
 }
 
+test('a model of opset 9, whose Clip takes no bounds, is measured', async () => {
+  const ranges = await measureRanges({...tinyNetwork({side: SIDE}), opset: 9, irVersion: 4}, calibrationOf(SIDE));
+  const newer = await measureRanges(tinyNetwork({side: SIDE}), calibrationOf(SIDE));
+  expect(ranges.get('logits')).toEqual(newer.get('logits'));
+});
+
 /** The middle of the tiny network computes in other units: its first kernel times `factor`, its last by it. ReLU does not mind. */
 function rescaled(factor: number): Model {
   const model = tinyNetwork({side: SIDE});

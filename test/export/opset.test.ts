@@ -85,11 +85,17 @@ describe('networks that have fewer bits already', () => {
     %c: f16[N, 8, 6, 6] = Conv(%x, %w)
     %y: f32[N, 8, 6, 6] = Cast(%c) {to = 1}`);
   const quantised = quantiseDynamically(tinyNetwork()).model;
+  const weightsAlone = parseModel(`graph weights (%input: f32[N, 3, 8, 8]) -> (%c)
+    %w = i8[8, 3, 3, 3] ~1
+    %s = f32[] {0.1}
+    %d: f32[8, 3, 3, 3] = DequantizeLinear(%w, %s)
+    %c: f32[N, 8, 6, 6] = Conv(%input, %d)`);
 
   test.each(['fp16', 'int8', 'int8-dynamic'] as const)('%s of them is refused in words', async (precision) => {
     for (const [model, problem] of [
       [halved, 'in half precision already'],
       [quantised, 'quantised already'],
+      [weightsAlone, "DequantizeLinear 'd' says that the network is quantised already"],
     ] as const)
       await expect(precisions[precision].make(model, context)).rejects.toMatchObject({
         code: 'EXPORT_REFUSED',

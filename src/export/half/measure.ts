@@ -17,7 +17,7 @@ function measuring(graph: Graph, value: Value): Value {
   const one = (opType: string, ...inputs: Value[]) => graph.op(opType, inputs, {}, name);
   const whole = (opType: string, x: Value) => graph.op(opType, [x], {keepdims: 0}, name);
   const bound = (v: number) => graph.initializer('bound', tensor('float32', [], Float32Array.of(v)));
-  const clipped = one('Clip', value, bound(-MAX_HALF), bound(MAX_HALF));
+  const clipped = one('Max', one('Min', value, bound(MAX_HALF)), bound(-MAX_HALF)); // Clip takes bounds since opset 11 only
   const half = graph.op('Cast', [clipped], {to: dataTypeOf('float16')}, name);
   const error = one('Sub', graph.op('Cast', [half], {to: dataTypeOf('float32')}, name), clipped);
   const sums = [one('Mul', clipped, clipped), one('Mul', error, error)].map((x) => whole('ReduceSum', x));
