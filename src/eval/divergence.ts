@@ -4,11 +4,11 @@
  */
 import {compare} from '../core/compare.js';
 import type {Tensor} from '../core/tensor.js';
+import {isNormaliser, lastNode} from '../onnx/class-table.js';
 import {modelBytes} from '../onnx/encode.js';
 import type {Model, Value} from '../onnx/graph.js';
 import {openSession, type SessionOptions} from '../onnx/session.js';
 import {runOutputs} from './logits.js';
-import {isNormaliser, lastNode} from './output-form.js';
 import type {Subject} from './subject.js';
 import {type Tails, tailsAfter} from './tail.js';
 import {statisticsOf, type TensorStatistics} from './tensor-statistics.js';

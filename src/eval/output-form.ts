@@ -2,7 +2,8 @@
  * What a classifier's numbers are. Many models end in a softmax: their rows are probabilities, and a loss that takes them for logits is
  * that of another model, nearly flat. The graph's last node says so, and so do the numbers themselves.
  */
-import type {Model, Node} from '../onnx/graph.js';
+import {lastNode} from '../onnx/class-table.js';
+import type {Model} from '../onnx/graph.js';
 import {logSumExp} from './scores.js';
 
 export type OutputForm = 'logits' | 'probabilities' | 'log-probabilities' | 'sigmoids';
@@ -32,17 +33,6 @@ const ENDS: Readonly<Record<string, OutputForm>> = {
   LogSoftmax: 'log-probabilities',
   Sigmoid: 'sigmoids',
 };
-/** A node after which numbers are logits no more. */
-export const isNormaliser = ({opType}: Node): boolean => opType in ENDS;
-/** They change the type or the shape of a row, or round it; not what it means. */
-const PASSES = new Set(['Cast', 'Identity', 'Flatten', 'Reshape', 'Squeeze', 'QuantizeLinear', 'DequantizeLinear', 'Dropout']);
-
-/** The last node that computes the named output, as far as what its numbers mean. */
-export function lastNode({graph}: Model, output: string): Node | undefined {
-  let node = graph.value(output)?.producer;
-  while (node && PASSES.has(node.opType)) node = node.inputs[0]?.producer;
-  return node;
-}
 
 const LOGITS: FoundForm = {form: 'logits', because: ''};
 /** Of a sum of probabilities: half precision rounds each by 2⁻¹¹. */

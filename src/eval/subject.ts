@@ -5,6 +5,7 @@ import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {formatShape} from '../core/tensor.js';
 import {familyNamed} from '../models/families/index.js';
+import {classTable} from '../onnx/class-table.js';
 import {decodeModel} from '../onnx/decode.js';
 import {externalFilesIn} from '../onnx/external-data.js';
 import type {Model} from '../onnx/graph.js';
@@ -94,9 +95,7 @@ function imagesOf(path: string, model: Model): Subject['input'] {
 /** Images in, [N, classes] out. Throws SHAPE_MISMATCH for anything else. */
 function interfaceOf(path: string, model: Model): Pick<Subject, 'input' | 'output' | 'classes'> {
   const {graph} = model;
-  const logits = graph.outputs.find(
-    (v) => v.shape?.length === 2 && typeof v.shape[1] === 'number' && v.dtype.startsWith('float'),
-  );
+  const logits = classTable(model);
   if (!logits) {
     const found = graph.outputs.map((v) => `'${v.name}' ${formatShape(v.shape ?? [])}`).join(', ');
     refuse(path, `no output is a table of logits: ${found}`, 'an output [N, classes] is expected');

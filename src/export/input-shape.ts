@@ -2,6 +2,7 @@
 import {GpdError} from '../core/error.js';
 import {elementCount, tensor} from '../core/tensor.js';
 import {assertValid} from '../onnx/check.js';
+import {classTable} from '../onnx/class-table.js';
 import {modelBytes} from '../onnx/encode.js';
 import type {Dims, Model} from '../onnx/graph.js';
 import {measureShapes} from '../onnx/measure-shapes.js';
@@ -52,7 +53,7 @@ async function tryOut(model: Model): Promise<void> {
   try {
     const {name, dims} = model.graph.inputs[0]!;
     const shape = dims.map((d) => (typeof d === 'number' ? d : 1));
-    const logits = model.graph.outputs[0]!;
+    const logits = classTable(model) ?? model.graph.outputs[0]!;
     const images =
       model.graph.inputs[0]!.dtype === 'float16' ? new Uint16Array(elementCount(shape)) : new Float32Array(elementCount(shape));
     const dtype = images instanceof Uint16Array ? 'float16' : 'float32';

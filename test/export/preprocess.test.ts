@@ -14,7 +14,7 @@ import {modelBytes} from '../../src/onnx/encode.js';
 import {Graph, type Model} from '../../src/onnx/graph.js';
 import {openSession} from '../../src/onnx/session.js';
 import {expectClose} from '../close.js';
-import {tinyNetwork} from '../eval/networks.js';
+import {ends, tinyNetwork} from '../eval/networks.js';
 
 const SIDE = 8;
 
@@ -192,6 +192,29 @@ describe('answers', () => {
     const answering = addAnswers(model, {softmax: true, topK: 3, labels});
     const results = await run(answering, asBytes([photograph(20, 12, 'f')]));
     expect(results.get('top_labels')!.shape).toEqual([1, 3]);
+  });
+
+  test.each([
+    ['softmax', (x: number) => x],
+    ['logSoftmax', Math.exp],
+    ['sigmoid', (x: number) => x],
+  ] as const)('a network that ends in %s has its probabilities already', async (end, of) => {
+    const model = addAnswers(tinyNetwork({side: SIDE, end: ends[end]}), {softmax: true, topK: undefined, labels: undefined});
+    const data = new Float32Array(3 * SIDE * SIDE);
+    fillUniform(data, 'x', -1, 1);
+    const results = await run(model, float32([1, 3, SIDE, SIDE], data));
+    const last = [...(results.get(model.graph.outputs[0]!.name)!.data as Float32Array)];
+    expectClose([...(results.get('probabilities')!.data as Float32Array)], last.map(of), {
+      rtol: 1e-6,
+      because: 'exp in float32',
+    });
+  });
+
+  test('the best classes are those of the logits, whatever stands before them among the outputs', () => {
+    const model = tinyNetwork({side: SIDE});
+    model.graph.outputs.unshift(model.graph.value('flat')!);
+    const {graph} = addAnswers(model, {softmax: true, topK: 2, labels: undefined});
+    expect(graph.value('probabilities')!.producer!.inputs[0]!.name).toBe('logits');
   });
 
   test('of the logits, without softmax; too many or the wrong labels are refused', () => {

@@ -1,6 +1,7 @@
 /** What a model says beside its logits: probabilities, the best classes, and their names. */
 import {GpdError} from '../../core/error.js';
 import {int64} from '../../core/tensor.js';
+import {classTable, lastNode} from '../../onnx/class-table.js';
 import type {Model, Value} from '../../onnx/graph.js';
 import {cloneModel} from '../clone.js';
 
@@ -13,11 +14,26 @@ export interface AnswerOptions {
   readonly labels: readonly string[] | undefined;
 }
 
+const AFTER: ReadonlyMap<string, 'Identity' | 'Exp'> = new Map([
+  ['Softmax', 'Identity'],
+  ['Sigmoid', 'Identity'],
+  ['LogSoftmax', 'Exp'],
+]);
+
+/** What makes probabilities of a network's last values: a softmax of what is one already would be another, nearly flat one. */
+export const probabilityOperator = (model: Model, output: string): 'Softmax' | 'Identity' | 'Exp' =>
+  AFTER.get(lastNode(model, output)?.opType ?? '') ?? 'Softmax';
+
+function probabilities(model: Model, logits: Value): Value {
+  const operator = probabilityOperator(model, logits.name);
+  return model.graph.op(operator, [logits], operator === 'Softmax' ? {axis: 1} : {}, {name: 'probabilities'});
+}
+
 /** Leaves `original` as it is; its outputs come first. */
 export function addAnswers(original: Model, {softmax, topK, labels}: AnswerOptions): Model {
   const model = cloneModel(original);
   const {graph} = model;
-  const logits = graph.outputs[0]!;
+  const logits = classTable(model) ?? graph.outputs[0]!;
   const [batch, classes] = logits.dims;
   if (labels && labels.length !== classes)
     throw new GpdError('SHAPE_MISMATCH', `there are ${labels.length} labels for a network of ${classes} classes`, {
@@ -25,7 +41,7 @@ export function addAnswers(original: Model, {softmax, topK, labels}: AnswerOptio
     });
   if (topK !== undefined && topK > (classes as number))
     throw new GpdError('SHAPE_MISMATCH', `the best ${topK} of ${classes} classes`, {hint: `ask for at most ${classes}`});
-  const scores = softmax ? graph.op('Softmax', [logits], {axis: 1}, {name: 'probabilities'}) : logits;
+  const scores = softmax ? probabilities(model, logits) : logits;
   const outputs: Value[] = softmax ? [scores] : [];
   if (topK !== undefined) {
     const k = graph.initializer('top_k', int64([1], [topK]));

@@ -1,5 +1,6 @@
 /** Real images through a network, and what its values then are: distributions, channel by channel means and maxima, logits. */
 import {int64, type Tensor, tensor} from '../../core/tensor.js';
+import {classTable} from '../../onnx/class-table.js';
 import {modelBytes} from '../../onnx/encode.js';
 import type {AttributeValues, Graph, Model, Value} from '../../onnx/graph.js';
 import {openSession} from '../../onnx/session.js';
@@ -129,7 +130,7 @@ export const channelPeaks = async (
 
 /** [images, classes] of all batches. */
 export async function logitsOf(model: Model, batches: Batches): Promise<{data: Float32Array; classes: number}> {
-  const output = model.graph.outputs[0]!;
+  const output = classTable(model) ?? model.graph.outputs[0]!;
   const rows: Float32Array[] = [];
   await forEachBatch(model, [output], batches, 'fused', ([t]) => rows.push(Float32Array.from(t!.data as Float32Array)));
   const data = new Float32Array(rows.reduce((n, r) => n + r.length, 0));

@@ -1,5 +1,6 @@
 /** Whether what a form says beside its logits follows from them: probabilities, the best classes, and their names. */
 import type {Subject} from '../../eval/subject.js';
+import {probabilityOperator} from '../../export/preprocess/answers.js';
 
 /** Softmax in float32, and in float16 where the outputs are. */
 const TOLERANCE = {float32: 1e-5, float16: 2e-3} as const;
@@ -15,7 +16,7 @@ export async function checkAnswers(
   for (const {name} of others) given.set(name, await run(name));
   const logits = await run(output);
   const tolerance = TOLERANCE[others[0]!.dtype === 'float16' ? 'float16' : 'float32'];
-  const wanted = softmax(logits, classes);
+  const wanted = probabilitiesOf[probabilityOperator(model(), output)](logits, classes);
   const probabilities = given.get('probabilities');
   if (probabilities && !probabilities.every((p, i) => Math.abs(p - wanted[i]!) <= tolerance))
     return "'probabilities' are not those of the logits";
@@ -25,6 +26,8 @@ export async function checkAnswers(
     ? "'top_scores' and 'top_classes' are not the best of the logits"
     : undefined;
 }
+
+const probabilitiesOf = {Softmax: softmax, Identity: (row: Float32Array) => row, Exp: (row: Float32Array) => row.map(Math.exp)};
 
 /** In float64. */
 function softmax(logits: Float32Array, classes: number): Float64Array {
