@@ -1,6 +1,6 @@
 /** int8 as two precisions: static, from real images, and dynamic, for matrix products alone. */
 import {GpdError} from '../core/error.js';
-import type {Model} from '../onnx/graph.js';
+import type {Graph, Model} from '../onnx/graph.js';
 import {macsOf} from '../onnx/macs.js';
 import {refuseReduced} from './float-source.js';
 import type {CalibrationImages, Int8Options, Precise, Precision, PrecisionContext} from './precision.js';
@@ -71,8 +71,19 @@ function imageWarnings({images, distinct, classes}: CalibrationImages): string[]
   ];
 }
 
+/** Graphs inside a node see values of the one around it, which would be integers there. */
+function refuseNested({nodes}: Graph): void {
+  const nested = nodes.find(({attributes}) => [...attributes.values()].some(({kind}) => kind === 'graph'));
+  if (!nested) return;
+  throw new GpdError('EXPORT_REFUSED', `int8: ${nested} holds a graph of its own, which cannot be put on integers here`, {
+    at: nested.name,
+    hint: 'export the model from its framework without the branch or loop, or use int8-dynamic or fp32',
+  });
+}
+
 async function make(model: Model, {calibration, int8, onProgress}: PrecisionContext): Promise<Precise> {
   refuseReduced(model.graph, 'int8');
+  refuseNested(model.graph);
   if (!calibration.real)
     throw new GpdError('EXPORT_REFUSED', 'int8: ranges from random images would be far from those of photographs', {
       hint: 'give a few hundred images of the training set with --calibrate',

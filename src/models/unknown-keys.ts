@@ -49,16 +49,14 @@ const leaf =
 const perChannel = ({shape}: Foreign): boolean =>
   shape.length >= 3 && shape.at(-1) === 1 && shape.at(-2) === 1 && elementCount(shape) <= 4;
 
+const ATTENTION =
+  /^(se|se_?(module|layer|block)|squeeze\w*|excit\w*|eca|cbam|[cs]a|\w*attn\w*|\w*attention\w*|non_?local\w*|gc\w*)$/i;
+
 /** THE table of what lies inside a network that was recognised as a smaller one. The first that fits. */
 const insideKinds: readonly Kind[] = (
   [
     ['projection shortcuts', module(/^(downsample|shortcut|skip|identity|proj)$/i)],
-    [
-      'squeeze-and-excitation or attention blocks',
-      module(
-        /^(se|se_?(module|layer|block)|squeeze\w*|excit\w*|eca|cbam|[cs]a|\w*attn\w*|\w*attention\w*|non_?local\w*|gc\w*)$/i,
-      ),
-    ],
+    ['squeeze-and-excitation or attention blocks', module(ATTENTION)],
     ['blur filters (anti-aliased pooling)', leaf(/^(filt|blur\w*)$/i)],
     ['adapters of a fine-tuning (merge them into the weights first)', part(/lora|adapter/i)],
     ['observers of a quantisation-aware training', part(/fake_quant|observer|post_process|zero_point|min_val|max_val/i)],
@@ -103,6 +101,13 @@ const outsideKinds: readonly Kind[] = [
     what: 'state of an optimiser or of averaging',
     is: part(/optim|momentum|^ema|n_averaged|^(epoch|step|iter)\w*$/i),
   },
+  {
+    place: 'acts',
+    what: 'an attention block, a neck or an embedding of positions',
+    is: (f) =>
+      part(ATTENTION)(f) ||
+      part(/^(bottle)?neck\w*$|^pos(itional)?_?emb\w*$|^(fc|head|final|last|post)_?(norm|bn)\d*$/i)(f),
+  },
   {place: 'acts', what: 'a factor of the logits', is: part(/temperature|logit_?scale|^(scale|t|tau)$/i)},
   {
     place: 'acts',
@@ -111,7 +116,11 @@ const outsideKinds: readonly Kind[] = [
   },
 ];
 
-const UNKNOWN: Kind = {place: 'beside', what: 'something that is not known here', is: () => true};
+const UNKNOWN: Kind = {
+  place: 'beside',
+  what: 'something that is not known here and may take part in the computation',
+  is: () => true,
+};
 
 /** Operations without parameters in the networks that are known here. */
 const OPERATION = /^(relu|prelu|act|activation|max_?pool|avg_?pool|global_?pool|pool|gem|flatten)\d*$/i;

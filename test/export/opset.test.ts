@@ -103,4 +103,17 @@ describe('networks that have fewer bits already', () => {
         hint: expect.stringContaining('float32 model'),
       });
   });
+
+  test('int8 of one with a branch is refused in words', async () => {
+    const branched = parseModel(`graph branched (%x: f32[N, 3, 8, 8], %yes: bool[]) -> (%y)
+      %c: f32[N, 3, 8, 8] = Relu(%x)
+      %y: f32[N, 3, 8, 8] = If(%yes) {
+        then_branch = {graph yes () -> (%m) %m = Mul(%c, %c)},
+        else_branch = {graph no () -> (%n) %n = Add(%c, %c)}
+      }`);
+    await expect(precisions.int8.make(branched, context)).rejects.toMatchObject({
+      code: 'EXPORT_REFUSED',
+      message: "int8: If 'y' holds a graph of its own, which cannot be put on integers here",
+    });
+  });
 });
