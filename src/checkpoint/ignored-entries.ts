@@ -5,6 +5,8 @@ export interface IgnoredEntry {
   /** Top-level key, or `state dict key` → entry inside it. */
   readonly key: string;
   readonly reason: string;
+  /** Tensors that may be weights of this network or of another: nothing says what they are for. */
+  readonly tensors?: number;
 }
 
 const trainingState = 'training state, not needed for the network';
@@ -28,7 +30,7 @@ export function ignoredEntries(root: PlainData, stateDictKey: string | null, dic
   if (isMap(root) && stateDictKey !== null) {
     for (const [key, value] of root) {
       if (key === stateDictKey || isScalar(value) || key === 'args') continue;
-      ignored.push({key: keyText(key), reason: reasonFor(keyText(key), value, tensorsIn)});
+      ignored.push({key: keyText(key), ...reasonFor(keyText(key), value, tensorsIn)});
     }
   }
   for (const [key, value] of dict) {
@@ -49,9 +51,11 @@ function counter(): (dict: PlainMap) => number {
   };
 }
 
-function reasonFor(key: string, value: PlainData, tensorsIn: (dict: PlainMap) => number): string {
-  if (Object.hasOwn(reasons, key)) return reasons[key]!;
-  if (isTensor(value)) return 'a tensor outside the state dict';
+function reasonFor(key: string, value: PlainData, tensorsIn: (dict: PlainMap) => number): Omit<IgnoredEntry, 'key'> {
+  if (Object.hasOwn(reasons, key)) return {reason: reasons[key]!};
+  if (isTensor(value)) return {reason: 'a tensor outside the state dict', tensors: 1};
   const tensors = isMap(value) ? tensorsIn(value) : 0;
-  return tensors > 0 ? `another state dict (${tensors} tensors)` : `of type ${typeName(value)}, not part of the network`;
+  return tensors > 0
+    ? {reason: `another state dict (${tensors} tensors)`, tensors}
+    : {reason: `of type ${typeName(value)}, not part of the network`};
 }

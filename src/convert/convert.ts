@@ -117,7 +117,7 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
       outputs: outputs.map(({file: _, ...report}) => report),
       weights,
       without: describeLeftOut(r),
-      warnings: [...checkpoint.warnings],
+      warnings: [...checkpoint.warnings, ...besideWarnings(checkpoint)],
       timing: watch.report(),
       peakBytes: process.resourceUsage().maxRSS * 1024,
     };
@@ -127,6 +127,15 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
     staging.discard();
     checkpoint.close();
   }
+}
+
+/** Tensors outside the state dict may be other weights, or act on its input or output: they are not converted without a word. */
+function besideWarnings({ignored, stateDictKey}: Checkpoint): string[] {
+  const beside = ignored.filter(({tensors = 0}) => tensors > 0);
+  if (beside.length === 0) return [];
+  const listed = beside.slice(0, 3).map(({key, tensors}) => `'${key}' (${tensors} tensor${tensors === 1 ? '' : 's'})`);
+  const more = beside.length > 3 ? ` and ${beside.length - 3} more` : '';
+  return [`converted is '${stateDictKey}'; the file also holds ${listed.join(', ')}${more}, left out: gpd inspect shows them`];
 }
 
 function describeLeftOut(r: Recognised): ConversionReport['without'] {

@@ -105,8 +105,7 @@ const outsideKinds: readonly Kind[] = [
     place: 'acts',
     what: 'an attention block, a neck or an embedding of positions',
     is: (f) =>
-      part(ATTENTION)(f) ||
-      part(/^(bottle)?neck\w*$|^pos(itional)?_?emb\w*$|^(fc|head|final|last|post)_?(norm|bn)\d*$/i)(f),
+      part(ATTENTION)(f) || part(/^(bottle)?neck\w*$|^pos(itional)?_?emb\w*$|^(fc|head|final|last|post)_?(norm|bn)\d*$/i)(f),
   },
   {place: 'acts', what: 'a factor of the logits', is: part(/temperature|logit_?scale|^(scale|t|tau)$/i)},
   {

@@ -1,14 +1,20 @@
 /** Tensors that the network does not have: left out by name alone, and then every result says what was proven. */
-import {existsSync, mkdtempSync, readdirSync, rmSync} from 'node:fs';
+import {existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {openCheckpoint} from '../../src/checkpoint/open.js';
+import type {Writable} from '../../src/checkpoint/write-pickle.js';
+import {orderedStateDict, writeTorch} from '../../src/checkpoint/write-torch.js';
 import {renderConversion} from '../../src/cli/render/conversion.js';
 import {styleFor} from '../../src/cli/terminal/style.js';
 import {convertFile} from '../../src/convert/convert.js';
-import {float32, type Tensor} from '../../src/core/tensor.js';
+import {fileSource} from '../../src/core/bytes.js';
+import {float32, sourceOf, type Tensor} from '../../src/core/tensor.js';
 import {subjectOfFile} from '../../src/eval/subject.js';
 import {openSubject} from '../../src/workflows/subjects.js';
 import {summariseConversion} from '../../src/workflows/summaries/conversion.js';
+import {fixtureCase, fixtureNamed} from '../cases.js';
+import {collect} from '../checkpoint/assembler.js';
 import {changeNumbers, rewritten} from '../rewritten.js';
 import {describeShared, shared} from '../shared.js';
 
@@ -50,6 +56,26 @@ test('an auxiliary head is left out by a pattern: summary, JSON, metadata and la
   expect(without).toEqual(keys);
   const [subject] = await openSubject(path, {...flags, ema: false, ignore});
   expect(subject!.without).toEqual(keys);
+});
+
+test('tensors outside the state dict are told: they may be other weights, or act on its input', async () => {
+  const checkpoint = openCheckpoint(fileSource(fixtureCase(fixtureNamed(FIXTURE), 'weights').path));
+  const own = orderedStateDict(checkpoint.stateDict);
+  const path = join(folder, 'several.pth');
+  const root = new Map<string, Writable>([
+    ['state_dict', own],
+    ['model', own],
+    ['normalize', new Map<string, Writable>([['mean', sourceOf(ones(3))]])],
+    ['temperature', sourceOf(ones(1))],
+  ]);
+  writeFileSync(
+    path,
+    collect((sink) => writeTorch(root, sink)),
+  );
+  checkpoint.close();
+  const report = await convertFile(path, {outputs: student()});
+  const [key, others] = ["'state_dict'", `'model' (${own.size} tensors), 'normalize' (1 tensor), 'temperature' (1 tensor)`];
+  expect(report.warnings).toEqual([`converted is ${key}; the file also holds ${others}, left out: gpd inspect shows them`]);
 });
 
 test('where nothing is left out nothing is said', async () => {
