@@ -26,7 +26,9 @@ export function renderConversion(c: ConversionSummary, style: Style): string[] {
       output.proof ? renderProof(`${output.emit}${without}`, output.proof, c.network, style) : [],
     ),
     ...c.weights.slice(0, 1).flatMap(({proof}) => renderProof(`deployed weights${without}`, proof, c.network, style)), // the same in every format
-    ...c.warnings.map((warning) => `${style.warn('warning')}  ${printable(warning)}`),
+    ...c.warnings.flatMap((warning) =>
+      wrap(printable(warning), WIDTH - 9).map((line, i) => `${i === 0 ? style.warn('warning') : ' '.repeat(7)}  ${line}`),
+    ),
     ...c.outputs.map((output) => renderOutput(output, style)),
     ...c.weights.map((weights) => renderWeights(weights, style)),
     ...renderTiming(c).map(style.dim),

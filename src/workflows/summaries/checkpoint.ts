@@ -23,7 +23,7 @@ export interface CheckpointSummary {
   args: Record<string, unknown> | null;
   /** Plain values beside the weights; for safetensors its metadata. */
   meta: Record<string, unknown>;
-  ignored: {key: string; reason: string}[];
+  ignored: {key: string; reason: string; tensors?: number}[];
   warnings: string[];
   network: NetworkSummary | null;
   /** Why no network was recognised. */
