@@ -9,6 +9,7 @@ import {optionNames, options} from '../dist/train/options/options.js';
 import {droppedOptions} from '../dist/train/options/original-options.js';
 import {presets} from '../dist/train/options/presets.js';
 import {compatRules} from '../dist/train/step/compat.js';
+import {staticLosses} from '../dist/train/step/losses/index.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const {commands} = JSON.parse(readFileSync(`${root}/oclif.manifest.json`, 'utf8'));
@@ -106,6 +107,18 @@ function trainingPage(path) {
           .map((name) => `\`${name}\``)
           .join(' ');
   const tables = {
+    losses: [
+      ['`--kd`', '', 'compares', 'options', 'source'],
+      ...Object.entries(staticLosses).map(([name, {title, describe, options: own, source}]) => [
+        `\`${name}\``,
+        title,
+        cell(describe),
+        Object.keys(own)
+          .map((option) => `\`--${option}\``)
+          .join(' '),
+        source,
+      ]),
+    ],
     options: [
       ['option', 'default', 'what it does', 'CNN programs', 'RVT program'],
       ...optionNames.map((name) => {

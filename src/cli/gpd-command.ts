@@ -21,6 +21,11 @@ export abstract class GpdCommand extends Command {
     if (!this.jsonEnabled()) process.stdout.write(`${safeLines(text, wantsColor(process.stdout))}\n`);
   }
 
+  /** A line for a person on stderr, with `--json` too. */
+  protected note(text: string): void {
+    process.stderr.write(`${safeLines(`note  ${text}`, wantsColor(process.stderr))}\n`);
+  }
+
   protected override logJson(value: unknown): void {
     process.stdout.write(`${printableJson(value, 2)}\n`);
   }

@@ -31,7 +31,7 @@ export default class Train extends GpdCommand {
     const {flags} = await this.parse(Train);
     const request = replayRequest(flags);
     if (request) return this.replay(request);
-    const options = trainOptions(flags);
+    const options = trainOptions(flags, (text) => this.note(text));
     if (flags['print-config']) return this.printConfig(options);
     const {trainFiles} = await import('../workflows/train.js'); // with TensorFlow.js and the ONNX runtime
     const {renderTrain} = await import('../cli/render/train.js');

@@ -15,6 +15,7 @@ import {type RunProgress, trainRun} from '../train/run/run.js';
 import {RunDirectory} from '../train/run/run-directory.js';
 import {startingPoint} from '../train/run/starting-point.js';
 import type {UnreadableImage} from '../train/run/unreadable.js';
+import {staticLosses} from '../train/step/losses/index.js';
 import {evaluateFiles} from './evaluate.js';
 import {environment} from './report-file.js';
 
@@ -122,6 +123,7 @@ async function saveReport(
     warnings,
     unreadable,
     title: `Training of ${options.arch} on ${options.data}`,
+    losses: Object.entries(staticLosses).map(([name, {title}]) => ({name, title})),
     command,
     environment: environment(),
     configuration: formatConfig(options),

@@ -90,6 +90,6 @@ test('train', () =>
       warnings,
     };
     expect(oneLine(renderTrain(summary, styleFor(process.stdout)).join('\n'))).toContain(`${set}: ${LINE}`);
-    const page = await renderTraining([], {title: 't', command: 'c', environment: [], configuration: '', warnings});
+    const page = await renderTraining([], {title: 't', losses: [], command: 'c', environment: [], configuration: '', warnings});
     expect(page.match(/class="notice">/g)).toHaveLength(2);
   }));

@@ -18,6 +18,14 @@ test('--print-config prints a file that gives the same configuration', () =>
     expect(json).toMatchObject({arch: 'mobilenet', lr: 0.05, ema: false, 'dkd-beta': 2, pretrained: null});
   }));
 
+test('a word of older versions is read, and said', () =>
+  inFolder(async (folder) => {
+    const given = ['train', '--teacher', 'resnet34:a.pth', '--kd', 'both', '--print-config'];
+    const {stdout, stderr} = await run(given, {cwd: folder});
+    expect(stdout).toContain('\nkd: [reviewkd, dkd]\n');
+    expect(stderr).toBe('note  --kd: kd both is read as kd reviewkd,dkd, as it is written now\n');
+  }));
+
 test.each([
   [['--arch', 'resnet19'], 2, 'Expected --arch=resnet19 to be one of'],
   [['--lr', 'fast'], 1, '--lr: lr fast: expected a number above 0'],

@@ -13,7 +13,13 @@ const epoch = (i: number, more: Partial<TrainingEpoch> = {}): TrainingEpoch => (
   },
   ...more,
 });
-const context = {title: 'A <run>', command: 'gpd train', environment: [['date', 'today']], configuration: 'arch: x'} as const;
+const context = {
+  title: 'A <run>',
+  losses: [{name: 'dkd', title: 'DKD'}],
+  command: 'gpd train',
+  environment: [['date', 'today']],
+  configuration: 'arch: x',
+} as const;
 const titles = (page: string) => [...page.matchAll(/<figcaption>([^<]*)<\/figcaption>/g)].map((match) => match[1]);
 
 test('curves of student, dynamic teacher and averages, the gap, losses, rate and throughput', async () => {

@@ -10,7 +10,7 @@ import {recognise} from '../../src/models/recognise.js';
 import {runReference} from '../../src/models/reference.js';
 import type {Role} from '../../src/reparam/parameters.js';
 import {type Initial, initialState} from '../../src/train/run/initial-state.js';
-import {reviewKdSize} from '../../src/train/step/losses/review-kd.js';
+import {fusionModules, reviewKdSize} from '../../src/train/step/losses/review-kd.js';
 import {describeShared, shared, sharedCases} from '../shared.js';
 
 const asStateDict = (state: ReadonlyMap<string, Tensor>): StateDict =>
@@ -95,7 +95,7 @@ describeShared('goldens/train', 'the original’s initial states', () => {
     const mid = stateDict.get('abfs.0.conv1.0.weight')?.shape[0];
     const {state} = initialState({
       ...{arch, imageSize, ratio: form.ratio, orepa: form.orepa.size > 0, seed: 0, compat: 'reference'},
-      reviewKd: size && {...size, mid: mid!},
+      connectors: size && [fusionModules({...size, mid: mid!})],
     });
     expect(layout(state)).toEqual(layout(stateDict));
   });

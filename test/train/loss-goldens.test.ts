@@ -5,7 +5,8 @@ import {openCheckpoint} from '../../src/checkpoint/open.js';
 import {fileSource} from '../../src/core/bytes.js';
 import {type Tensor, toFloat32} from '../../src/core/tensor.js';
 import {dkdLoss} from '../../src/train/step/losses/dkd.js';
-import {crossEntropy, kdLosses, type Logits} from '../../src/train/step/losses/losses.js';
+import {gpdLosses} from '../../src/train/step/losses/gpd-losses.js';
+import {crossEntropy, type Logits} from '../../src/train/step/losses/losses.js';
 import {contextLoss, fuse} from '../../src/train/step/losses/review-kd.js';
 import {oneHot, targetsOf} from '../../src/train/step/mix.js';
 import {batchStatistics, normaliseBatch} from '../../src/train/step/networks/batch-norm.js';
@@ -56,8 +57,8 @@ const cases: Case[] = [
   {name: 'soft_target_ce', file: 'rvt', loss: (z, at) => crossEntropy(z, at('target'))},
   ...['dkd_a1.0_b0.5_T1.0', 'dkd_a1.0_b2.0_T1.0', 'dkd_a1.0_b8.0_T4.0', 'dkd_large_logits_a1.0_b0.5_T1.0'].map(hardDkd),
   ...['dkd_soft_a1.0_b0.5_T1.0', 'dkd_soft_a0.7_b2.0_T1.0'].map(softDkd),
-  ...(['mse', 'l1', 'ce', 'sce'] as const).map((kind) => kd(kind, kdLosses[kind])),
-  kd('bce', kdLosses.bceOfLogits),
+  ...(['mse', 'l1', 'ce', 'sce'] as const).map((kind) => kd(kind, gpdLosses[kind].loss)),
+  kd('bce', gpdLosses.bce.reference),
 ];
 
 describeShared('goldens/train/losses', 'losses of the original', () => {

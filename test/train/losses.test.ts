@@ -3,7 +3,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {random} from '../../src/core/random.js';
 import {dkdLoss} from '../../src/train/step/losses/dkd.js';
-import {accuracies, kdLosses, type Logits} from '../../src/train/step/losses/losses.js';
+import {type GpdLoss, gpdLosses} from '../../src/train/step/losses/gpd-losses.js';
+import {accuracies, type Logits} from '../../src/train/step/losses/losses.js';
 import {expectClose} from '../close.js';
 import {startBackend} from '../tfjs/both.js';
 
@@ -26,7 +27,7 @@ const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, v, i)
 const each = <T>(a: Matrix, b: Matrix, f: (x: number[], y: number[]) => T) => a.map((x, i) => f(x, b[i]!));
 
 const entropy = (z: Matrix, t: Matrix) => mean(each(z, t, (x, y) => -dot(y, logSoftmax(x))));
-const definitions: Record<keyof typeof kdLosses, (z: Matrix, e: Matrix) => number> = {
+const definitions: Record<keyof typeof gpdLosses | 'bceOfLogits', (z: Matrix, e: Matrix) => number> = {
   ce: (z, e) => entropy(z, e.map(softmax)),
   sce: (z, e) => 0.9 * entropy(z, e.map(softmax)) + 0.1 * mean(z.map((x) => -mean(logSoftmax(x)))),
   mse: (z, e) => mean(each(z, e, (x, y) => mean(x.map((v, i) => (v - y[i]!) ** 2)))),
@@ -70,9 +71,11 @@ describe.each(['cpu', 'onnxruntime'])('on %s', (backend) => {
 
   test.each([1, 8, 60])('distillation from logits of deviation %d', (scale) => {
     const [z, e] = [logits(1, 5, 7, scale), logits(2, 5, 7, scale)];
-    for (const [kind, loss] of Object.entries(kdLosses)) {
-      expectClose([numberOf(loss(as2d(z), as2d(e)))], [definitions[kind as keyof typeof kdLosses](z, e)], float32, kind);
+    for (const [kind, {loss}] of Object.entries<GpdLoss>(gpdLosses)) {
+      expectClose([numberOf(loss(as2d(z), as2d(e)))], [definitions[kind as keyof typeof gpdLosses](z, e)], float32, kind);
     }
+    const reference = numberOf(gpdLosses.bce.reference(as2d(z), as2d(e)));
+    expectClose([reference], [definitions.bceOfLogits(z, e)], float32, 'bce of the original');
   });
 
   test.each([1, 8, 60])('decoupled distillation from logits of deviation %d', (scale) => {
@@ -88,7 +91,7 @@ describe.each(['cpu', 'onnxruntime'])('on %s', (backend) => {
     const z = as2d(logits(5, 4, 6, 3));
     const target = as2d([0, 1, 2, 3].map((label) => Array.from({length: 6}, (_, c) => Number(c === label))));
     expectClose([numberOf(dkdLoss(z, z, target, {alpha: 1, beta: 1, temperature: 2}))], [0], {atol: 1e-6, because: 'rounding'});
-    expect(numberOf(kdLosses.mse(z, z))).toBe(0);
+    expect(numberOf(gpdLosses.mse.loss(z, z))).toBe(0);
   });
 
   test('accuracy counts the classes that are ahead of the label', () => {

@@ -1,9 +1,17 @@
 /** The table of options: files and flags to a configuration and back, presets whole, contradictions refused. */
 import fc from 'fast-check';
-import {formatConfig, isOptionName, readConfig, resolveOptions} from '../../src/train/options/config.js';
+import {
+  decidingDifferences,
+  formatConfig,
+  isOptionName,
+  olderWords,
+  readConfig,
+  resolveOptions,
+} from '../../src/train/options/config.js';
 import {formatScalar, parseConfig} from '../../src/train/options/config-file.js';
 import {type OptionName, optionNames, options} from '../../src/train/options/options.js';
 import {presetNames, presetOptions} from '../../src/train/options/presets.js';
+import {staticLosses, staticLossNames} from '../../src/train/step/losses/index.js';
 import {expectGolden} from '../golden.js';
 
 const from = (values: Partial<Record<OptionName, string>>, source = 'a flag') =>
@@ -45,6 +53,36 @@ test('later ones win, and none overrides a default', () => {
   expect(config).toMatchObject({lr: 0.001, epochs: 12, 'lr-steps': [3, 5], 'rand-augment': null, optimizer: 'adamw'});
 });
 
+describe('losses of a static teacher', () => {
+  const reading = (kd: string) => resolveOptions([readConfig(`teacher: resnet34:a.pth\nkd: ${kd}`, 'config.yaml')]);
+
+  test.each([
+    ['dkd', ['dkd'], 'dkd'],
+    ['dkd,reviewkd', ['reviewkd', 'dkd'], '[reviewkd, dkd]'],
+    ['[at, dkd]', ['dkd', 'at'], '[dkd, at]'],
+    ['both', ['reviewkd', 'dkd'], '[reviewkd, dkd]'],
+  ])('kd: %s', (text, names, printed) => {
+    const config = reading(text);
+    expect(config.kd).toEqual(names);
+    expect(formatConfig(config)).toContain(`\nkd: ${printed}\n`);
+    expect(resolveOptions([readConfig(formatConfig(config), 'config.yaml')])).toEqual(config);
+  });
+
+  test('both is the word of older versions: the same run, and said', () => {
+    expect(decidingDifferences(reading('both'), reading('dkd,reviewkd'))).toEqual([]);
+    const given = readConfig('teacher: resnet34:a.pth\nkd: both', 'config.yaml');
+    const now = 'config.yaml:2: kd both is read as kd reviewkd,dkd, as it is written now';
+    expect([olderWords([given]), olderWords([from({kd: 'dkd'})])]).toEqual([[now], []]);
+  });
+
+  test('no two of them have an option of the same name, and none hides another option', () => {
+    const own = Object.values(staticLosses).flatMap((loss) => Object.keys(loss.options));
+    expect(new Set(own).size).toBe(own.length);
+    expect(optionNames.filter((name) => own.includes(name))).toEqual(own);
+    expect(options.kd.describe).toContain(staticLossNames.join(', '));
+  });
+});
+
 test('defaults follow the family', () => {
   expect(resolveOptions([from({arch: 'cifar-resnet20', epochs: '40'})])).toMatchObject({
     ...{crop: 'padded', 'batch-size': 128, 'lr-steps': ['50%', '75%'], 'val-resize': 0, 'image-size': 32},
@@ -66,6 +104,9 @@ test.each([
   ['kd: dkd', 'CONFIG_INVALID kd dkd needs a static teacher; name it: --teacher resnet34:FILE'],
   ['teacher: resnet34:a.pth', 'CONFIG_INVALID the static teacher is given, but nothing is learnt from it; add --kd dkd'],
   ['teacher: a.pth\nkd: dkd', 'CONFIG_INVALID teacher a.pth does not say what it is; write ARCH:FILE'],
+  ['kd: dkd,at,dkd\nteacher: a:b', 'CONFIG_INVALID run.yaml:1: kd dkd,at,dkd: expected each name once, not dkd again; '],
+  ['kd: dkd,fitnet\nteacher: a:b', 'CONFIG_INVALID run.yaml:1: kd dkd,fitnet: expected one of reviewkd, dkd, at; change kd'],
+  ['kd: []\nteacher: a:b', 'CONFIG_INVALID run.yaml:1: kd []: expected one or more of reviewkd, dkd, at; change kd'],
   ['mixup: 1\nbatch-size: 7', 'CONFIG_INVALID mixing pairs images, and 7 is odd; choose an even batch-size'],
   ['lr-steps: [2, 2]', 'CONFIG_INVALID lr-steps [2, 2] name one moment twice; give each step once'],
   [

@@ -7,7 +7,8 @@ import {float32} from '../../src/core/tensor.js';
 import {cifarResnet} from '../../src/models/families/cifar-resnet.js';
 import {initialState} from '../../src/train/run/initial-state.js';
 import {compatRules} from '../../src/train/step/compat.js';
-import {reviewKdSize} from '../../src/train/step/losses/review-kd.js';
+import {activeLosses, type LossValues, lossOptions, type StaticLossName} from '../../src/train/step/losses/index.js';
+import {fusionModules, reviewKdSize} from '../../src/train/step/losses/review-kd.js';
 import type {NamedTensors} from '../../src/train/step/parameters/named-tensors.js';
 import type {Batch, StaticTeacher, StepConfig, StepInput} from '../../src/train/step/step-config.js';
 import {createTrainer} from '../../src/train/step/trainer.js';
@@ -21,21 +22,24 @@ const large = cifarResnet('large', {widths: [3, 4, 5], depths: [1, 1, 1], classi
 
 const plain = {imageSize: SIDE, orepa: false, ratio: 1, compat: 'default'} as const;
 const teacherState = initialState({...plain, arch: large, seed: 9});
-const teacher = (kd: Pick<StaticTeacher, 'dkd' | 'reviewKd'>): StaticTeacher => ({
+const fusion = fusionModules({...reviewKdSize(student, large, SIDE), mid: 4});
+const values = Object.fromEntries(Object.entries(lossOptions).map(([name, {or}]) => [name, or])) as unknown as LossValues;
+const teacher = (kd: readonly StaticLossName[]): StaticTeacher => ({
   ...{arch: large, form: teacherState.form, state: teacherState.state},
-  ...kd,
+  losses: activeLosses(kd, values, {student, teacher: large, imageSize: SIDE}).map((loss) =>
+    loss.connectors ? {...loss, connectors: fusion} : loss,
+  ),
 });
-const reviewKd = {weight: 1, size: {...reviewKdSize(student, large, SIDE), mid: 4}};
 
 /** Dynamic teacher, branches, static teacher, both of its losses, average, clipping. */
 function everything(changes: Partial<StepConfig> = {}): {config: StepConfig; state: NamedTensors} {
   const ratio = 'gpd' in changes && !changes.gpd ? 1 : 2;
-  const options = {...plain, arch: student, ratio, orepa: true, seed: 1, reviewKd: reviewKd.size} as const;
+  const options = {...plain, arch: student, ratio, orepa: true, seed: 1, connectors: [fusion]} as const;
   const {form, state} = initialState(options);
   const config: StepConfig = {
     ...{arch: student, imageSize: SIDE, form, labelSmoothing: 0.1, clipNorm: 5, emaDecay: 0.9, compat: 'default'},
     gpd: {kd: {kind: 'sce', weight: 3}},
-    staticTeacher: teacher({reviewKd, dkd: {alpha: 1, beta: 0.5, temperature: 1}}),
+    staticTeacher: teacher(['reviewkd', 'dkd', 'at']),
     optimizer: {kind: 'sgd', momentum: 0.9, nesterov: false},
     decay: {kind: 'all', weightDecay: 1e-4},
     ...changes,
@@ -185,7 +189,7 @@ describe('on cpu alone', () => {
 
   test('a baseline is one network, whose losses are called expanded', async () => {
     const {gpd: _, ...alone} = everything().config;
-    const {form, state} = initialState({...plain, arch: student, orepa: true, seed: 1, reviewKd: reviewKd.size});
+    const {form, state} = initialState({...plain, arch: student, orepa: true, seed: 1, connectors: [fusion]});
     const {metrics} = await train({config: {...alone, form}, state}, 2);
     expect(metrics[1]).toMatchObject({kd_loss: 0, total_loss: metrics[1]!.loss_expanded, acc1_tiny: metrics[1]!.acc1_expanded});
     expect(metrics[1]).not.toHaveProperty('loss_tiny');
@@ -205,8 +209,8 @@ describe('on cpu alone', () => {
 
 test('every rule of compatibility is asked for somewhere', () => {
   const folder = join(__dirname, '../../src/train');
-  const sources = readdirSync(folder)
-    .filter((file) => file !== 'compat.ts')
+  const sources = readdirSync(folder, {recursive: true, encoding: 'utf8'})
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('compat.ts'))
     .map((file) => readFileSync(join(folder, file), 'utf8'));
   const unused = Object.keys(compatRules).filter(
     (rule) => !sources.some((text) => new RegExp(`asReference\\([^)]*'${rule}'\\)`).test(text)),

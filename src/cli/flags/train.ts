@@ -4,7 +4,7 @@ import * as Flags from '@oclif/core/flags';
 import type {OptionFlag} from '@oclif/core/interfaces';
 import {fileSource, readText, readTextIfAny} from '../../core/bytes.js';
 import type {TrainingDefaults} from '../../models/families/family.js';
-import {type Given, isOptionName, readConfig, resolveOptions} from '../../train/options/config.js';
+import {type Given, isOptionName, olderWords, readConfig, resolveOptions} from '../../train/options/config.js';
 import {type OptionName, optionNames, options, type TrainOptions} from '../../train/options/options.js';
 import {type PresetName, presetNames, presetOptions} from '../../train/options/presets.js';
 
@@ -72,8 +72,8 @@ const fromFlags = (flags: GivenFlags): Given =>
 const MAX_CONFIG_BYTES = 1 << 20;
 const fromFile = (path: string): Given => readConfig(readText(fileSource(path), MAX_CONFIG_BYTES), path);
 
-/** A run that goes on has its own configuration, which preset, file and flags may name again. */
-export function trainOptions(flags: GivenFlags): TrainOptions {
+/** A run that goes on has its own configuration, which preset, file and flags may name again. `onNote`: told of words of older versions. */
+export function trainOptions(flags: GivenFlags, onNote: (text: string) => void = () => {}): TrainOptions {
   const given: Given[] = [
     ...(flags.preset ? [presetOptions(flags.preset)] : []),
     ...(flags.config === undefined ? [] : [fromFile(flags.config)]),
@@ -81,7 +81,9 @@ export function trainOptions(flags: GivenFlags): TrainOptions {
   ];
   const asked = resolveOptions(given);
   const saved = flags.resume ? savedOptions(asked.out) : undefined;
-  return saved ? resolveOptions([saved, ...given]) : asked;
+  const all = saved ? [saved, ...given] : given;
+  for (const text of olderWords(all)) onNote(text);
+  return saved ? resolveOptions(all) : asked;
 }
 
 /** Undefined where there is nothing to go on with. */

@@ -27,6 +27,8 @@ export interface TrainingEpoch {
 
 export interface TrainingContext {
   readonly title: string;
+  /** What a static teacher may teach by: the name in the metrics, and the one to show. */
+  readonly losses: readonly {readonly name: string; readonly title: string}[];
   /** Of the images. */
   readonly warnings?: readonly WarningOfSet[];
   /** Images that could not be read: how many, the first of them, and the file that lists all. */
@@ -45,7 +47,7 @@ export interface TrainingContext {
 type Curve = readonly [name: string, value: (e: TrainingEpoch) => number | undefined];
 
 /** Every chart of the page. Curves without any value are left out, and charts without curves. */
-const charts: readonly (readonly [title: string, curves: readonly Curve[]])[] = [
+const chartsOf = (losses: TrainingContext['losses']): readonly (readonly [title: string, curves: readonly Curve[]])[] => [
   [
     'Top-1 on validation images, percent',
     [
@@ -76,8 +78,7 @@ const charts: readonly (readonly [title: string, curves: readonly Curve[]])[] = 
     'Distillation losses, training',
     [
       ['from the dynamic teacher, weighted', (e) => positive(e.train['kd_loss'])],
-      ['DKD', (e) => positive(e.train['dkd_tiny'] ?? e.train['dkd_expanded'])],
-      ['ReviewKD', (e) => positive(e.train['reviewkd_tiny'] ?? e.train['reviewkd_expanded'])],
+      ...losses.map(({name, title}): Curve => [title, (e) => positive(e.train[`${name}_tiny`] ?? e.train[`${name}_expanded`])]),
     ],
   ],
   [
@@ -141,8 +142,8 @@ ${htmlTable(
 }
 
 export async function renderTraining(epochs: readonly TrainingEpoch[], context: TrainingContext): Promise<string> {
-  const {title, command, environment, configuration} = context;
-  const figures = await Promise.all(charts.map(([name, curves]) => figure(epochs, name, curves)));
+  const {title, losses, command, environment, configuration} = context;
+  const figures = await Promise.all(chartsOf(losses).map(([name, curves]) => figure(epochs, name, curves)));
   const hours = epochs.reduce((sum, {seconds}) => sum + seconds, 0) / 3600;
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

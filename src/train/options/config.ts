@@ -1,10 +1,10 @@
 /** From what was given (a preset, a file, flags) to the whole configuration of a run: every option has a value, and they fit together. */
 import {GpdError} from '../../core/error.js';
 import {nearest} from '../../core/nearest.js';
+import type {Kind} from '../../core/option-kinds.js';
 import {archs, familyOf} from '../../models/families/index.js';
 import {formatScalar, parseConfig} from './config-file.js';
 import {describeSchedule} from './describe-schedule.js';
-import type {Kind} from './option-kinds.js';
 import {type Context, type Group, type OptionName, optionNames, options, type TrainOptions} from './options.js';
 
 /** Values as text, and where each was given, for messages. */
@@ -40,6 +40,15 @@ function parsed<T>(kind: Kind<T>, name: OptionName, {value, from}: {value: strin
     throw invalid(`${from}: ${name} ${value}: ${(error as Error).message}`, `change ${name}`, from);
   }
 }
+
+/** What is given in words of older versions, and how it is written now: a line each. */
+export const olderWords = (given: readonly Given[]): string[] =>
+  given.flatMap((map) =>
+    [...map].flatMap(([name, {value, from}]) => {
+      const now = (options[name].kind as Kind<unknown>).now?.(value);
+      return now === undefined ? [] : [`${from}: ${name} ${value} is read as ${name} ${now}, as it is written now`];
+    }),
+  );
 
 /** Later ones win. Throws CONFIG_INVALID for a value that its option does not take, or options that contradict each other. */
 export function resolveOptions(given: readonly Given[]): TrainOptions {
@@ -79,7 +88,11 @@ export function staticTeacherOf({teacher}: TrainOptions): {arch: string; path: s
 function checkFit(c: TrainOptions): void {
   const mixes = c.mixup > 0 || c.cutmix > 0 || c['cutmix-minmax'] !== null;
   const problems: [boolean, string, string][] = [
-    [c.kd !== null && c.teacher === null, `kd ${c.kd} needs a static teacher`, 'name it: --teacher resnet34:FILE'],
+    [
+      c.kd !== null && c.teacher === null,
+      `kd ${formatOption('kd', c)} needs a static teacher`,
+      'name it: --teacher resnet34:FILE',
+    ],
     [c.teacher !== null && c.kd === null, 'the static teacher is given, but nothing is learnt from it', 'add --kd dkd'],
     [c.teacher !== null && !staticTeacherOf(c), `teacher ${c.teacher} does not say what it is`, 'write ARCH:FILE'],
     [c.pretrained !== null && c.initial !== null, 'pretrained and initial are two beginnings', 'leave one out'],

@@ -2,10 +2,13 @@
  * THE table of training options: what each does, what it is unless said otherwise, and what the original calls it (its CNN and
  * its RVT programs name things differently). Flags, configuration files, `--help` and docs/training.md are all made from it.
  */
+import {choice, integer, type Kind, list, moment, names, number, optional, text, toggle} from '../../core/option-kinds.js';
 import type {TrainingDefaults} from '../../models/families/family.js';
 import {archNames} from '../../models/families/index.js';
 import {compatNames} from '../step/compat.js';
-import {choice, integer, type Kind, list, moment, number, optional, text, toggle} from './option-kinds.js';
+import {gpdLossNames} from '../step/losses/gpd-losses.js';
+import {type LossOptionTable, lossOptions, staticLosses, staticLossNames} from '../step/losses/index.js';
+import type {ValuesOf} from '../step/losses/static-loss.js';
 
 /** What defaults may depend on. */
 export interface Context {
@@ -64,6 +67,14 @@ const fraction = number({min: 0, max: 1});
 const path = text('PATH');
 /** Smaller ones are padded and cropped, not resized: torchvision and timm draw the same line. */
 export const MAX_PADDED_SIZE = 32;
+
+type OfLosses = {readonly [K in keyof LossOptionTable]: Option<ValuesOf<LossOptionTable>[K]>};
+const optionsOfLosses = Object.fromEntries(
+  Object.entries(lossOptions).map(([name, {describe, ...details}]) => [name, distillation(describe, details)]),
+) as unknown as OfLosses;
+const originalSwitches = Object.values(staticLosses)
+  .flatMap(({original}: {original?: string}) => original ?? [])
+  .join(', ');
 
 export const options = {
   arch: network('network of the student', {kind: choice(...archNames), or: 'resnet18', cnn: '--net_version', rvt: '--model'}),
@@ -189,7 +200,7 @@ export const options = {
   }),
 
   'gpd-loss': distillation('what draws the student towards the dynamic teacher', {
-    kind: choice('sce', 'ce', 'mse', 'l1', 'bce'),
+    kind: choice(...gpdLossNames),
     or: 'sce',
     cnn: '--kd_loss_type',
     rvt: '--kd_loss_type',
@@ -208,27 +219,22 @@ export const options = {
     cnn: '--teacher, --teacher-weight',
     rvt: '--teacher, --teacher-weight',
   }),
-  kd: distillation('what is learnt from the static teacher', {
-    kind: optional(choice('dkd', 'reviewkd', 'both')),
-    or: null,
-    cnn: '--use_dkd, --use_reviewkd',
-    rvt: '--use_dkd, --use_reviewkd',
-  }),
+  kd: distillation(
+    `what is learnt from the static teacher: one or more of ${staticLossNames.join(', ')}, with commas between`,
+    {
+      kind: optional(names(staticLossNames, {both: ['reviewkd', 'dkd']})),
+      or: null,
+      cnn: originalSwitches,
+      rvt: originalSwitches,
+    },
+  ),
   'kd-for': distillation('who learns from the static teacher', {
     kind: choice('both', 'student'),
     or: 'both',
     cnn: '--deactive_kd_static_teacher',
     rvt: '--deactive_kd_static_teacher',
   }),
-  'dkd-alpha': distillation('weight of DKD’s target class term', {kind: weight, or: 1, rvt: '--dkd_alpha'}),
-  'dkd-beta': distillation('weight of DKD’s term of the other classes', {kind: weight, or: 0.5, rvt: '--dkd_beta'}),
-  'dkd-temperature': distillation('temperature of DKD', {kind: number({above: 0}), or: 1}),
-  'review-weight': distillation('weight of ReviewKD', {
-    kind: weight,
-    or: 1,
-    cnn: '--review-kd-loss-weight',
-    rvt: '--review-kd-loss-weight',
-  }),
+  ...optionsOfLosses,
   compat: distillation('do the right thing where the original errs, or what it does', {
     kind: choice(...compatNames),
     or: 'default',

@@ -1,6 +1,8 @@
 /** The options of a run under the original's names, as its checkpoints carry them (`argparse` turns `--net_version` into `model`, and so on). */
 import {float, type Writable} from '../../checkpoint/write-pickle.js';
 import {familyNamed} from '../../models/families/index.js';
+import {type LossValues, staticLosses, staticLossNames} from '../step/losses/index.js';
+import type {StaticLoss} from '../step/losses/static-loss.js';
 import {staticTeacherOf} from './config.js';
 import type {TrainOptions} from './options.js';
 import {resolveMoments} from './schedules.js';
@@ -27,9 +29,6 @@ const common = (o: TrainOptions): [string, Writable][] => [
   ['use_orepa', o.orepa],
   ['skip_expanded', o['teacher-loss-weight'] === 0],
   ['deactive_kd_static_teacher', o['kd-for'] === 'student'],
-  ['use_dkd', o.kd === 'dkd' || o.kd === 'both'],
-  ['use_reviewkd', o.kd === 'reviewkd' || o.kd === 'both'],
-  ['review_kd_loss_weight', float(o['review-weight'])],
   ['teacher', teacherOf(o)?.arch ?? null],
   ['teacher_weight', teacherOf(o)?.path ?? null],
   ['batch_size', o['batch-size']],
@@ -73,9 +72,22 @@ const rvt = (o: TrainOptions): [string, Writable][] => [
   ['aa', o['rand-augment']],
   ['reprob', float(o.erasing)],
   ['repeated_aug', o.repeats > 1],
-  ['dkd_alpha', float(o['dkd-alpha'])],
-  ['dkd_beta', float(o['dkd-beta'])],
 ];
 
-export const originalArgs = (o: TrainOptions): ReadonlyMap<string, Writable> =>
-  new Map([...common(o), ...(familyNamed(o.arch)?.training === 'rvt' ? rvt(o) : cnn(o))]);
+/** As argparse calls the value of a flag. */
+const valueName = (flag: string): string => flag.replace(/^--/, '').replaceAll('-', '_');
+
+/** Which losses of a static teacher are on, and their options, of those that the program has. */
+const losses = (o: TrainOptions, program: 'cnn' | 'rvt'): [string, Writable][] =>
+  staticLossNames.flatMap((name) => {
+    const {original, options}: StaticLoss = staticLosses[name];
+    const values = Object.entries(options).flatMap(([option, {[program]: flag}]): [string, Writable][] =>
+      flag === undefined ? [] : [[valueName(flag), float(o[option as keyof LossValues])]],
+    );
+    return original === undefined ? values : [[valueName(original), o.kd?.includes(name) ?? false], ...values];
+  });
+
+export const originalArgs = (o: TrainOptions): ReadonlyMap<string, Writable> => {
+  const isRvt = familyNamed(o.arch)?.training === 'rvt';
+  return new Map([...common(o), ...losses(o, isRvt ? 'rvt' : 'cnn'), ...(isRvt ? rvt(o) : cnn(o))]);
+};

@@ -1,5 +1,5 @@
 /** Learning rates as functions of the epoch, from 0. */
-import type {Moment} from './option-kinds.js';
+import type {Moment} from '../../core/option-kinds.js';
 
 export type Schedule =
   /** The original's for ResNet and MobileNet: linear warm-up, then a tenth from each of these epochs on. */

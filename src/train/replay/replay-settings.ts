@@ -4,8 +4,8 @@
  */
 import {GpdError} from '../../core/error.js';
 import type {Schedule} from '../options/schedules.js';
-import type {DkdOptions} from '../step/losses/dkd.js';
-import {type KdKind, kdKinds} from '../step/losses/losses.js';
+import {type GpdLossName, gpdLossNames} from '../step/losses/gpd-losses.js';
+import type {LossValues, StaticLossName} from '../step/losses/index.js';
 import type {DecayRule} from '../step/parameters/decay-groups.js';
 import type {OptimizerConfig} from '../step/parameters/optimizers.js';
 import type {GpdOptions, Mix} from '../step/step-config.js';
@@ -30,9 +30,11 @@ export interface ReplaySettings {
   readonly heads: readonly number[] | undefined;
   readonly teacherHeads: readonly number[] | undefined;
   readonly gpd: GpdOptions | undefined;
-  readonly dkd: DkdOptions | undefined;
-  /** Weight of the loss, and channels between the convolutions. */
-  readonly reviewKd: {readonly weight: number; readonly mid: number | undefined} | undefined;
+  /** What is learnt from the static teacher. */
+  readonly kd: readonly StaticLossName[];
+  readonly kdValues: Partial<LossValues>;
+  /** Channels between the convolutions of ReviewKD's modules, where not the family's. */
+  readonly fusionWidth: number | undefined;
   readonly labelSmoothing: number;
   readonly optimizer: OptimizerConfig;
   readonly decay: DecayRule;
@@ -76,31 +78,33 @@ function optimizerOf(o: Options, name: string): OptimizerConfig {
 function gpdOf(o: Options): GpdOptions | undefined {
   if (o.is('skip_es')) return undefined;
   const kind = o.text('kd_loss_type', 'ce');
-  if (!kdKinds.some((known) => known === kind)) throw new GpdError('CONFIG_INVALID', `there is no distillation loss '${kind}'`);
+  if (!gpdLossNames.some((known) => known === kind))
+    throw new GpdError('CONFIG_INVALID', `there is no distillation loss '${kind}'`);
   return {
-    kd: {kind: kind as KdKind, weight: o.number('kd_ratio', 1)},
+    kd: {kind: kind as GpdLossName, weight: o.number('kd_ratio', 1)},
     freezeExpanded: o.is('skip_expanded'),
     staticTeacherForExpanded: !o.is('deactive_kd_static_teacher'),
   };
 }
 
-type Distilling = Pick<ReplaySettings, 'dkd' | 'reviewKd'>;
-function distillingOf(o: Options, dkd: Omit<DkdOptions, 'temperature'>, mid: number | undefined): Distilling {
-  return {
-    dkd: o.is('use_dkd') ? {...dkd, temperature: 1} : undefined,
-    reviewKd: o.is('use_reviewkd') ? {weight: o.number('review_kd_loss_weight', 1), mid} : undefined,
-  };
-}
+type Distilling = Pick<ReplaySettings, 'kd' | 'kdValues'>;
+const distillingOf = (o: Options, alpha: number, beta: number): Distilling => ({
+  kd: (['dkd', 'reviewkd'] as const).filter((name) => o.is(`use_${name}`)),
+  kdValues: {
+    ...{'dkd-alpha': alpha, 'dkd-beta': beta, 'dkd-temperature': 1},
+    'review-weight': o.number('review_kd_loss_weight', 1),
+  },
+});
 
-type Side = Omit<ReplaySettings, 'imageSize' | 'upsample' | 'heads' | 'teacherHeads' | 'plan'>;
+type Side = Omit<ReplaySettings, 'imageSize' | 'upsample' | 'heads' | 'teacherHeads' | 'fusionWidth' | 'plan'>;
 
 /** `train_dkd.py` and `train_reviewkd.py`: their β differs. */
-function cnnSide(o: Options, script: string, mid: number | undefined): Side {
+function cnnSide(o: Options, script: string): Side {
   const beta = script.includes('reviewkd') || o.text('model', '') !== 'MobileNet' ? 0.5 : 2;
   return {
     ratio: o.is('skip_es') ? 1 : o.number('gpd_ratio', 1),
     gpd: gpdOf(o),
-    ...distillingOf(o, {alpha: 1, beta}, mid),
+    ...distillingOf(o, 1, beta),
     labelSmoothing: o.number('label_smoothing', 0),
     optimizer: optimizerOf(o, o.text('opt', 'sgd')),
     decay: {
@@ -122,13 +126,13 @@ function cnnSide(o: Options, script: string, mid: number | undefined): Side {
 }
 
 /** `main_gpd.py`. Its rate is the one after scaling by the batch. */
-function rvtSide(o: Options, mid: number | undefined, lagging: boolean): Side {
+function rvtSide(o: Options, lagging: boolean): Side {
   const gpd = gpdOf(o);
   const opt = o.text('opt', 'adamw');
   return {
     ratio: gpd ? o.number('gpd_ratio', 1) : 1,
     gpd: gpd && {...gpd, expandedLossWeight: o.number('expanded_loss_weight', 1)},
-    ...distillingOf(o, {alpha: o.number('dkd_alpha', 1), beta: o.number('dkd_beta', 0.5)}, mid),
+    ...distillingOf(o, o.number('dkd_alpha', 1), o.number('dkd_beta', 0.5)),
     labelSmoothing: o.number('smoothing', 0.1),
     // timm: 'sgd' has Nesterov's momentum, 'momentum' has not
     optimizer: optimizerOf(o, opt === 'sgd' ? 'sgd_nesterov' : opt === 'momentum' ? 'sgd' : opt),
@@ -179,13 +183,14 @@ export function replaySettings(trajectory: Json, lagging: boolean): ReplaySettin
   const read = new Options(options);
   const review = (trajectory['reviewkd'] ?? options['reviewkd']) as {mid_channel?: number} | undefined;
   const script = String(trajectory['script'] ?? '');
-  const side = trajectory['config'] ? cnnSide(read, script, review?.mid_channel) : rvtSide(read, review?.mid_channel, lagging);
+  const side = trajectory['config'] ? cnnSide(read, script) : rvtSide(read, lagging);
   return {
     ...side,
     imageSize,
     upsample: typeof trajectory['input_upsample'] === 'number' ? trajectory['input_upsample'] : 1,
     heads: headsOf(trajectory['student']),
     teacherHeads: headsOf(trajectory['teacher']),
+    fusionWidth: review?.mid_channel,
     plan: planOf(trajectory),
   };
 }

@@ -2,12 +2,21 @@
 import {GpdError} from '../../core/error.js';
 import {float64, type StateDict, type Tensor} from '../../core/tensor.js';
 import {recipes} from '../../data/recipe.js';
+import type {Architecture} from '../../models/layers.js';
 import {recognise} from '../../models/recognise.js';
 import {learningRate} from '../options/schedules.js';
 import {asReference, type Compat} from '../step/compat.js';
-import {reviewKdSize} from '../step/losses/review-kd.js';
+import {type ActiveLoss, activeLosses, type LossValues, lossOptions} from '../step/losses/index.js';
+import {fusionModules, reviewKdSize} from '../step/losses/review-kd.js';
 import type {NamedTensors} from '../step/parameters/named-tensors.js';
-import type {Batch, StaticTeacher, StepConfig, StepMetrics, TrainerState} from '../step/step-config.js';
+import {
+  type Batch,
+  flatMetrics,
+  type StaticTeacher,
+  type StepConfig,
+  type StepMetrics,
+  type TrainerState,
+} from '../step/step-config.js';
 import {createTrainer, type Trainer} from '../step/trainer.js';
 import {type Json, type PlannedStep, type ReplaySettings, replaySettings} from './replay-settings.js';
 
@@ -30,7 +39,15 @@ export interface ReplayOptions {
   readonly onStep?: (step: TracedStep) => void;
 }
 
-export type TracedStep = {step: number; epoch: number; lr: number} & StepMetrics;
+/** What the original's log names in every step, those at work or not. */
+interface TracedLosses {
+  reviewkd_expanded: number;
+  dkd_expanded: number;
+  /** Absent for a baseline. */
+  reviewkd_tiny?: number;
+  dkd_tiny?: number;
+}
+export type TracedStep = {step: number; epoch: number; lr: number} & Omit<StepMetrics, 'distilled'> & TracedLosses;
 
 export interface Replay {
   readonly steps: readonly TracedStep[];
@@ -42,20 +59,30 @@ export interface Replay {
 const tensorsOf = (stateDict: StateDict): NamedTensors => new Map([...stateDict].map(([key, source]) => [key, source.read()]));
 
 function teacherOf(files: ReplayFiles, settings: ReplaySettings, student: Pick<StepConfig, 'arch'>): StaticTeacher | undefined {
-  const {dkd, reviewKd, imageSize, teacherHeads} = settings;
-  if (!dkd && !reviewKd) return undefined;
+  const {kd, imageSize, teacherHeads} = settings;
+  if (kd.length === 0) return undefined;
   if (!files.teacher) {
     throw new GpdError('FILE_UNREADABLE', 'the run has a static teacher, but there is no teacher.pth', {hint: 'add the file'});
   }
   const {arch, form, stateDict} = recognise(files.teacher, undefined, {imageSize, heads: teacherHeads});
-  const size = reviewKd && reviewKdSize(student.arch, arch, imageSize);
   return {
     arch,
     form,
     state: tensorsOf(stateDict),
-    ...(dkd && {dkd}),
-    ...(reviewKd && size && {reviewKd: {weight: reviewKd.weight, size: {...size, mid: reviewKd.mid ?? size.mid}}}),
+    losses: lossesOf(settings, student.arch, arch),
   };
+}
+
+function lossesOf(
+  {kd, kdValues, fusionWidth, imageSize}: ReplaySettings,
+  student: Architecture,
+  teacher: Architecture,
+): ActiveLoss[] {
+  const defaults = Object.fromEntries(Object.entries(lossOptions).map(([name, {or}]) => [name, or])) as unknown as LossValues;
+  const losses = activeLosses(kd, {...defaults, ...kdValues}, {student, teacher, imageSize});
+  if (fusionWidth === undefined) return losses;
+  const connectors = fusionModules({...reviewKdSize(student, teacher, imageSize), mid: fusionWidth});
+  return losses.map((loss) => (loss.connectors ? {...loss, connectors} : loss));
 }
 
 export function replayConfig(files: ReplayFiles, settings: ReplaySettings, compat: Compat): StepConfig {
@@ -120,6 +147,13 @@ async function evaluation(trainer: Trainer, files: ReplayFiles, {upsample}: Repl
   return logits;
 }
 
+/** Under the original's names: losses that are not at work are 0. */
+const traced = (metrics: StepMetrics): Omit<StepMetrics, 'distilled'> & TracedLosses => ({
+  ...{reviewkd_expanded: 0, dkd_expanded: 0},
+  ...('loss_tiny' in metrics && {reviewkd_tiny: 0, dkd_tiny: 0}),
+  ...flatMetrics(metrics),
+});
+
 /** On the current TensorFlow.js backend. */
 export async function replay(files: ReplayFiles, {compat, onGradients, onStep}: ReplayOptions): Promise<Replay> {
   const settings = replaySettings(files.trajectory, asReference(compat, 'laggingSchedule'));
@@ -130,7 +164,7 @@ export async function replay(files: ReplayFiles, {compat, onGradients, onStep}: 
       const lr = learningRate(settings.schedule, planned.epoch);
       const watched = planned.step === 0 && onGradients ? {onGradients} : {};
       const metrics = await trainer.step(batchOf(files, settings, planned), {lr, ...watched});
-      steps.push({step: planned.step, epoch: planned.epoch, lr, ...metrics});
+      steps.push({step: planned.step, epoch: planned.epoch, lr, ...traced(metrics)});
       onStep?.(steps.at(-1)!);
     }
     return {steps, final: await trainer.state(), evaluation: await evaluation(trainer, files, settings)};

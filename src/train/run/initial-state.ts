@@ -1,6 +1,6 @@
 /**
  * What a run starts from: the student (fresh or pretrained), its convolutions as OREPA branches, widened by inverse
- * reparameterisation into the dynamic teacher, and ReviewKD's modules beside it. Names, shapes and order are the original's.
+ * reparameterisation into the dynamic teacher, and the connectors of its losses beside it. Names, shapes and order are the original's.
  */
 import {GpdError} from '../../core/error.js';
 import {random} from '../../core/random.js';
@@ -14,7 +14,7 @@ import {type ConvModule, isOrepaCandidate, type Module} from '../../reparam/modu
 import type {GpdForm} from '../../reparam/parameters.js';
 import {keyOf, storedTensors} from '../../reparam/stored-tensors.js';
 import {asReference, type Compat} from '../step/compat.js';
-import {type ReviewKdSize, reviewKdEntries} from '../step/losses/review-kd.js';
+import type {Connectors, ConnectorTensor} from '../step/losses/static-loss.js';
 import type {NamedTensors} from '../step/parameters/named-tensors.js';
 import {constant, drawn, freshWeights, kaimingUniform} from './initial-weights.js';
 
@@ -27,7 +27,8 @@ export interface InitialOptions {
   readonly compat: Compat;
   /** A plain student; without it weights are drawn. */
   readonly pretrained?: NamedTensors | undefined;
-  readonly reviewKd?: ReviewKdSize | undefined;
+  /** Of the losses of a static teacher. */
+  readonly connectors?: readonly Connectors[] | undefined;
 }
 
 export interface Initial {
@@ -48,7 +49,7 @@ function orepaModules({arch, orepa, compat}: InitialOptions, modules: readonly M
 }
 
 export function initialState(options: InitialOptions): Initial {
-  const {arch, imageSize, ratio, seed, pretrained, reviewKd} = options;
+  const {arch, imageSize, ratio, seed, pretrained, connectors = []} = options;
   const {modules} = manifestOf(arch, imageSize);
   const plain = freshWeights(arch, modules, seed);
   if (pretrained) replaceAll(plain, pretrained);
@@ -56,12 +57,11 @@ export function initialState(options: InitialOptions): Initial {
   for (const m of orepa) for (const [key, t] of branches(m, plain, seed, pretrained !== undefined)) plain.set(key, t);
   const form = {ratio, orepa: new Set(orepa.map(({name}) => name))};
   const network = modules.flatMap((m) => stored(m, form, plain, seed));
-  const inner = reviewKd ? network.map(([key, t]) => [`student.${key}`, t] as const) : network;
-  const fusion = reviewKd ? fusionModules(reviewKd, ratio, seed) : [];
+  const inner = connectors.length > 0 ? network.map(([key, t]) => [`student.${key}`, t] as const) : network;
   const keys = new Set(network.map(([key]) => key));
   return {
     form: {...form, present: (key) => keys.has(key), unfilledStatistics: new Set()},
-    state: new Map([...inner, ...fusion]),
+    state: new Map([...inner, ...connectors.flatMap((c) => connectorEntries(c, ratio, seed))]),
   };
 }
 
@@ -175,16 +175,13 @@ function withNoise({shape, data}: Tensor<'float32'>, seed: string): Tensor<'floa
 }
 
 /** `abfs.*` for the student, `abfs_dual.*` for the dynamic teacher. */
-function fusionModules(size: ReviewKdSize, ratio: number, seed: number): Entry[] {
-  const entries = [...reviewKdEntries('abfs', size, 1), ...(ratio > 1 ? reviewKdEntries('abfs_dual', size, ratio) : [])];
-  const fanOf = (shape: readonly number[]) => shape.slice(1).reduce((n, d) => n * d, 1);
-  return entries.map(({key, shape}): Entry => {
-    const leaf = key.slice(key.lastIndexOf('.') + 1);
-    if (leaf === 'num_batches_tracked') return [key, int64([], [0])];
-    const draw = (fan: number) =>
-      drawn(shape, `weights ${seed}/${key}`, kaimingUniform(fan, key.includes('att_conv') ? 1 / 3 : 1));
-    if (shape.length === 4) return [key, draw(fanOf(shape))];
-    if (key.endsWith('att_conv.0.bias')) return [key, draw(2 * size.mid)];
-    return [key, constant(shape, leaf === 'weight' || leaf === 'running_var' ? 1 : 0)];
-  });
+function connectorEntries({name, tensors}: Connectors, ratio: number, seed: number): Entry[] {
+  const all = [...tensors(name, 1), ...(ratio > 1 ? tensors(`${name}_dual`, ratio) : [])];
+  return all.map((tensor): Entry => [tensor.key, connectorTensor(tensor, seed)]);
+}
+
+function connectorTensor({key, shape, initial}: ConnectorTensor, seed: number): Tensor {
+  if (initial === 'counter') return int64([], [0]);
+  if ('constant' in initial) return constant(shape, initial.constant);
+  return drawn(shape, `weights ${seed}/${key}`, kaimingUniform(initial.fan, initial.gain));
 }

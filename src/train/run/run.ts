@@ -6,7 +6,7 @@ import {formatConfig} from '../options/config.js';
 import {describeSchedule} from '../options/describe-schedule.js';
 import type {TrainOptions} from '../options/options.js';
 import {learningRate} from '../options/schedules.js';
-import type {InitialState, StepMetrics} from '../step/step-config.js';
+import {flatMetrics, type InitialState, type StepMetrics} from '../step/step-config.js';
 import {createTrainer, type Trainer} from '../step/trainer.js';
 import {writeCheckpoint} from './checkpoint.js';
 import {digestOf, type Images, orderSeed, stepSizes, validationBatch} from './images.js';
@@ -257,7 +257,14 @@ class Run {
     const {epoch, step, steps} = this.position;
     this.show('training', metrics.total_loss);
     if (step % this.run.options['log-every'] !== 0) return;
-    const row = {kind: 'step', epoch, steps, lr: this.lr, metrics: {...metrics}, imagesPerSecond: rateOf(sums)} as const;
+    const row = {
+      kind: 'step',
+      epoch,
+      steps,
+      lr: this.lr,
+      metrics: flatMetrics(metrics),
+      imagesPerSecond: rateOf(sums),
+    } as const;
     this.run.directory.record(row);
   }
 
@@ -344,7 +351,7 @@ class Run {
 
 const rateOf = ({images, seconds}: Sums): number => (seconds > 0 ? images / seconds : 0);
 const numbersOf = (metrics: StepMetrics): [string, number][] =>
-  Object.entries(metrics).filter((pair): pair is [string, number] => typeof pair[1] === 'number');
+  Object.entries(flatMetrics(metrics)).filter((pair): pair is [string, number] => typeof pair[1] === 'number');
 
 const describe = (v: Validation): string =>
   (Object.entries(v) as [string, Accuracy][]).map(([who, {top1}]) => `${who} ${top1.toFixed(2)} %`).join(', ');

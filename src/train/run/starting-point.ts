@@ -8,7 +8,7 @@ import type {Architecture} from '../../models/layers.js';
 import {type Recognised, recognise} from '../../models/recognise.js';
 import {staticTeacherOf} from '../options/config.js';
 import type {TrainOptions} from '../options/options.js';
-import {reviewKdSize} from '../step/losses/review-kd.js';
+import {activeLosses} from '../step/losses/index.js';
 import type {NamedTensors} from '../step/parameters/named-tensors.js';
 import type {StaticTeacher, StepConfig} from '../step/step-config.js';
 import {readWeights} from './checkpoint.js';
@@ -46,15 +46,11 @@ function teacherOf(o: TrainOptions, student: Architecture): StaticTeacher | unde
   const imageSize = o['image-size'];
   const {network, state} = readNetwork(given.path, {ema: false, arch: given.arch, imageSize});
   checkClasses(given.path, network.arch, student.classes);
-  const wants = (kd: 'dkd' | 'reviewkd') => o.kd === kd || o.kd === 'both';
   return {
     arch: network.arch,
     form: network.form,
     state,
-    ...(wants('dkd') && {dkd: {alpha: o['dkd-alpha'], beta: o['dkd-beta'], temperature: o['dkd-temperature']}}),
-    ...(wants('reviewkd') && {
-      reviewKd: {weight: o['review-weight'], size: reviewKdSize(student, network.arch, imageSize)},
-    }),
+    losses: activeLosses(o.kd ?? [], o, {student, teacher: network.arch, imageSize}),
   };
 }
 
@@ -84,7 +80,7 @@ export function startingPoint(o: TrainOptions, classes: number): StartingPoint {
   const drawn = initialState({
     ...{arch, imageSize, ratio: o.ratio, orepa: o.orepa, seed: o.seed, compat: o.compat},
     pretrained: pretrainedOf(o, arch),
-    reviewKd: staticTeacher?.reviewKd?.size,
+    connectors: staticTeacher?.losses.flatMap(({connectors}) => connectors ?? []),
   });
   const initial =
     o.initial === null ? drawn : {...drawn, state: readWeights(fileSource(o.initial), drawn.state, o['initial-ema'])};

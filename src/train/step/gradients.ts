@@ -4,18 +4,20 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import {asReference} from './compat.js';
-import {dkdLoss} from './losses/dkd.js';
-import {accuracies, crossEntropy, kdLosses} from './losses/losses.js';
-import {reviewKdLoss} from './losses/review-kd.js';
-import {type Forward, fuseFeatures, type Mode, Network, type Parameters} from './networks/networks.js';
+import {type GpdLoss, gpdLosses} from './losses/gpd-losses.js';
+import type {ActiveLoss, StaticLossName} from './losses/index.js';
+import {accuracies, crossEntropy} from './losses/losses.js';
+import type {Seen} from './losses/static-loss.js';
+import {connectorParameters, type Forward, type Mode, Network, type Parameters} from './networks/networks.js';
 import {fillStatistics} from './networks/statistics.js';
 import {flatten, globalNorm} from './parameters/flat-parameters.js';
 import type {TensorStore} from './parameters/store.js';
-import type {StepConfig, StepMetrics} from './step-config.js';
+import type {StepConfig, StepMetrics, Who} from './step-config.js';
 
-export type Metric = Exclude<keyof StepMetrics, 'applied' | 'grad_norm' | 'clip_coef'>;
+export type Metric =
+  | Exclude<keyof StepMetrics, 'applied' | 'grad_norm' | 'clip_coef' | 'distilled'>
+  | `${StaticLossName}_${Who}`;
 export type Scalars = Map<Metric, tf.Scalar>;
-type Who = 'expanded' | 'tiny';
 type Pieces = ReadonlyMap<string, tf.Tensor>;
 
 /** The tensors of one batch. */
@@ -59,13 +61,17 @@ export class GradientStage {
     private readonly teacherStore: TensorStore | undefined,
   ) {
     const {arch, form, imageSize, staticTeacher} = config;
-    const moment = asReference(config.compat, 'activatedFeatures') ? 'afterActivation' : 'beforeActivation';
-    const features = staticTeacher?.reviewKd ? moment : 'none';
-    this.network = new Network({arch, form, imageSize, store, prefix: networkPrefix(config), features});
+    const moments = new Set(staticTeacher?.losses.flatMap((loss) => this.momentOf(loss) ?? []));
+    this.network = new Network({arch, form, imageSize, store, prefix: networkPrefix(config), moments});
     if (staticTeacher && teacherStore) {
       const {arch, form} = staticTeacher;
-      this.teacher = new Network({arch, form, imageSize, store: teacherStore, prefix: '', features});
+      this.teacher = new Network({arch, form, imageSize, store: teacherStore, prefix: '', moments});
     }
+  }
+
+  /** Where the features of a loss are taken, if it has any. */
+  private momentOf({features}: ActiveLoss): ActiveLoss['features'] {
+    return features && asReference(this.config.compat, 'activatedFeatures') ? 'afterActivation' : features;
   }
 
   compute(step: StepTensors): Gradients {
@@ -119,8 +125,9 @@ export class GradientStage {
     const tiny = pass('tiny');
     const learnt = this.classification('tiny', tiny, step, taught, mode, note);
     note('loss_tiny', learnt);
-    const kind = gpd.kd.kind === 'bce' && asReference(compat, 'logitsAsTargets') ? 'bceOfLogits' : gpd.kd.kind;
-    const kd = tf.mul(kdLosses[kind](tiny.logits, withoutGradient(expanded.logits)), step.kdWeight) as tf.Scalar;
+    const {loss, reference}: GpdLoss = gpdLosses[gpd.kd.kind];
+    const drawing = reference && asReference(compat, 'logitsAsTargets') ? reference : loss;
+    const kd = tf.mul(drawing(tiny.logits, withoutGradient(expanded.logits)), step.kdWeight) as tf.Scalar;
     note('kd_loss', kd);
     const total = tf.add(learnt, kd) as tf.Scalar;
     note('total_loss', total);
@@ -143,35 +150,37 @@ export class GradientStage {
   /** Cross-entropy, and what the static teacher adds. */
   private classification(
     who: Who,
-    {logits, features}: Forward,
+    own: Forward,
     {targets, oneHot}: StepTensors,
     taught: Forward | undefined,
     mode: Mode,
     note: (name: Metric, value: tf.Scalar) => void,
   ): tf.Scalar {
-    const {dkd, reviewKd} = this.config.staticTeacher ?? {};
-    const entropy = crossEntropy(logits, targets);
+    const entropy = crossEntropy(own.logits, targets);
     const terms = [entropy];
     note(`ce_${who}`, entropy);
-    if (taught && reviewKd) {
-      const prefix = who === 'expanded' && this.config.gpd ? 'abfs_dual' : 'abfs';
-      const fused = fuseFeatures(this.store, prefix, features, mode);
-      const loss = tf.mul(reviewKdLoss(fused, taught.features), reviewKd.weight) as tf.Scalar;
-      note(`reviewkd_${who}`, loss);
-      terms.push(loss);
+    for (const loss of taught ? this.config.staticTeacher!.losses : []) {
+      const value = this.distilled(loss, who, own, taught!, targets, mode);
+      note(`${loss.name}_${who}`, value);
+      terms.push(value);
     }
-    if (taught && dkd) {
-      const target = tf.oneHot(tf.argMax(targets, 1) as tf.Tensor1D, targets.shape[1]) as tf.Tensor2D;
-      const loss = dkdLoss(logits, taught.logits, tf.cast(target, 'float32'), dkd);
-      note(`dkd_${who}`, loss);
-      terms.push(loss);
-    }
-    const [first, fifth] = accuracies(logits, oneHot, [1, 5]);
+    const [first, fifth] = accuracies(own.logits, oneHot, [1, 5]);
     note(`acc1_${who}`, first!);
     note(`acc5_${who}`, fifth!);
     return terms.reduce((sum, term) => tf.add(sum, term));
   }
+
+  /** One loss of the static teacher. */
+  private distilled(loss: ActiveLoss, who: Who, own: Forward, taught: Forward, targets: tf.Tensor2D, mode: Mode): tf.Scalar {
+    const moment = this.momentOf(loss);
+    const seen = ({logits, features}: Forward): Seen => ({logits, features: moment ? features[moment]! : []});
+    const name = loss.connectors?.name ?? '';
+    const prefix = who === 'expanded' && this.config.gpd ? `${name}_dual` : name;
+    const connectors = connectorParameters(this.store, prefix, mode);
+    return loss.compute({student: seen(own), teacher: seen(taught), targets, connectors});
+  }
 }
 
-/** Under ReviewKD the network's names begin so. */
-export const networkPrefix = ({staticTeacher}: StepConfig): string => (staticTeacher?.reviewKd ? 'student.' : '');
+/** Beside connectors the network's names begin so. */
+export const networkPrefix = ({staticTeacher}: StepConfig): string =>
+  staticTeacher?.losses.some(({connectors}) => connectors) ? 'student.' : '';

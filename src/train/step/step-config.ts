@@ -6,9 +6,8 @@ import type {Tensor} from '../../core/tensor.js';
 import type {Architecture} from '../../models/layers.js';
 import type {GpdForm} from '../../reparam/parameters.js';
 import type {Compat} from './compat.js';
-import type {DkdOptions} from './losses/dkd.js';
-import type {KdKind} from './losses/losses.js';
-import type {ReviewKdSize} from './losses/review-kd.js';
+import type {GpdLossName} from './losses/gpd-losses.js';
+import type {ActiveLoss, StaticLossName} from './losses/index.js';
 import type {DecayRule} from './parameters/decay-groups.js';
 import type {NamedTensors, OptimizerState} from './parameters/named-tensors.js';
 import type {OptimizerConfig} from './parameters/optimizers.js';
@@ -19,16 +18,14 @@ export interface StaticTeacher {
   readonly form: GpdForm;
   /** Its own state dict, without prefixes. */
   readonly state: NamedTensors;
-  /** Absent: its logits are not distilled. */
-  readonly dkd?: DkdOptions;
-  /** Absent: its features are not distilled. The modules' tensors (`abfs.*`, `abfs_dual.*`) are part of the trained state. */
-  readonly reviewKd?: {readonly weight: number; readonly size: ReviewKdSize};
+  /** What it teaches by. Tensors of their connectors (`abfs.*`, `abfs_dual.*`) are part of the trained state. */
+  readonly losses: readonly ActiveLoss[];
 }
 
 /** How the student learns together with its dynamic teacher. */
 export interface GpdOptions {
   /** What the student learns from the dynamic teacher's logits. The weight of a step is this times `StepInput.kdScale`. */
-  readonly kd: {readonly kind: KdKind; readonly weight: number};
+  readonly kd: {readonly kind: GpdLossName; readonly weight: number};
   /** Weight of the dynamic teacher's own loss. Default 1. */
   readonly expandedLossWeight?: number;
   /** The dynamic teacher is not trained: what it shares with the student still is. Default false. */
@@ -88,16 +85,19 @@ export interface StepInput {
   readonly onGradients?: (gradients: NamedTensors) => void;
 }
 
-/** The numbers of one step, under the names of the original's log and of the traces that `gpd train --replay` writes. */
+/** Which of the two networks that are trained. */
+export type Who = 'expanded' | 'tiny';
+/** A static teacher's loss, weighted, of each network that learns from it. */
+export type DistilledMetrics = Readonly<Partial<Record<StaticLossName, Readonly<Partial<Record<Who, number>>>>>>;
+
+/** The numbers of one step, under the names of the original's log. */
 export interface StepMetrics {
   ce_expanded: number;
-  reviewkd_expanded: number;
-  dkd_expanded: number;
   loss_expanded: number;
+  /** By loss; without those that the static teacher does not teach by. */
+  distilled: DistilledMetrics;
   /** The rest of the student's is absent for a baseline, which has one network and calls it expanded. */
   ce_tiny?: number;
-  reviewkd_tiny?: number;
-  dkd_tiny?: number;
   loss_tiny?: number;
   /** Weighted. 0 for a baseline. */
   kd_loss: number;
@@ -117,9 +117,20 @@ export interface StepMetrics {
   applied: boolean;
 }
 
+/** As one record: the loss `dkd` of the student as `dkd_tiny`, and so on. */
+export function flatMetrics({
+  distilled,
+  ...metrics
+}: StepMetrics): Omit<StepMetrics, 'distilled'> & Record<string, number | boolean> {
+  const losses = Object.entries(distilled).flatMap(([loss, of]) =>
+    Object.entries(of).map(([who, value]) => [`${loss}_${who}`, value] as const),
+  );
+  return {...metrics, ...Object.fromEntries(losses)};
+}
+
 /** Everything that a bit-identical continuation needs, besides what the caller counts itself. */
 export interface TrainerState {
-  /** In ReviewKD runs with `student.` before the network's names, and `abfs.*`, `abfs_dual.*` after it. */
+  /** Where a loss has connectors: with `student.` before the network's names, and theirs after it, such as `abfs.*`, `abfs_dual.*`. */
   readonly model: NamedTensors;
   readonly ema?: NamedTensors;
   readonly optimizer: OptimizerState;

@@ -8,6 +8,7 @@ import {type Shape, type Tensor, zeros} from '../../core/tensor.js';
 import {capture, release, type TensorFunction} from './capture.js';
 import {asReference} from './compat.js';
 import {GradientStage, type Metric, networkPrefix} from './gradients.js';
+import type {StaticLossName} from './losses/index.js';
 import {mixWeights, oneHot, targetsOf} from './mix.js';
 import {Network} from './networks/networks.js';
 import {fillStatistics} from './networks/statistics.js';
@@ -16,7 +17,17 @@ import type {NamedTensors} from './parameters/named-tensors.js';
 import {groupsOf} from './parameters/optimizer-state.js';
 import {slotNames} from './parameters/optimizers.js';
 import {download, isParameter, TensorStore, upload} from './parameters/store.js';
-import type {Batch, InitialState, Logits, StepConfig, StepInput, StepMetrics, Trainer, TrainerState} from './step-config.js';
+import type {
+  Batch,
+  DistilledMetrics,
+  InitialState,
+  Logits,
+  StepConfig,
+  StepInput,
+  StepMetrics,
+  Trainer,
+  TrainerState,
+} from './step-config.js';
 import {UpdateStage} from './update.js';
 
 export type {Trainer} from './step-config.js';
@@ -28,10 +39,10 @@ const parameterShapes = (model: NamedTensors): Shapes =>
   new Map([...model].filter(([key]) => isParameter(key)).map(([key, {shape}]) => [key, shape]));
 const emptySlot = (shapes: Shapes): NamedTensors => new Map([...shapes].map(([key, shape]) => [key, zeros('float32', shape)]));
 
-/** What no loss depends on is not trained, and does not decay: the fusion of the dynamic teacher's features where nothing is made of it. */
-function isIdle({gpd}: StepConfig, key: string): boolean {
-  const isUsed = gpd && !gpd.freezeExpanded && (gpd.staticTeacherForExpanded ?? true);
-  return key.startsWith('abfs_dual.') && !isUsed;
+/** What no loss depends on is not trained, and does not decay: the dynamic teacher's connectors where nothing is made of them. */
+function isIdle({gpd, staticTeacher}: StepConfig, key: string): boolean {
+  if (gpd && !gpd.freezeExpanded && (gpd.staticTeacherForExpanded ?? true)) return false;
+  return staticTeacher?.losses.some(({connectors}) => connectors && key.startsWith(`${connectors.name}_dual.`)) ?? false;
 }
 
 function flatsFor(config: StepConfig, model: NamedTensors): Flat[] {
@@ -220,13 +231,10 @@ class TensorflowTrainer implements Trainer {
     const first = (...names: Metric[]) => names.map((name) => named[name]).find((value) => value !== undefined) ?? 0;
     return {
       ce_expanded: first('ce_expanded'),
-      reviewkd_expanded: first('reviewkd_expanded'),
-      dkd_expanded: first('dkd_expanded'),
       loss_expanded: first('loss_expanded'),
+      distilled: this.distilled(named),
       ...(this.config.gpd && {
         ce_tiny: first('ce_tiny'),
-        reviewkd_tiny: first('reviewkd_tiny'),
-        dkd_tiny: first('dkd_tiny'),
         loss_tiny: first('loss_tiny'),
       }),
       kd_loss: first('kd_loss'),
@@ -243,13 +251,23 @@ class TensorflowTrainer implements Trainer {
     };
   }
 
+  private distilled(named: Readonly<Partial<Record<Metric, number>>>): DistilledMetrics {
+    const of = (name: StaticLossName) =>
+      (['expanded', 'tiny'] as const).flatMap((who) => {
+        const value = named[`${name}_${who}`];
+        return value === undefined ? [] : [[who, value] as const];
+      });
+    const losses = this.config.staticTeacher?.losses ?? [];
+    return Object.fromEntries(losses.map(({name}) => [name, Object.fromEntries(of(name))]));
+  }
+
   private evaluation(store: TensorStore | undefined): TensorFunction {
     if (!store)
       return () => {
         throw new GpdError('CONFIG_INVALID', 'there is no moving average to evaluate', {hint: 'train with --model-ema'});
       };
     const {arch, form, imageSize, gpd, compat} = this.config;
-    const network = new Network({arch, form, imageSize, store, prefix: networkPrefix(this.config), features: 'none'});
+    const network = new Network({arch, form, imageSize, store, prefix: networkPrefix(this.config)});
     return capture((images) => {
       if (asReference(compat, 'copiedStatistics')) fillStatistics(store);
       const x = tf.transpose(images!, [0, 2, 3, 1]);

@@ -1,6 +1,8 @@
 /** Decoupled knowledge distillation: Zhao et al., CVPR 2022, arXiv 2203.08679. */
 import * as tf from '@tensorflow/tfjs-core';
+import {number} from '../../../core/option-kinds.js';
 import type {Logits} from './losses.js';
+import {staticLoss} from './static-loss.js';
 
 export interface DkdOptions {
   readonly alpha: number;
@@ -29,3 +31,22 @@ export function dkdLoss(student: Logits, teacher: Logits, target: Logits, {alpha
   const [tckd, nckd] = [divergence(t.binary, s.binary), divergence(t.others, s.others)];
   return tf.mul(tf.add(tf.mul(tckd, alpha), tf.mul(nckd, beta)), temperature ** 2);
 }
+
+const weight = number({min: 0});
+
+export const dkd = staticLoss({
+  title: 'DKD',
+  describe: 'logits: the target class against all others, and the others among themselves, each with a weight of its own',
+  source: 'Zhao et al., CVPR 2022, arXiv 2203.08679',
+  original: '--use_dkd',
+  options: {
+    'dkd-alpha': {describe: 'weight of DKD’s target class term', kind: weight, or: 1, rvt: '--dkd_alpha'},
+    'dkd-beta': {describe: 'weight of DKD’s term of the other classes', kind: weight, or: 0.5, rvt: '--dkd_beta'},
+    'dkd-temperature': {describe: 'temperature of DKD', kind: number({above: 0}), or: 1},
+  },
+  loss({student, teacher, targets}, {'dkd-alpha': alpha, 'dkd-beta': beta, 'dkd-temperature': temperature}) {
+    const likeliest = tf.oneHot(tf.argMax(targets, 1) as tf.Tensor1D, targets.shape[1]);
+    const target = tf.cast(likeliest, 'float32') as Logits;
+    return dkdLoss(student.logits, teacher.logits, target, {alpha, beta, temperature});
+  },
+});

@@ -4,10 +4,12 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import {GpdError} from '../../../core/error.js';
-import type {Shape} from '../../../core/tensor.js';
+import {number} from '../../../core/option-kinds.js';
 import {familyOf} from '../../../models/families/index.js';
 import type {Architecture} from '../../../models/layers.js';
 import {tapsOf} from '../../../models/taps.js';
+import {alongSides, averagingMatrix, nearestMatrix} from './maps.js';
+import {type ConnectorParameters, type Connectors, type ConnectorTensor, staticLoss} from './static-loss.js';
 
 type Map4 = tf.Tensor4D;
 
@@ -42,55 +44,49 @@ export function reviewKdSize(student: Architecture, teacher: Architecture, image
   return {mid: familyOf(student).reviewKdWidth(levels[0]!.in), levels};
 }
 
-/** The stored tensors of the modules, in PyTorch's order. `widening` multiplies the inputs: r for the dynamic teacher's. */
-export function reviewKdEntries(prefix: string, {mid, levels}: ReviewKdSize, widening: number): {key: string; shape: Shape}[] {
-  const norm = (name: string, channels: number) => [
-    ...['weight', 'bias', 'running_mean', 'running_var'].map((leaf) => ({key: `${name}.${leaf}`, shape: [channels]})),
-    {key: `${name}.num_batches_tracked`, shape: []},
-  ];
-  return levels.flatMap((level, i) => {
-    const name = `${prefix}.${i}`;
-    const attention = [
-      {key: `${name}.att_conv.0.weight`, shape: [2, 2 * mid, 1, 1]},
-      {key: `${name}.att_conv.0.bias`, shape: [2]},
-    ];
-    return [
-      {key: `${name}.conv1.0.weight`, shape: [mid, level.in * widening, 1, 1]},
-      ...norm(`${name}.conv1.1`, mid),
-      {key: `${name}.conv2.0.weight`, shape: [level.out, mid, 3, 3]},
-      ...norm(`${name}.conv2.1`, level.out),
-      ...(i > 0 ? attention : []),
-    ];
-  });
-}
+/** The modules that fuse features of these sizes. Names, shapes and order are PyTorch's, initial values the authors'. */
+export const fusionModules = ({mid, levels}: ReviewKdSize): Connectors => ({
+  name: 'abfs',
+  tensors: (prefix, widening) =>
+    levels.flatMap((level, i) => levelTensors(`${prefix}.${i}`, mid, level, {widening, isFirst: i === 0})),
+});
 
-/** Batch norm of the layer of this name. */
-export type NormaliseLayer = (x: tf.Tensor, layer: string) => tf.Tensor;
-export interface FusionParameters {
-  readonly weight: (key: string) => tf.Tensor;
-  readonly batchNorm: NormaliseLayer;
+function levelTensors(
+  name: string,
+  mid: number,
+  level: ReviewKdLevel,
+  {widening, isFirst}: {widening: number; isFirst: boolean},
+): ConnectorTensor[] {
+  const convolution = (key: string, shape: readonly number[], gain: number): ConnectorTensor => ({
+    ...{key, shape},
+    initial: {fan: shape.slice(1).reduce((n, d) => n * d, 1), gain},
+  });
+  const norm = (layer: string, channels: number): ConnectorTensor[] => [
+    ...[['weight', 1] as const, ['bias', 0] as const, ['running_mean', 0] as const, ['running_var', 1] as const].map(
+      ([leaf, constant]) => ({key: `${layer}.${leaf}`, shape: [channels], initial: {constant}}),
+    ),
+    {key: `${layer}.num_batches_tracked`, shape: [], initial: 'counter'},
+  ];
+  return [
+    convolution(`${name}.conv1.0.weight`, [mid, level.in * widening, 1, 1], 1),
+    ...norm(`${name}.conv1.1`, mid),
+    convolution(`${name}.conv2.0.weight`, [level.out, mid, 3, 3], 1),
+    ...norm(`${name}.conv2.1`, level.out),
+    ...(isFirst
+      ? []
+      : [
+          convolution(`${name}.att_conv.0.weight`, [2, 2 * mid, 1, 1], ATTENTION_GAIN),
+          {key: `${name}.att_conv.0.bias`, shape: [2], initial: {fan: 2 * mid, gain: ATTENTION_GAIN}},
+        ]),
+  ];
 }
+const ATTENTION_GAIN = 1 / 3; // PyTorch's default for convolutions
+
+/** The weights of the modules, and batch norm of the layer of a name. */
+export type FusionParameters = Omit<ConnectorParameters, 'prefix'>;
 
 const convolve = (x: tf.Tensor, weight: tf.Tensor, pad: number): Map4 =>
   tf.conv2d(x as Map4, tf.transpose(weight as Map4, [2, 3, 1, 0]), 1, pad === 0 ? 'valid' : 'same');
-
-/** A square map whose rows and columns are multiplied by [to, from]: resizing with a gradient that every backend has right. */
-function alongSides(x: tf.Tensor, matrix: tf.Tensor2D): tf.Tensor {
-  const [batch, side, , channels] = x.shape as [number, number, number, number];
-  const to = matrix.shape[0];
-  const each = tf.broadcastTo(matrix, [batch, to, side]);
-  const rows = tf.matMul(each, tf.reshape(x, [batch, side, side * channels])); // [N, to, S·C]
-  const columns = tf.matMul(tf.broadcastTo(matrix, [batch * to, to, side]), tf.reshape(rows, [batch * to, side, channels]));
-  return tf.reshape(columns, [batch, to, to, channels]);
-}
-
-/** [to, from]: PyTorch's nearest neighbour, ⌊i·n/l⌋. TensorFlow.js's own has a wrong gradient on its cpu backend. */
-function nearestMatrix(to: number, from: number): tf.Tensor2D {
-  const rows = Array.from({length: to}, (_, i) =>
-    Array.from({length: from}, (_, j) => Number(j === Math.floor((i * from) / to))),
-  );
-  return tf.tensor2d(rows);
-}
 
 /** One fusion: the feature, with what came from the deeper ones, to the teacher's width, and what goes on to the shallower ones. */
 export function fuse(
@@ -126,15 +122,6 @@ export function fuseAll(parameters: FusionParameters, prefix: string, features: 
 
 const GRIDS = [4, 2, 1];
 
-/** [to, from]: averages over PyTorch's adaptive windows, ⌊i·n/l⌋ to ⌈(i+1)·n/l⌉. */
-function averagingMatrix(to: number, from: number): tf.Tensor2D {
-  const rows = Array.from({length: to}, (_, i) => {
-    const [start, end] = [Math.floor((i * from) / to), Math.ceil(((i + 1) * from) / to)];
-    return Array.from({length: from}, (_, j) => (j >= start && j < end ? 1 / (end - start) : 0));
-  });
-  return tf.tensor2d(rows);
-}
-
 /** Mean squares of the difference, and of its averages over 4×4, 2×2, 1×1 where the map is larger, weighted 1, ½, ¼, …; normalised. */
 export function contextLoss(student: tf.Tensor, teacher: tf.Tensor): tf.Scalar {
   const difference = tf.sub(student, teacher); // averaging is linear: once for both
@@ -151,3 +138,25 @@ export function contextLoss(student: tf.Tensor, teacher: tf.Tensor): tf.Scalar {
 /** Summed over levels. */
 export const reviewKdLoss = (student: readonly tf.Tensor[], teacher: readonly tf.Tensor[]): tf.Scalar =>
   tf.addN(student.map((feature, i) => contextLoss(feature, teacher[i]!)));
+
+export const reviewKd = staticLoss({
+  title: 'ReviewKD',
+  describe: 'the maps of all stages and the pooled vector, through trained modules that fuse shallow features with deeper ones',
+  source: 'Chen et al., CVPR 2021, arXiv 2104.09044',
+  original: '--use_reviewkd',
+  options: {
+    'review-weight': {
+      describe: 'weight of ReviewKD',
+      kind: number({min: 0}),
+      or: 1,
+      cnn: '--review-kd-loss-weight',
+      rvt: '--review-kd-loss-weight',
+    },
+  },
+  features: 'beforeActivation',
+  prepare: (student, teacher, imageSize) => fusionModules(reviewKdSize(student, teacher, imageSize)),
+  loss({student, teacher, connectors}, {'review-weight': weight}) {
+    const fused = fuseAll(connectors, connectors.prefix, student.features);
+    return tf.mul(reviewKdLoss(fused, teacher.features), weight);
+  },
+});

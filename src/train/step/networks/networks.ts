@@ -5,7 +5,7 @@ import {runNetwork, tapsOf} from '../../../models/taps.js';
 import {manifestOf} from '../../../models/walk.js';
 import type {ConvModule} from '../../../reparam/modules.js';
 import {type GpdForm, type LayerParameters, parametersOf, type Role, type TensorUse} from '../../../reparam/parameters.js';
-import {fuseAll} from '../losses/review-kd.js';
+import type {ConnectorParameters, Moment} from '../losses/static-loss.js';
 import type {TensorStore} from '../parameters/store.js';
 import {batchStatistics, normaliseBatch} from './batch-norm.js';
 import {leadingBlock, pairParameters} from './orepa-pair.js';
@@ -16,8 +16,8 @@ import {tfjsOps} from './tfjs-ops.js';
 export interface Forward {
   /** [N, classes]. */
   readonly logits: tf.Tensor2D;
-  /** Maps [N, H, W, C], shallow to deep; empty unless they were asked for. */
-  readonly features: readonly tf.Tensor[];
+  /** At each moment that was asked for: maps [N, H, W, C], shallow to deep. */
+  readonly features: Readonly<Partial<Record<Moment, readonly tf.Tensor[]>>>;
 }
 
 /** How batch norms behave: `training` updates the stored statistics, `probing` leaves them. */
@@ -32,21 +32,24 @@ export interface NetworkOptions {
   readonly store: TensorStore;
   /** Before the network's own names in the store. */
   readonly prefix: string;
-  /** Which features ReviewKD asks for. */
-  readonly features: 'none' | 'beforeActivation' | 'afterActivation';
+  /** When features are taken. Absent: there are none. */
+  readonly moments?: ReadonlySet<Moment>;
 }
 
 export class Network {
-  private readonly taps: readonly string[];
+  /** Layers, shallow to deep. */
+  private readonly taps: readonly (readonly [moment: Moment, layers: readonly string[]])[];
   private readonly form: GpdForm;
   /** Of each convolution's result, H·W. */
   private readonly areas: ReadonlyMap<string, number>;
 
   constructor(private readonly options: NetworkOptions) {
-    const {arch, form, imageSize, features} = options;
+    const {arch, form, imageSize, moments = []} = options;
     this.form = {...form, unfilledStatistics: new Set()}; // that was when the state was read; see statistics.ts
-    const taps = features === 'none' ? [] : tapsOf(arch, imageSize, features === 'afterActivation');
-    this.taps = taps.map(({layer}) => layer);
+    this.taps = [...moments].map((moment) => {
+      const taps = tapsOf(arch, imageSize, moment === 'afterActivation');
+      return [moment, taps.map(({layer}) => layer)];
+    });
     this.areas = areasOf(arch, imageSize);
   }
 
@@ -68,11 +71,13 @@ export class Network {
       return normaliseBatch(x, s.gamma, s.beta, batch, s.eps);
     };
     const layers = tfjsLayers(mode === 'evaluation' ? storedBatchNorm : ofBatch);
+    const tapped = new Set(this.taps.flatMap(([, taps]) => taps));
     const seen = new Map<string, tf.Tensor>();
     const logits = runNetwork(arch, layers, parameters, images, imageSize, (layer, {value}) => {
-      if (this.taps.includes(layer)) seen.set(layer, value);
+      if (tapped.has(layer)) seen.set(layer, value);
     });
-    return {logits: logits as tf.Tensor2D, features: this.taps.map((layer) => asMap(seen.get(layer)!))};
+    const features = this.taps.map(([moment, layers]) => [moment, layers.map((layer) => asMap(seen.get(layer)!))]);
+    return {logits: logits as tf.Tensor2D, features: Object.fromEntries(features)};
   }
 }
 
@@ -91,13 +96,13 @@ function asMap(feature: tf.Tensor): tf.Tensor {
   return tf.reshape(feature, [-1, side, side, feature.shape[2]!]);
 }
 
-/** The features of a pass in the static teacher's widths. `prefix`: `abfs` for the student, `abfs_dual` for the dynamic teacher. */
-export function fuseFeatures(store: TensorStore, prefix: string, features: readonly tf.Tensor[], mode: Mode): tf.Tensor[] {
+/** The modules between features and the static teacher's. `prefix`: `abfs` for the student, `abfs_dual` for the dynamic teacher. */
+export function connectorParameters(store: TensorStore, prefix: string, mode: Mode): ConnectorParameters {
   const batchNorm = (x: tf.Tensor, layer: string): tf.Tensor => {
     const batch = batchStatistics(x, layer);
     if (mode === 'training') updateStatistics(store, layer, 'teacher', batch, 1);
-    return normaliseBatch(x, store.get(`${layer}.weight`), store.get(`${layer}.bias`), batch, ABF_EPS);
+    return normaliseBatch(x, store.get(`${layer}.weight`), store.get(`${layer}.bias`), batch, CONNECTOR_EPS);
   };
-  return fuseAll({weight: (key) => store.get(key), batchNorm}, prefix, features);
+  return {prefix, weight: (key) => store.get(key), batchNorm};
 }
-const ABF_EPS = 1e-5; // PyTorch's default
+const CONNECTOR_EPS = 1e-5; // PyTorch's default

@@ -10,6 +10,8 @@ export interface Kind<T> {
   /** A flag without a value. */
   readonly isSwitch?: true;
   readonly choices?: readonly string[];
+  /** How a word of older versions is written now; undefined for any other text. */
+  now?(text: string): string | undefined;
 }
 
 const bad = (expected: string) => new Error(`expected ${expected}`);
@@ -104,6 +106,31 @@ export const choice = <const T extends string>(...choices: readonly T[]): Kind<T
   },
   format: (value) => value,
 });
+
+/**
+ * Some of a table's names, each once, in the table's order: `a`, `a,b` or `[a, b]`. `older`: words of older versions, and what they
+ * stand for.
+ */
+export const names = <const T extends string>(
+  all: readonly T[],
+  older: Readonly<Record<string, readonly T[]>> = {},
+): Kind<readonly T[]> => {
+  const item = choice(...all);
+  const listed = list(item);
+  const meant = (value: string) => (Object.hasOwn(older, value.trim()) ? older[value.trim()] : undefined);
+  return {
+    placeholder: listed.placeholder,
+    parse(value) {
+      const given = meant(value) ?? listed.parse(value);
+      const twice = given.find((name, i) => given.indexOf(name) !== i);
+      if (twice !== undefined) throw bad(`each name once, not ${twice} again`);
+      if (given.length === 0) throw bad(`one or more of ${all.join(', ')}`);
+      return all.filter((name) => given.includes(name));
+    },
+    format: (value) => (value.length === 1 ? value[0]! : listed.format(value)),
+    now: (value) => meant(value)?.join(','),
+  };
+};
 
 const NONE = 'none';
 /** Also `none`, which is null. */
