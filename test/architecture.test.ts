@@ -20,7 +20,7 @@ const floors = [
   ['models', 'tfjs'],
   ['convert', 'train', 'eval', 'export'],
   ['workflows'],
-  ['cli'],
+  ['cli', 'library'],
   ['commands'],
 ];
 /** Rooms inside large folders, lowest first ('' is the folder itself): a file imports its own room and lower ones only. */

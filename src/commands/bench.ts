@@ -40,13 +40,14 @@ export default class Bench extends GpdCommand {
     const onProgress = (done: number, total: number, what: string) =>
       progress.show(done, total, (1000 * done) / (performance.now() - start), `, ${what}`);
     const options = {
-      ...args,
       ...flags,
       batches: flags['batch-size'],
       roundMs: flags['round-ms'],
       memoryLimit: flags['memory-limit'],
     };
-    const result = await interruptible((signal) => benchFiles({...options, signal, onProgress})).finally(progress.end);
+    const result = await interruptible((signal) => benchFiles(args.models, {...options, signal, onProgress})).finally(
+      progress.end,
+    );
     for (const line of renderBench(result, styleFor(process.stdout))) this.log(line);
     if (!result.complete) process.exitCode = INTERRUPTED;
     else if (result.failures.length > 0) process.exitCode = exitCodes.failure;

@@ -40,7 +40,8 @@ export default class Eval extends GpdCommand {
     limitMemory(flags['memory-limit']);
     const progress = rateProgress(process.stderr);
     const options = {
-      ...{models: args.models, ...flags, ...recogniseOptions(flags), overrides: recipeOverrides(flags)},
+      ...flags,
+      ...{...recogniseOptions(flags), overrides: recipeOverrides(flags)},
       ...{explainProvider: flags['explain-provider'], batchSize: flags['batch-size'], onError: flags['on-error']},
       ...dataOptions(flags),
       gates: {minTop1: flags['min-top1'], maxDrop: flags['max-drop'], minAgreement: flags['min-agreement']},
@@ -48,7 +49,7 @@ export default class Eval extends GpdCommand {
         progress.show(p.done, p.total, p.imagesPerSecond),
       ...(flags.report !== undefined && {onResult: saveReport(flags.report, this.argv)}),
     };
-    const work = interruptible((signal) => evaluateFiles({...options, signal}));
+    const work = interruptible((signal) => evaluateFiles(args.models, {...options, signal}));
     const {evaluation, path} = await work.finally(progress.end);
     for (const line of renderEvaluation(evaluation, styleFor(process.stdout))) this.log(line);
     if (path !== undefined) this.logToStderr(`saved in ${path}: repeat the command with --resume to go on`);

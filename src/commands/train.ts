@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags';
 import {replayFlags, replayRequest} from '../cli/flags/replay.js';
-import {optionFlags, trainFlags, trainOptions} from '../cli/flags/train.js';
+import {givenFlags, optionFlags, trainFlags} from '../cli/flags/train.js';
 import {GpdCommand} from '../cli/gpd-command.js';
 import {INTERRUPTED, interruptible} from '../cli/interrupt.js';
 import {renderReplay} from '../cli/render/replay.js';
@@ -9,6 +9,7 @@ import {trainProgress} from '../cli/terminal/train-progress.js';
 import {formatConfig} from '../train/options/config.js';
 import type {TrainOptions} from '../train/options/options.js';
 import type {ReplayRequest} from '../workflows/replay.js';
+import {trainOptions} from '../workflows/train-options.js';
 
 export default class Train extends GpdCommand {
   static override summary = 'train a network by Gap Preserving Distillation';
@@ -31,7 +32,7 @@ export default class Train extends GpdCommand {
     const {flags} = await this.parse(Train);
     const request = replayRequest(flags);
     if (request) return this.replay(request);
-    const options = trainOptions(flags, (text) => this.note(text));
+    const options = trainOptions(givenFlags(flags), {...flags, onNote: (text) => this.note(text)});
     if (flags['print-config']) return this.printConfig(options);
     const {trainFiles} = await import('../workflows/train.js'); // with TensorFlow.js and the ONNX runtime
     const {renderTrain} = await import('../cli/render/train.js');
@@ -39,7 +40,7 @@ export default class Train extends GpdCommand {
     const progress = trainProgress(process.stderr, options.epochs);
     const command = commandLine('train', this.argv);
     const {resume, 'strict-data': strictData} = flags;
-    const work = interruptible((signal) => trainFiles({options, resume, strictData, command, signal, ...progress}));
+    const work = interruptible((signal) => trainFiles(options, {resume, strictData, command, signal, ...progress}));
     const summary = await work.finally(progress.end);
     for (const line of renderTrain(summary, styleFor(process.stdout))) this.log(line);
     if (!summary.complete) process.exitCode = INTERRUPTED;

@@ -41,14 +41,15 @@ export default class Verify extends GpdCommand {
     const start = performance.now();
     const onProgress = (done: number, total: number) => progress.show(done, total, (1000 * done) / (performance.now() - start));
     const options = {
-      ...args,
       ...flags,
       ...recogniseOptions(flags),
       overrides: recipeOverrides(flags),
       onError: flags['on-error'],
       ...dataOptions(flags),
     };
-    const result = await interruptible((signal) => verifyFiles({...options, signal, onProgress})).finally(progress.end);
+    const result = await interruptible((signal) =>
+      verifyFiles(args.reference, args.actual, {...options, signal, onProgress}),
+    ).finally(progress.end);
     for (const line of renderVerification(result, styleFor(process.stdout))) this.log(line);
     if (!result.complete) process.exitCode = INTERRUPTED;
     else if (!result.ok) process.exitCode = exitCodes.failure;

@@ -3,6 +3,7 @@ import {type Checkpoint, openCheckpoint} from '../checkpoint/open.js';
 import {fileSource} from '../core/bytes.js';
 import {GpdError, named, naming} from '../core/error.js';
 import {checkOutput, type StagedFile, Staging} from '../core/output.js';
+import type {PhaseHooks} from '../core/phases.js';
 import {leftOut, type Recognised, recognise} from '../models/recognise.js';
 import {withoutText} from '../models/unknown-keys.js';
 import {metadataBytes} from '../onnx/metadata.js';
@@ -20,7 +21,7 @@ import {type NetworkSize, sizeOfCheckpoint, sizeOfModel} from './sizes.js';
 import {Stopwatch, type Timing} from './timing.js';
 import {stageModel, stageWeights, type WeightsFormat} from './write.js';
 
-export interface ConvertOptions extends ModelOptions {
+export interface ConvertOptions extends ModelOptions, PhaseHooks {
   /** Which ONNX file to write for each form. */
   outputs: Partial<Record<Emit, string>>;
   /** Which files to write with the deployed student's weights alone, under PyTorch's names. */
@@ -33,7 +34,6 @@ export interface ConvertOptions extends ModelOptions {
   seed?: number | undefined;
   /** Names of the classes, in order; written into the metadata. */
   labels?: readonly string[] | undefined;
-  onPhase?: (phase: string) => void;
 }
 
 export interface OutputReport {
@@ -82,10 +82,10 @@ export interface ConversionReport {
 
 /**
  * Converts a file. Nothing appears under an output's name unless everything asked for was made and proven.
- * Throws GpdError: the codes of reading and recognising, WEIGHTS_NOT_FINITE, PROOF_FAILED, OUTPUT_REFUSED.
+ * Throws GpdError: the codes of reading and recognising, WEIGHTS_NOT_FINITE, PROOF_FAILED, OUTPUT_REFUSED; the reason of the signal.
  */
 export async function convertFile(path: string, options: ConvertOptions): Promise<ConversionReport> {
-  const watch = new Stopwatch(options.onPhase);
+  const watch = new Stopwatch(options);
   const source = fileSource(path);
   const paths = [...Object.values(options.outputs), ...Object.values(options.weights ?? {})];
   for (const output of paths) checkOutput(output, {force: options.force ?? false, inputs: [path]});

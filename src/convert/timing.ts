@@ -1,3 +1,5 @@
+import {enterPhase, type PhaseHooks} from '../core/phases.js';
+
 /** Where the time of a run goes: phases by name, in order of their first use. */
 export interface Timing {
   phases: {phase: string; ms: number}[];
@@ -8,10 +10,10 @@ export class Stopwatch {
   private readonly start = performance.now();
   private readonly phases = new Map<string, number>();
 
-  constructor(private readonly onPhase: (phase: string) => void = () => {}) {}
+  constructor(private readonly hooks: PhaseHooks = {}) {}
 
   async measure<T>(phase: string, work: () => T | Promise<T>): Promise<T> {
-    this.onPhase(phase);
+    await enterPhase(this.hooks, phase);
     const start = performance.now();
     try {
       return await work();

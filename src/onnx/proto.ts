@@ -3,19 +3,95 @@
  * values, which are plain integers on the wire, and fields that are not used here.
  * Source of the format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
-import onnxProto, {type onnx} from 'onnx-proto';
+import onnxProto from 'onnx-proto';
+
+/** An int64 as protobufjs gives it: a number, or a Long where that package is installed. */
+export type WireInt = number | {toNumber(): number};
+type Maybe<T> = T | null | undefined;
+
+// The fields that are used, in types of our own: the package's d.ts would ask every user of ours for the types of `long`.
+export interface EntryMessage {
+  key?: Maybe<string>;
+  value?: Maybe<string>;
+}
+export interface DimensionMessage {
+  dimValue?: Maybe<WireInt>;
+  dimParam?: Maybe<string>;
+}
+export interface ValueInfoMessage {
+  name?: Maybe<string>;
+  type?: Maybe<{
+    sequenceType?: Maybe<object>;
+    tensorType?: Maybe<{elemType?: Maybe<number>; shape?: Maybe<{dim?: Maybe<DimensionMessage[]>}>}>;
+  }>;
+}
+export interface TensorMessage {
+  name?: Maybe<string>;
+  dims?: Maybe<WireInt[]>;
+  dataType?: Maybe<number>;
+  dataLocation?: Maybe<number>;
+  segment?: Maybe<{begin?: Maybe<WireInt>}>;
+  externalData?: Maybe<EntryMessage[]>;
+  rawData?: Maybe<Uint8Array>;
+  floatData?: Maybe<number[]>;
+  int32Data?: Maybe<number[]>;
+  int64Data?: Maybe<WireInt[]>;
+  uint64Data?: Maybe<WireInt[]>;
+  doubleData?: Maybe<number[]>;
+  stringData?: Maybe<Uint8Array[]>;
+}
+export interface AttributeMessage {
+  name?: Maybe<string>;
+  refAttrName?: Maybe<string>;
+  type?: Maybe<number>;
+  f?: Maybe<number>;
+  i?: Maybe<WireInt>;
+  s?: Maybe<Uint8Array>;
+  t?: Maybe<TensorMessage>;
+  g?: Maybe<GraphMessage>;
+  floats?: Maybe<number[]>;
+  ints?: Maybe<WireInt[]>;
+  strings?: Maybe<Uint8Array[]>;
+}
+export interface NodeMessage {
+  name?: Maybe<string>;
+  opType?: Maybe<string>;
+  domain?: Maybe<string>;
+  input?: Maybe<string[]>;
+  output?: Maybe<string[]>;
+  attribute?: Maybe<AttributeMessage[]>;
+}
+export interface GraphMessage {
+  name?: Maybe<string>;
+  node?: Maybe<NodeMessage[]>;
+  initializer?: Maybe<TensorMessage[]>;
+  sparseInitializer?: Maybe<object[]>;
+  input?: Maybe<ValueInfoMessage[]>;
+  output?: Maybe<ValueInfoMessage[]>;
+  valueInfo?: Maybe<ValueInfoMessage[]>;
+}
+export interface ModelMessage {
+  irVersion?: Maybe<WireInt>;
+  opsetImport?: Maybe<{domain?: Maybe<string>; version?: Maybe<WireInt>}[]>;
+  producerName?: Maybe<string>;
+  producerVersion?: Maybe<string>;
+  graph?: Maybe<GraphMessage>;
+  functions?: Maybe<object[]>;
+  metadataProps?: Maybe<EntryMessage[]>;
+}
+/** What protobufjs makes of a message. */
+export interface MessageCodec<T> {
+  decode(bytes: Uint8Array): T;
+  encode(message: T): {finish(): Uint8Array};
+}
+interface Messages {
+  ModelProto: MessageCodec<ModelMessage>;
+  GraphProto: MessageCodec<GraphMessage>;
+  TensorProto: MessageCodec<TensorMessage>;
+}
 
 // The package is CommonJS: under Node's ESM its exports are the default import, and so they are under jest.
-const messages = (onnxProto as unknown as {onnx: typeof onnx}).onnx;
-
-export type ModelMessage = onnx.IModelProto;
-export type GraphMessage = onnx.IGraphProto;
-export type NodeMessage = onnx.INodeProto;
-export type AttributeMessage = onnx.IAttributeProto;
-export type TensorMessage = onnx.ITensorProto;
-export type ValueInfoMessage = onnx.IValueInfoProto;
-
-export const {ModelProto, GraphProto, TensorProto} = messages;
+export const {ModelProto, GraphProto, TensorProto}: Messages = (onnxProto as unknown as {onnx: Messages}).onnx;
 
 /** AttributeProto.AttributeType. */
 export const attributeTypes = {float: 1, int: 2, string: 3, tensor: 4, graph: 5, floats: 6, ints: 7, strings: 8} as const;
@@ -34,6 +110,6 @@ export function toWireInt(value: number): number {
 }
 
 /** An int64 field (a number, or a Long where protobufjs has one) as a number; beyond 2⁵³ it is rounded. */
-export function fromWireInt(value: number | {toNumber(): number} | null | undefined): number {
+export function fromWireInt(value: Maybe<WireInt>): number {
   return typeof value === 'object' && value !== null ? value.toNumber() : (value ?? 0);
 }

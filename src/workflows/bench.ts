@@ -8,10 +8,13 @@ import {isModel} from '../onnx/is-model.js';
 import {chooseProvider, type ProviderName} from '../onnx/providers.js';
 
 export interface BenchFilesOptions extends Pick<BenchOptions, 'rounds' | 'roundMs' | 'memoryLimit' | 'signal' | 'onProgress'> {
-  models: readonly string[];
-  provider: ProviderName | 'auto';
+  /** Default `cpu`. */
+  provider?: ProviderName | 'auto' | undefined;
+  /** Which device, for cuda and dml. */
   device?: number | undefined;
+  /** Each is measured. Default: the runtime's choice, one a physical core. */
   threads?: readonly number[] | undefined;
+  /** Images in a batch; each is measured. Default 1. */
   batches?: readonly number[] | undefined;
 }
 
@@ -31,8 +34,14 @@ function refuseCheckpoint(path: string): void {
   throw new GpdError('FORMAT_UNKNOWN', `${path} is no ONNX file`, {at: path, hint});
 }
 
-export async function benchFiles(options: BenchFilesOptions): Promise<BenchResult & {providerReason: string}> {
-  const {models, threads, batches, device, provider, ...rest} = options;
+/** What was measured, and why on this provider. */
+export interface BenchReport extends BenchResult {
+  providerReason: string;
+}
+
+/** Times ONNX files. Throws GpdError: FORMAT_UNKNOWN for a checkpoint, PROVIDER_UNAVAILABLE. */
+export async function benchFiles(models: readonly string[], options: BenchFilesOptions = {}): Promise<BenchReport> {
+  const {threads, batches, device, provider = 'cpu', ...rest} = options;
   for (const path of models) refuseCheckpoint(path);
   const {name, reason} = chooseProvider(provider);
   const result = await bench({

@@ -1,5 +1,5 @@
 /** `gpd eval` as a function: arguments in, one plain result out. Composes conversion, data and evaluation, which do not know each other. */
-
+import {type Filled, withDefaults} from '../core/with-defaults.js';
 import type {Dataset} from '../data/dataset.js';
 import {decodeImage} from '../data/image.js';
 import type {LabelBase} from '../data/label-base.js';
@@ -21,34 +21,64 @@ import type {SessionOptions} from '../onnx/session.js';
 import {openSubjects, type SubjectOptions} from './subjects.js';
 
 export interface EvaluateFilesOptions extends SubjectOptions {
-  models: readonly string[];
+  /** A folder or archive of classes, ImageNet or CIFAR as shipped. */
   data: string;
+  /** A file: ground truth, a map, or the names of all classes. */
   labels?: string | undefined;
+  /** What the first class is in `labels`, where the numbers leave it open. */
   labelBase?: LabelBase | undefined;
   /** What is noticed in the set is an error. */
   strictData?: boolean | undefined;
-  provider: ProviderName | 'auto';
+  /** Default `cpu`. */
+  provider?: ProviderName | 'auto' | undefined;
+  /** Which device, for cuda and dml. */
   device?: number | undefined;
-  strict: boolean;
-  explainProvider: boolean;
+  /** Refuse a model that the provider cannot run alone. Default false: nodes may be left to the CPU. */
+  strict?: boolean | undefined;
+  /** Find out which provider runs which nodes. Default false. */
+  explainProvider?: boolean | undefined;
+  /** For each model. Default: one a core. */
   threads?: number | undefined;
+  /** Default 32, of large images 16, on other devices than the CPU 128. */
   batchSize?: number | undefined;
+  /** Threads that prepare images beside this one. */
   workers?: number | undefined;
   /** So many images, evenly spread over the set. */
   samples?: number | undefined;
-  onError: 'stop' | 'skip';
-  fast: boolean;
+  /** What to do with an image that cannot be read: `stop` (default), or `skip` and list it. */
+  onError?: 'stop' | 'skip' | undefined;
+  /** Decode JPEGs at no more than about the size that is needed: twice as fast, not exact. Default false. */
+  fast?: boolean | undefined;
+  /** How images are prepared. Default: as the network was trained. */
   recipe?: RecipeName | undefined;
-  overrides: Partial<Recipe>;
-  resume: boolean;
+  /** What differs from the recipe. */
+  overrides?: Partial<Recipe> | undefined;
+  /** Go on where an interrupted run of the same options ended. Default false. */
+  resume?: boolean | undefined;
   /** Where an interrupted run leaves its state; default: named after the run, in the current folder. Null: nowhere. */
   state?: string | null | undefined;
-  gates: GateOptions;
+  /** Bounds on accuracy; `ok` says whether all hold. */
+  gates?: GateOptions | undefined;
+  /** Ends the run after the present batch: the result is of the images that were seen, `complete` is false. */
   signal?: AbortSignal | undefined;
-  onProgress?: (progress: Progress) => void;
+  onProgress?: ((progress: Progress) => void) | undefined;
   /** Receives what reports read again: the images. */
-  onResult?: (evaluation: Evaluation, read: (index: number) => Promise<Uint8Array>) => Promise<void>;
+  onResult?: ((evaluation: Evaluation, read: (index: number) => Promise<Uint8Array>) => Promise<void>) | undefined;
 }
+
+/** What is not asked for. */
+export const evaluateDefaults = {
+  ema: false,
+  provider: 'cpu',
+  strict: false,
+  explainProvider: false,
+  onError: 'stop',
+  fast: false,
+  resume: false,
+  overrides: {},
+  gates: {},
+} as const;
+type Complete = Filled<EvaluateFilesOptions, keyof typeof evaluateDefaults>;
 
 /** Larger batches gain nothing on a CPU and take memory for every layer: 16 images of 224 px, 32 small ones. A device is fed less often. */
 const defaultBatch = (provider: ProviderName, side: number): number =>
@@ -65,14 +95,13 @@ export interface EvaluationRun {
   path: string | undefined;
 }
 
-export const evaluateFiles = async (options: EvaluateFilesOptions): Promise<EvaluationRun> =>
-  evaluateSubjects(await openSubjects(options.models, options), options);
+/** Of checkpoints and ONNX files: every model sees the same batches. Throws GpdError. */
+export const evaluateFiles = async (models: readonly string[], options: EvaluateFilesOptions): Promise<EvaluationRun> =>
+  evaluateSubjects(await openSubjects(models, options), options);
 
 /** The same of models that are open already. */
-export async function evaluateSubjects(
-  subjects: readonly Subject[],
-  options: Omit<EvaluateFilesOptions, 'models'>,
-): Promise<EvaluationRun> {
+export async function evaluateSubjects(subjects: readonly Subject[], given: EvaluateFilesOptions): Promise<EvaluationRun> {
+  const options = withDefaults(given, evaluateDefaults);
   const choice = chooseProvider(options.provider);
   const {recipe, reason} = chooseRecipe(subjects, options.recipe, options.overrides);
   checkCompatible(subjects);
@@ -106,7 +135,7 @@ interface Prepared {
 /** Prepared both ways after a `--fast` run: enough to see half a percent, a few seconds of work. */
 const FAST_CHECK_IMAGES = 500;
 
-async function run(options: Omit<EvaluateFilesOptions, 'models'>, prepared: Prepared): Promise<EvaluationRun> {
+async function run(options: Complete, prepared: Prepared): Promise<EvaluationRun> {
   const {subjects, dataset, recipe, settings} = prepared;
   const {onError, fast, signal, onProgress, workers, ema, gates} = options;
   const {batchSize} = settings;
@@ -154,10 +183,7 @@ async function run(options: Omit<EvaluateFilesOptions, 'models'>, prepared: Prep
   return {evaluation, path: saved && !outcome.complete ? file?.path : undefined};
 }
 
-const sessionOf = (
-  {threads, strict, device}: Omit<EvaluateFilesOptions, 'models'>,
-  provider: ProviderName,
-): SessionOptions => ({
+const sessionOf = ({threads, strict, device}: Complete, provider: ProviderName): SessionOptions => ({
   provider,
   strict,
   deviceId: device,

@@ -3,15 +3,23 @@ import {fileSource} from '../core/bytes.js';
 import type {RecogniseOptions} from '../models/recognise.js';
 import {isModel} from '../onnx/is-model.js';
 import type {CheckpointSummary} from './summaries/checkpoint.js';
-import type {ModelSummary} from './summaries/model.js';
+import type {OnnxSummary} from './summaries/model.js';
 
-export type FileSummary = CheckpointSummary | ModelSummary;
+export type FileSummary = CheckpointSummary | OnnxSummary;
+
+export interface InspectOptions extends RecogniseOptions {
+  /** Of the moving average of a checkpoint's weights. Default false. */
+  ema?: boolean | undefined;
+  /** Also an ONNX model as text, a line for each value. Default false. */
+  text?: boolean | undefined;
+}
 
 /** Throws GpdError: the codes of reading checkpoints and models. */
 export async function inspectFile(
   path: string,
-  options: RecogniseOptions & {ema: boolean; text: boolean},
+  {ema = false, text = false, ...open}: InspectOptions = {},
 ): Promise<FileSummary> {
+  const options = {...open, ema, text};
   const source = fileSource(path);
   if (isModel(source)) {
     const {inspectModel} = await import('./summaries/model.js');

@@ -11,7 +11,10 @@ import {leftOut, type RecogniseOptions, recognise} from '../models/recognise.js'
 import {isModel} from '../onnx/is-model.js';
 import type {Role} from '../reparam/parameters.js';
 
-export type SubjectOptions = RecogniseOptions & {ema: boolean};
+export interface SubjectOptions extends RecogniseOptions {
+  /** Use the moving average of a checkpoint's weights. Default false. */
+  ema?: boolean | undefined;
+}
 
 /** Checkpoints stay open: their tensors are read when a session is made. */
 export async function openSubjects(paths: readonly string[], options: SubjectOptions): Promise<Subject[]> {
@@ -27,7 +30,7 @@ export async function openSubject(path: string, options: SubjectOptions, roles?:
     source.close();
     return [subjectOfFile(path)];
   }
-  const checkpoint = openCheckpoint(source, {ema: options.ema});
+  const checkpoint = openCheckpoint(source, {ema: options.ema ?? false});
   const recognised = naming(path, () => recognise(checkpoint.stateDict, checkpoint.args, options));
   const present: readonly Role[] = recognised.form.ratio > 1 ? ['teacher', 'student'] : ['student'];
   const wanted = present.filter((role) => roles?.includes(role) ?? true);

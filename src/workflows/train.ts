@@ -3,6 +3,7 @@ import {existsSync} from 'node:fs';
 import {join} from 'node:path';
 import {convertFile} from '../convert/convert.js';
 import {writeAtomically} from '../core/output.js';
+import {withDefaults} from '../core/with-defaults.js';
 import {type WarningOfSet, warningText} from '../data/warnings.js';
 import {renderTraining} from '../eval/report/training-page.js';
 import {selectBackend} from '../tfjs/backend/select-backend.js';
@@ -11,7 +12,8 @@ import {describeSchedule, type ScheduleInWords} from '../train/options/describe-
 import type {TrainOptions} from '../train/options/options.js';
 import {openImages} from '../train/run/images.js';
 import type {EpochRow, Position} from '../train/run/position.js';
-import {type RunProgress, trainRun} from '../train/run/run.js';
+import type {RunProgress} from '../train/run/progress.js';
+import {trainRun} from '../train/run/run.js';
 import {RunDirectory} from '../train/run/run-directory.js';
 import {startingPoint} from '../train/run/starting-point.js';
 import type {UnreadableImage} from '../train/run/unreadable.js';
@@ -20,19 +22,29 @@ import {evaluateFiles} from './evaluate.js';
 import {environment} from './report-file.js';
 
 export interface TrainFilesOptions {
-  readonly options: TrainOptions;
-  readonly resume: boolean;
-  /** What is noticed in the images is an error. */
-  readonly strictData: boolean;
+  /** Go on with the run in the folder `out`, or begin it where there is none. Default false. */
+  readonly resume?: boolean | undefined;
+  /** What is noticed in the images is an error. Default false. */
+  readonly strictData?: boolean | undefined;
   /** The command that was given, for the report. */
-  readonly command: string;
-  readonly signal: AbortSignal;
-  readonly onProgress: (progress: RunProgress) => void;
+  readonly command?: string | undefined;
+  /** Ends the run after the step under way: `complete` is false, and it can be resumed. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: RunProgress) => void) | undefined;
   /** What else is going on. */
-  readonly onPhase: (what: string) => void;
-  /** What should stay on the screen. */
-  readonly onNote: (text: string) => void;
+  readonly onPhase?: ((what: string) => void) | undefined;
+  /** What a person should know of this run, a sentence each. */
+  readonly onNote?: ((text: string) => void) | undefined;
 }
+
+const trainDefaults = {
+  resume: false,
+  strictData: false,
+  command: 'train, called from a program',
+  onPhase: () => {},
+  onNote: () => {},
+  onProgress: () => {},
+} as const satisfies TrainFilesOptions;
 
 export interface StudentSummary {
   readonly onnx: string;
@@ -76,8 +88,10 @@ export interface TrainSummary {
   readonly student: StudentSummary | null;
 }
 
-export async function trainFiles(request: TrainFilesOptions): Promise<TrainSummary> {
-  const {options, resume, signal, onProgress, onPhase, onNote} = request;
+/** Trains with a whole configuration; `trainOptions` completes one. Throws GpdError. */
+export async function trainFiles(options: TrainOptions, given: TrainFilesOptions = {}): Promise<TrainSummary> {
+  const request = withDefaults(given, trainDefaults);
+  const {resume, signal, onProgress, onPhase, onNote} = request;
   onPhase('reading images and weights');
   const {threads} = options;
   const backend = await selectBackend(options.backend, {smallSteps: 'recorded', ...(threads !== null && {threads})});
@@ -90,7 +104,11 @@ export async function trainFiles(request: TrainFilesOptions): Promise<TrainSumma
     const start = startingPoint(options, images.classes);
     await directory.open({resume, signal, onWait: onNote});
     const onEpoch = (epochs: readonly EpochRow[], unreadable: readonly UnreadableImage[]) =>
-      saveReport(request, directory, {epochs, warnings, unreadable: summaryOf(unreadable, directory)});
+      saveReport({options, command: request.command}, directory, {
+        epochs,
+        warnings,
+        unreadable: summaryOf(unreadable, directory),
+      });
     const result = await trainRun({options, images, start, directory, resume, signal, onProgress, onNote, onEpoch});
     const convert = result.complete && options.convert && result.best !== undefined;
     if (convert) onPhase('converting the best student');
@@ -115,7 +133,7 @@ export async function trainFiles(request: TrainFilesOptions): Promise<TrainSumma
 }
 
 async function saveReport(
-  {options, command}: TrainFilesOptions,
+  {options, command}: {options: TrainOptions; command: string},
   directory: RunDirectory,
   {epochs, warnings, unreadable}: Pick<TrainSummary, 'epochs' | 'warnings' | 'unreadable'>,
 ) {
@@ -144,16 +162,8 @@ async function convertBest(
   const {bytes, proof} = outputs[0]!;
   const summary = {onnx, bytes, maxRelative: proof?.relative ?? 0};
   if (validation === undefined) return summary;
-  const {evaluation} = await evaluateFiles({
-    ...{models: [checkpoint, onnx], data: validation, provider: 'cpu', strict: false, explainProvider: false},
-    ...{
-      onError: options['on-error'],
-      fast: false,
-      resume: false,
-      gates: {},
-      state: join(directory.path, 'evaluation.state.json'),
-    },
-    ...{ratio: undefined, arch: undefined, heads: undefined, ignore: undefined, ...model},
+  const {evaluation} = await evaluateFiles([checkpoint, onnx], {
+    ...{...model, data: validation, onError: options['on-error'], state: join(directory.path, 'evaluation.state.json')},
     samples: options['val-samples'] ?? undefined,
     overrides: {interpolation: options.interpolation, ...(options['val-resize'] > 0 && {resize: options['val-resize']})},
   });

@@ -1,5 +1,6 @@
 /** `gpd verify` as a function: two files in, one plain result out. */
 
+import {type Filled, withDefaults} from '../core/with-defaults.js';
 import type {Dataset} from '../data/dataset.js';
 import type {LabelBase} from '../data/label-base.js';
 import {loadBatches} from '../data/loader.js';
@@ -16,31 +17,54 @@ import {spread} from './evaluate.js';
 import {openSubject, type SubjectOptions} from './subjects.js';
 
 export interface VerifyFilesOptions extends SubjectOptions {
-  reference: string;
-  actual: string;
   /** Which network of a checkpoint; default: the one that the other file says it is, else the student. */
   role?: Role | undefined;
+  /** Real images, as `evaluate` takes them. */
   data?: string | undefined;
-  /** Random images, and real ones where there is data. */
-  samples: number;
-  seed: number;
+  /** Random images, and as many real ones where there is data. Default 64. */
+  samples?: number | undefined;
+  /** Of the random images. Default 0. */
+  seed?: number | undefined;
+  /** Largest |Δ| over the largest output of an image. Default 1e-4. */
   tolerance?: number | undefined;
-  layers: boolean;
-  provider: ProviderName | 'auto';
+  /** Compare layer by layer even if the outputs agree. Default false. */
+  layers?: boolean | undefined;
+  /** Default `cpu`. */
+  provider?: ProviderName | 'auto' | undefined;
   device?: number | undefined;
   threads?: number | undefined;
-  strict: boolean;
+  /** Refuse a model that the provider cannot run alone. Default false. */
+  strict?: boolean | undefined;
   workers?: number | undefined;
-  onError: 'stop' | 'skip';
-  fast: boolean;
+  /** What to do with an image that cannot be read. Default `stop`. */
+  onError?: 'stop' | 'skip' | undefined;
+  /** Decode JPEGs at about the size that is needed: not exact. Default false. */
+  fast?: boolean | undefined;
   labels?: string | undefined;
   labelBase?: LabelBase | undefined;
   strictData?: boolean | undefined;
   recipe?: RecipeName | undefined;
-  overrides: Partial<Recipe>;
-  onProgress?: (done: number, total: number) => void;
+  /** What differs from the recipe. */
+  overrides?: Partial<Recipe> | undefined;
+  /** In images. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Ends the comparison after the present batch: `complete` is false. */
   signal?: AbortSignal | undefined;
 }
+
+/** What is not asked for. */
+export const verifyDefaults = {
+  ema: false,
+  samples: 64,
+  seed: 0,
+  layers: false,
+  provider: 'cpu',
+  strict: false,
+  onError: 'stop',
+  fast: false,
+  overrides: {},
+} as const;
+type Complete = Filled<VerifyFilesOptions, keyof typeof verifyDefaults>;
 
 export interface VerificationResult extends Verification {
   /** `without`: tensors of the checkpoint that were left out by name. */
@@ -55,10 +79,16 @@ export interface VerificationResult extends Verification {
 /** Images at a time: activations of large networks are what takes memory. */
 const BATCH = 16;
 
-export async function verifyFiles(options: VerifyFilesOptions): Promise<VerificationResult> {
+/** Holds `path` against `referencePath`, checkpoints or ONNX files. Throws GpdError where they cannot be compared at all. */
+export async function verifyFiles(
+  referencePath: string,
+  path: string,
+  given: VerifyFilesOptions = {},
+): Promise<VerificationResult> {
+  const options = withDefaults(given, verifyDefaults);
   const {signal, onProgress, tolerance, layers, seed, device, threads, strict} = options;
   const choice = chooseProvider(options.provider);
-  const [reference, actual] = await openPair(options);
+  const [reference, actual] = await openPair(referencePath, path, options);
   const dataset = await openReal(options, actual);
   let done = 0;
   const total = options.samples * (dataset ? 2 : 1);
@@ -82,16 +112,16 @@ export async function verifyFiles(options: VerifyFilesOptions): Promise<Verifica
   return {...result, reference: file(reference), actual: file(actual), provider, seed, warnings};
 }
 
-async function openReal(options: VerifyFilesOptions, {classes: outputs}: Subject): Promise<Dataset | undefined> {
+async function openReal(options: Complete, {classes: outputs}: Subject): Promise<Dataset | undefined> {
   const {data, labels, labelBase, strictData: strict} = options;
   return data === undefined ? undefined : openDataset(data, {labels, labelBase, outputs, strict, imagesOnly: true});
 }
 
 /** A teacher is held against a teacher: the ONNX file says what it was made of. */
-async function openPair(options: VerifyFilesOptions): Promise<[Subject, Subject]> {
-  const actual = await openOne(options.actual, options, options.role);
+async function openPair(referencePath: string, path: string, options: Complete): Promise<[Subject, Subject]> {
+  const actual = await openOne(path, options, options.role);
   const made = actual.metadata.get('gpd.form')?.endsWith('teacher') ? 'teacher' : 'student';
-  const reference = await openOne(options.reference, options, options.role ?? (actual.form === 'onnx' ? made : actual.form));
+  const reference = await openOne(referencePath, options, options.role ?? (actual.form === 'onnx' ? made : actual.form));
   return [reference, actual];
 }
 
@@ -101,7 +131,7 @@ const openOne = async (path: string, options: SubjectOptions, role: Role = 'stud
 };
 
 async function* inputsOf(
-  options: VerifyFilesOptions,
+  options: Complete,
   subjects: readonly Subject[],
   dataset: Dataset | undefined,
 ): AsyncGenerator<InputGroup> {
@@ -111,11 +141,7 @@ async function* inputsOf(
   if (dataset) yield* realInputs(dataset, options, subjects);
 }
 
-async function* realInputs(
-  dataset: Dataset,
-  options: VerifyFilesOptions,
-  subjects: readonly Subject[],
-): AsyncGenerator<InputGroup> {
+async function* realInputs(dataset: Dataset, options: Complete, subjects: readonly Subject[]): AsyncGenerator<InputGroup> {
   const {workers, onError, fast, samples} = options;
   const {recipe} = chooseRecipe(subjects, options.recipe, options.overrides);
   const indices = spread(dataset.samples.length, samples);

@@ -26,11 +26,10 @@ let classes = 0;
 let side = 0;
 
 const options = (more: Partial<EvaluateFilesOptions>): EvaluateFilesOptions => ({
-  ...{models: [checkpoint, student], data: images, ema: false, ...flags},
-  ...{provider: 'cpu', strict: false, explainProvider: false, onError: 'stop', fast: false, resume: false},
-  ...{batchSize: 4, overrides: {}, gates: {}, threads: 1, state: join(folder, 'state.json')},
+  ...{data: images, ...flags, batchSize: 4, threads: 1, state: join(folder, 'state.json')},
   ...more,
 });
+const files = [checkpoint, student];
 
 async function writeImages(perClass: number): Promise<void> {
   const {integer} = random('images');
@@ -58,7 +57,7 @@ beforeAll(async () => {
 
 describe('before and after in one run', () => {
   test('teacher, student, and the converted student, which answers like the student before', async () => {
-    const {evaluation} = await evaluateFiles(options({explainProvider: true, gates: {maxDrop: 0, minAgreement: 100}}));
+    const {evaluation} = await evaluateFiles(files, options({explainProvider: true, gates: {maxDrop: 0, minAgreement: 100}}));
     expect(evaluation.models.map(({form, images: n}) => [form, n])).toEqual([
       ['teacher', 3 * classes],
       ['student', 3 * classes],
@@ -73,11 +72,11 @@ describe('before and after in one run', () => {
 
   test('interrupted, then resumed: as if nothing had happened', async () => {
     const stop = new AbortController();
-    const first = await evaluateFiles(options({signal: stop.signal, onProgress: () => stop.abort()}));
+    const first = await evaluateFiles(files, options({signal: stop.signal, onProgress: () => stop.abort()}));
     expect(first.evaluation).toMatchObject({complete: false, images: {seen: 4}});
     expect(first.path).toBe(join(folder, 'state.json'));
-    const second = await evaluateFiles(options({resume: true}));
-    const whole = await evaluateFiles(options({}));
+    const second = await evaluateFiles(files, options({resume: true}));
+    const whole = await evaluateFiles(files, options({}));
     const answers = ({evaluation}: typeof whole) =>
       evaluation.models.map(({top1, crossEntropy, agreement}) => ({top1, crossEntropy, agreement}));
     expect(answers(second)).toEqual(answers(whole));
@@ -85,7 +84,7 @@ describe('before and after in one run', () => {
   });
 
   test('a fast run says what its preparation changes; an exact one has nothing to say', async () => {
-    const {evaluation} = await evaluateFiles(options({fast: true}));
+    const {evaluation} = await evaluateFiles(files, options({fast: true}));
     const {fastCheck, models, baseline} = evaluation;
     const {top1} = models.find(({name}) => name === baseline)!;
     // Small images are not shrunk: both ways are one.
@@ -97,12 +96,12 @@ describe('before and after in one run', () => {
       top1Exact: top1,
       top1Fast: top1,
     });
-    expect((await evaluateFiles(options({}))).evaluation.fastCheck).toBeUndefined();
+    expect((await evaluateFiles(files, options({}))).evaluation.fastCheck).toBeUndefined();
   });
 
   test('the report is written, with the images that it shows', async () => {
     const path = join(folder, 'report.html');
-    await evaluateFiles(options({onResult: saveReport(path, ['a b.onnx', '--data', 'it’s'])}));
+    await evaluateFiles(files, options({onResult: saveReport(path, ['a b.onnx', '--data', 'it’s'])}));
     const page = readFileSync(path, 'utf8');
     expect(page).toContain('data:image/jpeg;base64,');
     expect(page).toContain('onnxruntime 1.');
@@ -111,15 +110,12 @@ describe('before and after in one run', () => {
 
   test('labels of another number of classes are refused before anything runs', async () => {
     rmSync(join(images, 'class0'), {recursive: true});
-    await expect(evaluateFiles(options({}))).rejects.toMatchObject({code: 'SHAPE_MISMATCH'});
+    await expect(evaluateFiles(files, options({}))).rejects.toMatchObject({code: 'SHAPE_MISMATCH'});
   });
 });
 
 test('verify: the converted student is the student', async () => {
-  const {ok, outputs, divergence} = await verifyFiles({
-    ...{reference: checkpoint, actual: student, samples: 8, seed: 0, layers: true, ema: false, ...flags},
-    ...{provider: 'cpu', strict: false, onError: 'stop', fast: false, overrides: {}, threads: 1},
-  });
+  const {ok, outputs, divergence} = await verifyFiles(checkpoint, student, {samples: 8, layers: true, ...flags, threads: 1});
   expect(ok).toBe(true);
   expect(outputs.map(({kind, images: n}) => [kind, n])).toEqual([
     ['random', 8],
@@ -150,9 +146,10 @@ describeShared('data/pretrained', 'real networks on real photographs', () => {
   const ONE_IMAGE = 100 / 5000;
 
   test('the accuracy that PyTorch measures, within one image of 5,000', async () => {
-    const models = RESULTS.map(([file]) => shared('data/pretrained', file));
+    const published = RESULTS.map(([file]) => shared('data/pretrained', file));
     const {evaluation} = await evaluateFiles(
-      options({models, data: shared('data/cifar10-val.tar'), batchSize: 50, threads: 2}),
+      published,
+      options({data: shared('data/cifar10-val.tar'), batchSize: 50, threads: 2}),
     );
     for (const [i, [, top1, top5]] of RESULTS.entries()) {
       expect(Math.abs(evaluation.models[i]!.top1! - top1)).toBeLessThanOrEqual(ONE_IMAGE + 1e-9);

@@ -9,7 +9,8 @@ import {tensor, toFloat32} from '../../src/core/tensor.js';
 import {renderPage} from '../../src/export/web/page.js';
 import {findRuntime} from '../../src/export/web/runtime.js';
 import {openSession} from '../../src/onnx/session.js';
-import {type ExportFileOptions, exportFile} from '../../src/workflows/export/export.js';
+import {exportFile} from '../../src/workflows/export/export.js';
+import type {ExportFileOptions} from '../../src/workflows/export/options.js';
 import {fixtureNamed, fixturePath} from '../cases.js';
 import {has, type Need, testWith} from '../optional.js';
 import {Page} from './browser.js';
@@ -21,11 +22,7 @@ afterAll(() => rmSync(folder, {recursive: true, force: true}));
 
 const FILE = 'cifar_resnet20_r2_orepa.pth.tar';
 const labels = Array.from({length: 10}, (_, i) => (i === 2 ? '</script><b>"&' : `class ${i}`));
-const options: ExportFileOptions = {
-  ...{ema: false, output: web, force: true, precisions: ['fp32'], formats: ['web'], io: 'float32'},
-  ...{externalData: false, embed: false, softmax: false, batchNorm: 'keep', names: 'original', calibrationSamples: 1},
-  ...{int8: {}, gates: {}, overrides: {}, onError: 'stop', rounds: 0},
-};
+const options: ExportFileOptions = {output: web, force: true, formats: ['web'], calibrationSamples: 1, rounds: 0};
 let made: ReturnType<typeof exportFile> | undefined;
 /** Once for all tests. */
 const exported = () => (made ??= exportFile(fixturePath(FILE), {...options, ...fixtureNamed(FILE).flags, labels: undefined}));

@@ -1,7 +1,7 @@
 /** The line that says how far training is: on one row of the terminal, and without a speed that is not known yet. */
 import {progressOn} from '../../src/cli/terminal/progress.js';
 import {trainProgress} from '../../src/cli/terminal/train-progress.js';
-import type {RunProgress} from '../../src/train/run/run.js';
+import type {RunProgress} from '../../src/train/run/progress.js';
 
 const terminal = (columns: number | undefined) => {
   const written: string[] = [];

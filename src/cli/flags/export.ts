@@ -10,7 +10,7 @@ import {rangeMethods} from '../../export/quantise/ranges.js';
 import {targetNames} from '../../export/targets.js';
 import {batchNormChoices, weightNames} from '../../export/weights.js';
 import {classNames, knownClassNames} from '../../workflows/class-names.js';
-import type {ExportFileOptions} from '../../workflows/export/export.js';
+import type {ExportFileOptions} from '../../workflows/export/options.js';
 import {exitCodes} from '../exit-codes.js';
 import {gateFlags, imageFlags, recipeOverrides} from './eval.js';
 import {memoryFlags} from './memory.js';
@@ -135,7 +135,7 @@ export const exportFlags = {
 };
 
 /** Throws CLIError for flags that contradict each other; GpdError where the labels cannot be read. */
-export function exportOptions(flags: InferredFlags<typeof exportFlags>): ExportFileOptions {
+export function exportOptions(flags: InferredFlags<typeof exportFlags>) {
   const usage = (problem: string) => new CLIError(problem, {exit: exitCodes.usage});
   const gates = {minTop1: flags['min-top1'], maxDrop: flags['max-drop'], minAgreement: flags['min-agreement']};
   const gated = Object.values(gates).some((bound) => bound !== undefined);
@@ -164,5 +164,5 @@ export function exportOptions(flags: InferredFlags<typeof exportFlags>): ExportF
     ...{data: flags['check-data'], checkSamples: flags['check-samples'], gates, recipe: flags.recipe},
     overrides: recipeOverrides(flags),
     strictData: flags['strict-data'],
-  };
+  } satisfies ExportFileOptions;
 }

@@ -1,12 +1,10 @@
-/** The flags of `gpd train`, made from the table of options, and what was given as layers of a configuration. */
-import {join} from 'node:path';
+/** The flags of `gpd train`, made from the table of options. */
 import * as Flags from '@oclif/core/flags';
 import type {OptionFlag} from '@oclif/core/interfaces';
-import {fileSource, readText, readTextIfAny} from '../../core/bytes.js';
 import type {TrainingDefaults} from '../../models/families/family.js';
-import {type Given, isOptionName, olderWords, readConfig, resolveOptions} from '../../train/options/config.js';
-import {type OptionName, optionNames, options, type TrainOptions} from '../../train/options/options.js';
-import {type PresetName, presetNames, presetOptions} from '../../train/options/presets.js';
+import {type Given, isOptionName, resolveOptions} from '../../train/options/config.js';
+import {type OptionName, optionNames, options} from '../../train/options/options.js';
+import {presetNames} from '../../train/options/presets.js';
 
 const families: readonly (readonly [TrainingDefaults, string])[] = [
   ['cnn', 'resnet18'],
@@ -54,41 +52,10 @@ export const trainFlags = {
   'print-config': Flags.boolean({description: 'print the whole configuration as a file, and stop'}),
 };
 
-export interface GivenFlags {
-  readonly preset?: PresetName | undefined;
-  readonly config?: string | undefined;
-  readonly resume: boolean;
-  readonly [name: string]: unknown;
-}
-
-const fromFlags = (flags: GivenFlags): Given =>
+/** The options that were given as flags. */
+export const givenFlags = (flags: object): Given =>
   new Map(
     Object.entries(flags).flatMap(([name, value]) =>
       isOptionName(name) && value !== undefined ? [[name, {value: String(value), from: `--${name}`}] as const] : [],
     ),
   );
-
-/** More than any configuration has. */
-const MAX_CONFIG_BYTES = 1 << 20;
-const fromFile = (path: string): Given => readConfig(readText(fileSource(path), MAX_CONFIG_BYTES), path);
-
-/** A run that goes on has its own configuration, which preset, file and flags may name again. `onNote`: told of words of older versions. */
-export function trainOptions(flags: GivenFlags, onNote: (text: string) => void = () => {}): TrainOptions {
-  const given: Given[] = [
-    ...(flags.preset ? [presetOptions(flags.preset)] : []),
-    ...(flags.config === undefined ? [] : [fromFile(flags.config)]),
-    fromFlags(flags),
-  ];
-  const asked = resolveOptions(given);
-  const saved = flags.resume ? savedOptions(asked.out) : undefined;
-  const all = saved ? [saved, ...given] : given;
-  for (const text of olderWords(all)) onNote(text);
-  return saved ? resolveOptions(all) : asked;
-}
-
-/** Undefined where there is nothing to go on with. */
-function savedOptions(out: string): Given | undefined {
-  const path = join(out, 'config.yaml');
-  const text = readTextIfAny(path, MAX_CONFIG_BYTES);
-  return text === undefined ? undefined : readConfig(text, path);
-}

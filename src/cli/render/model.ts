@@ -3,12 +3,12 @@ import {basename} from 'node:path';
 import {bytes, count, plural} from '../../core/format.js';
 import {printable} from '../../core/printable.js';
 import {formatShape} from '../../core/tensor.js';
-import type {ModelSummary, ValueSummary} from '../../workflows/summaries/model.js';
+import type {OnnxSummary, ValueSummary} from '../../workflows/summaries/model.js';
 import type {Style} from '../terminal/style.js';
 import {table} from '../terminal/table.js';
 import {labelled} from '../terminal/wrap.js';
 
-export function renderModel(m: ModelSummary, style: Style): string[] {
+export function renderModel(m: OnnxSummary, style: Style): string[] {
   const {name, version} = m.producer;
   const domains = Object.entries(m.domains).map(([domain, n]) => `, ${domain} ${n}`);
   const facts: [string, string][] = [

@@ -1,6 +1,6 @@
 /** How far training is: the line of `rateProgress`, with epoch and loss. */
 import {printable} from '../../core/printable.js';
-import type {RunProgress} from '../../train/run/run.js';
+import type {RunProgress} from '../../train/run/progress.js';
 import {rateProgress} from './rate-progress.js';
 
 const PHASES: Readonly<Record<RunProgress['phase'], string>> = {

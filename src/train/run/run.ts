@@ -12,6 +12,7 @@ import {writeCheckpoint} from './checkpoint.js';
 import {digestOf, type Images, orderSeed, stepSizes, validationBatch} from './images.js';
 import {drawMix} from './mixing.js';
 import {type Accuracy, type EpochRow, type Kept, noSums, type Position, type Sums, type Validation} from './position.js';
+import type {RunProgress} from './progress.js';
 import type {RunDirectory} from './run-directory.js';
 import {RunImages} from './run-images.js';
 import {lastState, newestState, refuseOtherRun, type SavedRun, type StateReader} from './saved-state.js';
@@ -20,17 +21,6 @@ import {Steady, strategiesText, useStrategies} from './steady.js';
 import {mixingOf, scheduleOf} from './step-settings.js';
 import type {UnreadableImage} from './unreadable.js';
 import {bestOf, type LabelledImages, validate} from './validate.js';
-
-/** What a person wants to see while it runs. */
-export interface RunProgress {
-  /** Images of the run so far, and altogether. */
-  readonly done: number;
-  readonly total: number;
-  readonly imagesPerSecond: number;
-  readonly epoch: number;
-  readonly loss: number | undefined;
-  readonly phase: 'training' | 'measuring' | 'preparing';
-}
 
 export interface RunOptions {
   readonly options: TrainOptions;

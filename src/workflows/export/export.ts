@@ -6,66 +6,28 @@
 import {existsSync, mkdirSync, readdirSync, rmdirSync} from 'node:fs';
 import {GpdError} from '../../core/error.js';
 import {checkOutput, checkOutputFolder, Staging} from '../../core/output.js';
-import type {Recipe, RecipeName} from '../../data/recipe.js';
+import {enterPhase} from '../../core/phases.js';
+import type {Recipe} from '../../data/recipe.js';
 import {type WarningOfSet, warningsOf} from '../../data/warnings.js';
 import {chooseRecipe} from '../../eval/choose-recipe.js';
 import type {Evaluation} from '../../eval/evaluation.js';
-import type {GateOptions} from '../../eval/gates.js';
 import {type Subject, subjectOfModel} from '../../eval/subject.js';
 import type {FormatName, WriteOptions} from '../../export/formats.js';
 import {formats} from '../../export/formats.js';
 import {type ModelOptions, makeModel, prepareStudent} from '../../export/make.js';
-import type {Int8Options, Precise, PrecisionContext} from '../../export/precision.js';
+import type {Precise, PrecisionContext} from '../../export/precision.js';
 import {type PrecisionName, precisions} from '../../export/precisions.js';
 import type {ResizerName} from '../../export/preprocess/resize.js';
-import {type TargetName, targets} from '../../export/targets.js';
-import {type BatchNormChoice, inHalf, renamed, type WeightNames} from '../../export/weights.js';
-import type {RecogniseOptions} from '../../models/recognise.js';
+import {targets} from '../../export/targets.js';
+import {inHalf, renamed} from '../../export/weights.js';
 import type {Model} from '../../onnx/graph.js';
 import {type CalibrationOf, calibrationOf} from './calibration.js';
 import {checkModel, checkPhotographs, checkWeights, type FormCheck, farFromFloat32, imagesFor, randomImages} from './check.js';
 import {type MeasuredForm, measureForms} from './measure.js';
+import {type ExportFileOptions, type ExportSettings, exportSettings} from './options.js';
 import {type PlannedForm, planForms} from './plan.js';
 import {type ExportSource, openSource} from './source.js';
 import {subjectsOfForm} from './subject.js';
-
-export interface ExportFileOptions extends RecogniseOptions {
-  ema: boolean;
-  output: string | undefined;
-  force: boolean;
-  precisions: readonly PrecisionName[];
-  formats: readonly FormatName[];
-  target?: TargetName | undefined;
-  opset?: number | undefined;
-  batch?: number | 'dynamic' | undefined;
-  io: 'float32' | 'float16';
-  externalData: boolean;
-  embed: boolean;
-  resizer?: ResizerName | undefined;
-  softmax: boolean;
-  topK?: number | undefined;
-  labels?: readonly string[] | undefined;
-  batchNorm: BatchNormChoice;
-  names: WeightNames;
-  calibrate?: string | undefined;
-  calibrationSamples: number;
-  int8: Pick<Int8Options, 'method' | 'activations' | 'weightRange' | 'allowFloat'>;
-  data?: string | undefined;
-  checkSamples?: number | undefined;
-  gates: GateOptions;
-  recipe?: RecipeName | undefined;
-  overrides: Partial<Recipe>;
-  workers?: number | undefined;
-  onError: 'stop' | 'skip';
-  strictData?: boolean | undefined;
-  threads?: number | undefined;
-  /** Of the timing; 0: none. */
-  rounds: number;
-  onPhase?: (phase: string) => void;
-  onEvaluation?: (evaluation: Evaluation, read: (index: number) => Promise<Uint8Array>) => Promise<void>;
-  /** Bytes; see `BenchOptions`. */
-  memoryLimit?: number | undefined;
-}
 
 /** One form: what was made, and what became of it. Numbers are null where nothing was measured. */
 export interface FormReport extends MeasuredForm {
@@ -123,10 +85,12 @@ export interface StagedForm {
   readonly timed: Subject | undefined;
 }
 
-export async function exportFile(path: string, options: ExportFileOptions): Promise<ExportReport> {
+/** Nothing appears under a form's name that does not hold. Throws GpdError, or the reason of the signal. */
+export async function exportFile(path: string, given: ExportFileOptions = {}): Promise<ExportReport> {
+  const options = exportSettings(given);
   const forms = planForms(path, options, options.output);
   for (const form of forms) refuseExisting(form, path, options.force);
-  options.onPhase?.('read');
+  await enterPhase(options, 'read');
   const source = await openSource(path, {
     ...options,
     opset: options.opset ?? (options.target && targets[options.target].opset),
@@ -160,7 +124,7 @@ class ExportRun {
 
   constructor(
     private readonly source: ExportSource,
-    private readonly options: ExportFileOptions,
+    private readonly options: ExportSettings,
     private readonly recipe: Recipe,
     private readonly calibration: CalibrationOf,
   ) {}
@@ -174,6 +138,7 @@ class ExportRun {
   async finish(path: string): Promise<ExportReport> {
     const {source, options, staged} = this;
     const measured = await measureForms({source, forms: staged, options});
+    options.signal?.throwIfAborted();
     const reports = staged.map((form, i) => this.report(form, measured.forms[i]!));
     for (const [i, {written}] of reports.entries()) if (written) staged[i]!.staging.commit();
     const {subject, conversion, model} = source;
@@ -218,7 +183,7 @@ class ExportRun {
     const {source, options} = this;
     const format = formats[plan.format];
     if (format.kind !== 'weights') throw new Error(`${plan.format} is no format of weights`);
-    options.onPhase?.(`write ${plan.name}`);
+    await enterPhase(options, `write ${plan.name}`);
     const original = await source.weights(options.batchNorm);
     const precise = plan.precision === 'fp16' ? inHalf(original) : original;
     const weights = renamed(precise, options.names);
@@ -226,7 +191,7 @@ class ExportRun {
     const written = format.write(weights, plan.path, staging);
     const folded = options.batchNorm === 'fold' ? (source.modules ?? ('unknown' as const)) : undefined;
     const file = {temporaryPath: written.main.temporaryPath, path: plan.path, weights, originals, folded};
-    options.onPhase?.(`check ${plan.name}`);
+    await enterPhase(options, `check ${plan.name}`);
     const own = {...options, imageSize: source.subject.input.side};
     const check = await checkWeights(source.subject, file, precisions[plan.precision], own);
     return {
@@ -247,12 +212,12 @@ class ExportRun {
     if (format.kind !== 'model') throw new Error(`${plan.format} is no format of models`);
     const inside = options.embed || format.embeds;
     const made = await this.precise(plan, inside);
-    options.onPhase?.(`write ${plan.name}`);
+    await enterPhase(options, `write ${plan.name}`);
     if (plan.format === 'web') this.makeFolder(plan.path);
     const written = await format.write(made.model, plan.path, staging, this.writeOptions(plan));
     const runs = written.main.temporaryPath;
     const own = subjectsOfForm({plan, made, runs, source: source.subject});
-    options.onPhase?.(`check ${plan.name}`);
+    await enterPhase(options, `check ${plan.name}`);
     const precision = precisions[plan.precision];
     const check = await (inside
       ? checkPhotographs(source.subject, own, precision, {recipe, resizer: resizerOf(made)})
@@ -302,11 +267,11 @@ class ExportRun {
 
   private async makePrecise(precision: PrecisionName, inside: boolean, isWeb: boolean): Promise<Precise> {
     const {options, calibration} = this;
-    options.onPhase?.(`make ${precision}`);
+    await enterPhase(options, `make ${precision}`);
     const student = await this.studentFor(precision);
     const check = options.data === undefined || precision !== 'int8' ? undefined : await this.accuracyOf();
     const context: PrecisionContext = {
-      ...{calibration, io: options.io, onProgress: options.onPhase},
+      ...{calibration, io: options.io, onProgress: this.announce},
       int8: {...options.int8, ...(check && {check, maxDrop: options.gates.maxDrop})},
     };
     const made = await makeModel(student, precision, this.modelOptions(inside, isWeb), context);
@@ -316,6 +281,12 @@ class ExportRun {
       ? {...made, notes: [`raised from opset ${opset} to ${student.opset}, which ${precision} needs`, ...made.notes]}
       : made;
   }
+
+  /** Within a phase, such as the candidates of int8. */
+  private readonly announce = (what: string): void => {
+    this.options.onPhase?.(what);
+    this.options.signal?.throwIfAborted();
+  };
 
   private studentFor(precision: PrecisionName): Promise<Model> {
     const known = this.students.get(precision) ?? this.prepareStudent(precision);

@@ -1,12 +1,14 @@
 /** Accuracy and speed of all forms of one export, side by side with the float32 student. */
 
 import {plural} from '../../core/format.js';
+import {enterPhase} from '../../core/phases.js';
 import {bench} from '../../eval/bench.js';
 import type {Evaluation, ModelSummary} from '../../eval/evaluation.js';
 import {type Subject, subjectOfModel} from '../../eval/subject.js';
 import type {Model} from '../../onnx/graph.js';
 import {type EvaluateFilesOptions, evaluateSubjects} from '../evaluate.js';
-import type {ExportFileOptions, StagedForm} from './export.js';
+import type {StagedForm} from './export.js';
+import type {ExportSettings} from './options.js';
 import type {ExportSource} from './source.js';
 
 export interface MeasuredForm {
@@ -34,7 +36,7 @@ export interface Measured {
 interface Candidates {
   source: ExportSource;
   forms: readonly StagedForm[];
-  options: ExportFileOptions;
+  options: ExportSettings;
 }
 
 /** Batches of the throughput. */
@@ -43,9 +45,9 @@ const ROUND_MS = 100;
 
 export async function measureForms({source: {subject: source, onnxPath}, forms, options}: Candidates): Promise<Measured> {
   const subjects = forms.flatMap(({subject}) => subject ?? []);
-  options.onPhase?.('evaluate');
+  await enterPhase(options, 'evaluate');
   const evaluation = options.data === undefined ? undefined : await evaluateAll([source, ...subjects], options);
-  options.onPhase?.('time');
+  await enterPhase(options, 'time');
   const speeds = options.rounds > 0 ? await timeAll({...source, path: onnxPath}, forms, options) : new Map<string, Speed>();
   const summaryOf = (name: string) => evaluation?.models.find((m) => m.name === name);
   return {
@@ -72,23 +74,22 @@ function farBelow(source: ModelSummary | undefined, form: ModelSummary | undefin
 
 const accuracyOf = (m: ModelSummary | undefined) => ({top1: m?.top1 ?? null, agreement: m?.agreement ?? null});
 
-function evaluationOptions(options: ExportFileOptions): Omit<EvaluateFilesOptions, 'models'> {
+function evaluationOptions(options: ExportSettings): EvaluateFilesOptions {
   const {data, checkSamples, gates, workers, onError, threads, ema, onEvaluation, recipe, overrides, strictData} = options;
   return {
     ...{data: data!, samples: checkSamples, gates, workers, onError, threads, ema, strictData},
-    ...{provider: 'cpu', strict: false, explainProvider: false, fast: false, resume: false},
-    ...{recipe, overrides, state: null},
+    ...{recipe, overrides, state: null, signal: options.signal},
     ...(onEvaluation && {onResult: onEvaluation}),
   };
 }
 
-async function evaluateAll(subjects: readonly Subject[], options: ExportFileOptions): Promise<Evaluation> {
+async function evaluateAll(subjects: readonly Subject[], options: ExportSettings): Promise<Evaluation> {
   return (await evaluateSubjects(subjects, evaluationOptions(options))).evaluation;
 }
 
 /** Percent right of a model in memory, on the images of the gates. */
 export const top1Of =
-  (source: Subject, options: ExportFileOptions) =>
+  (source: Subject, options: ExportSettings) =>
   async (model: Model): Promise<number> => {
     const subject = subjectOfModel(source.path, 'student', model, source.family);
     const {onEvaluation: _, ...own} = options;
@@ -100,7 +101,7 @@ type Speed = Pick<MeasuredForm, 'latencyMs' | 'imagesPerSecond' | 'timingFailed'
 const speedOf = (speeds: ReadonlyMap<string, Speed>, name: string): Speed =>
   speeds.get(name) ?? {latencyMs: null, imagesPerSecond: null, timingFailed: null};
 
-async function timeAll(source: Subject, forms: readonly StagedForm[], options: ExportFileOptions): Promise<Map<string, Speed>> {
+async function timeAll(source: Subject, forms: readonly StagedForm[], options: ExportSettings): Promise<Map<string, Speed>> {
   const models = [source, ...forms.flatMap(({timed}) => timed ?? [])];
   const {rounds, threads, memoryLimit} = options;
   const {rows, failures} = await bench({
@@ -111,6 +112,7 @@ async function timeAll(source: Subject, forms: readonly StagedForm[], options: E
     threads: [threads],
     batches: [1, THROUGHPUT_BATCH],
     memoryLimit,
+    signal: options.signal,
   });
   return new Map(
     models.map(({name}): [string, Speed] => {

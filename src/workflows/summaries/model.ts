@@ -7,7 +7,7 @@ import type {Graph, Model, Value} from '../../onnx/graph.js';
 import {printModel} from '../../onnx/text.js';
 import {countWeights} from '../../onnx/weights.js';
 
-export interface ModelSummary {
+export interface OnnxSummary {
   kind: 'onnx';
   path: string;
   bytes: number;
@@ -39,7 +39,7 @@ export interface ValueSummary {
 }
 
 /** Takes over the source. External data is read from the model's own folder only. */
-export function inspectModel(source: ByteSource, {text}: {text: boolean}): ModelSummary {
+export function inspectModel(source: ByteSource, {text}: {text: boolean}): OnnxSummary {
   const external = externalFilesIn(dirname(source.name));
   try {
     const model = decodeModel(source, {openExternal: external.open});
@@ -50,7 +50,7 @@ export function inspectModel(source: ByteSource, {text}: {text: boolean}): Model
   }
 }
 
-function summarise({name, size}: ByteSource, {graph, opset, domains, irVersion, producer, metadata}: Model): ModelSummary {
+function summarise({name, size}: ByteSource, {graph, opset, domains, irVersion, producer, metadata}: Model): OnnxSummary {
   const weights = countWeights(graph);
   const operators = countOperators(graph);
   return {

@@ -1,0 +1,6 @@
+/** ONNX models in memory. */
+export {buildModel, DEFAULT_OPSET, type Emit, emitNames, MAX_OPSET, MIN_OPSET, type ModelOptions} from '../convert/build.js';
+export {decodeModel} from '../onnx/decode.js';
+export {encodeModel, modelBytes} from '../onnx/encode.js';
+export type {Graph, Model, Node, Value} from '../onnx/graph.js';
+export {printModel} from '../onnx/text.js';

@@ -1,0 +1,20 @@
+/** What the functions of the commands are asked, and what they answer. */
+export type {ConversionReport, ConvertOptions, OutputReport, WeightsReport} from '../convert/convert.js';
+export type {Proof} from '../convert/prove.js';
+export type {BenchFailure, BenchPeak, BenchRow, BenchVerdict} from '../eval/bench.js';
+export type {Progress} from '../eval/evaluate.js';
+export type {ComparisonSummary, Evaluation, ModelSummary} from '../eval/evaluation.js';
+export type {GateOptions, GateResult} from '../eval/gates.js';
+export type {Quantised, QuantiseOptions, QuantiseReport, QuantiseStep} from '../export/quantise/quantise.js';
+export type {TrainOptions} from '../train/options/options.js';
+export type {RunProgress} from '../train/run/progress.js';
+export type {BenchFilesOptions, BenchReport} from '../workflows/bench.js';
+export type {EvaluateFilesOptions, EvaluationRun} from '../workflows/evaluate.js';
+export type {ExportReport, FormReport} from '../workflows/export/export.js';
+export type {ExportFileOptions} from '../workflows/export/options.js';
+export type {FileSummary, InspectOptions} from '../workflows/inspect.js';
+export type {CheckpointSummary} from '../workflows/summaries/checkpoint.js';
+export type {OnnxSummary} from '../workflows/summaries/model.js';
+export type {StudentSummary, TrainFilesOptions, TrainSummary} from '../workflows/train.js';
+export type {TrainLayers} from '../workflows/train-options.js';
+export type {VerificationResult, VerifyFilesOptions} from '../workflows/verify.js';
