@@ -37,8 +37,7 @@ test('a family, a rule, a kernel, a loss, a target, a format and a command: each
     kinds: own.map(({language, file}) => `${language} ${file.split('/')[0]}`),
   }));
   const fileAndLine = ['ts src', 'diff src', 'ts test'];
-  for (const recipe of [family, rule, kernel]) expect(recipe).toEqual({title: expect.any(String), kinds: fileAndLine});
-  expect(loss!.title).toBe('A loss of a static teacher');
+  for (const recipe of [family, rule, kernel, loss]) expect(recipe).toEqual({title: expect.any(String), kinds: fileAndLine});
   for (const recipe of [target, format]) expect(recipe).toEqual({title: expect.any(String), kinds: ['diff src', 'ts test']});
   expect(command).toEqual({title: 'A command', kinds: ['ts src', 'ts test']});
 });
