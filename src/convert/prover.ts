@@ -3,11 +3,21 @@ import type {StagedFile} from '../core/output.js';
 import type {StateDict, Tensor} from '../core/tensor.js';
 import {type Recognised, recognise} from '../models/recognise.js';
 import type {Model} from '../onnx/graph.js';
-import {openSession} from '../onnx/session.js';
+import {openSession, type Session} from '../onnx/session.js';
 import type {Role} from '../reparam/parameters.js';
 import {type ModelOptions, referenceForm} from './build.js';
 import type {Probes} from './probes.js';
 import {compareLogits, firstDivergence, modelLogits, type Proof, proofFailed, proofOf, referenceLogits} from './prove.js';
+
+/** Where the folder was moved away meanwhile, it is not the engine that is to blame: asking the file again throws OUTPUT_REFUSED. */
+async function openWritten(file: StagedFile): Promise<Session> {
+  try {
+    return await openSession(file.temporaryPath);
+  } catch (error) {
+    file.finish();
+    throw error;
+  }
+}
 
 export class Prover {
   private readonly references = new Map<Role, {model: Model; logits: Tensor}>();
@@ -31,7 +41,7 @@ export class Prover {
   /** Runs the very bytes that were written. Throws PROOF_FAILED with the first layer that differs. */
   async prove(role: Role, model: Model, file: StagedFile, path: string): Promise<Proof> {
     const reference = await this.reference(role);
-    const session = await openSession(file.temporaryPath);
+    const session = await openWritten(file);
     try {
       return await this.judge(path, await modelLogits(session, this.probes, this.options.batch), reference, model);
     } finally {

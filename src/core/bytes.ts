@@ -1,5 +1,5 @@
 /** Bytes from a file or from memory, behind one interface, and a reader that never reads past its end. Parsers take these, never paths. */
-import {closeSync, constants, fstatSync, openSync, readSync, statSync} from 'node:fs';
+import {closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync} from 'node:fs';
 import {GpdError} from './error.js';
 import {systemReason} from './system-error.js';
 
@@ -7,6 +7,8 @@ import {systemReason} from './system-error.js';
 export interface ByteSource {
   readonly name: string;
   readonly size: number;
+  /** Bytes that lie on the disk: fewer than `size` where the file has holes, which read as zeros. Absent: all of them. */
+  readonly stored?: number;
   /** Fills `target` from `offset`. Throws CHECKPOINT_TRUNCATED where the source ends first. */
   readInto(offset: number, target: Uint8Array): void;
   /** A fresh copy of [offset, offset + length). The length is checked against the size before anything is allocated. */
@@ -87,6 +89,7 @@ export function fileSource(path: string, {links = 'follow'}: {links?: 'follow' |
   return {
     name: path,
     size,
+    stored: storedBytes(stat),
     readInto,
     read(offset, length) {
       checkRange(path, size, offset, length);
@@ -102,6 +105,11 @@ export function fileSource(path: string, {links = 'follow'}: {links?: 'follow' |
     close: () => closeSync(fd),
   };
 }
+
+const DISK_BLOCK = 512; // what `blocks` counts, whatever the file system's own are
+/** Windows counts no blocks. */
+const storedBytes = ({size, blocks}: Stats): number =>
+  Math.min(size, (blocks as number | undefined) === undefined ? size : blocks * DISK_BLOCK);
 
 /** The whole of a source as text, and closes it. Throws LIMIT_EXCEEDED where it is longer than `limit` bytes. */
 export function readText(source: ByteSource, limit: number): string {

@@ -67,7 +67,7 @@ export interface StagedFile {
   readonly temporaryPath: string;
   readonly path: string;
   write(bytes: Uint8Array): void;
-  /** No more writes; the bytes are on the disk. Writing again reopens the file at its end. */
+  /** No more writes; the bytes are on the disk, where they were put. Writing again reopens the file at its end. Throws OUTPUT_REFUSED. */
   finish(): void;
 }
 
@@ -98,7 +98,7 @@ export class Staging {
     const published: (() => void)[] = [];
     for (const {temporaryPath, path} of this.files) {
       try {
-        if (!isInPlace(dirname(temporaryPath))) throw Object.assign(new Error('the folder was moved'), {code: 'ENOENT'});
+        requireInPlace(temporaryPath);
         if (this.replace) replaceFile(temporaryPath, path);
         else published.push(publishNew(temporaryPath, path));
       } catch (error) {
@@ -171,6 +171,11 @@ function publishNew(from: string, to: string): () => void {
   return withdraw;
 }
 
+/** A folder that was moved away takes what was staged with it, and what lies under its name now is somebody else's. */
+function requireInPlace(temporaryPath: string): void {
+  if (!isInPlace(dirname(temporaryPath))) throw Object.assign(new Error('the folder was moved'), {code: 'ENOENT'});
+}
+
 function stagedFile(path: string, temporaryPath: string, unwritable: (error: unknown) => GpdError): StagedFile {
   let fd: number | undefined;
   const close = () => {
@@ -190,6 +195,7 @@ function stagedFile(path: string, temporaryPath: string, unwritable: (error: unk
     path,
     write(bytes) {
       attempt(() => {
+        if (fd === undefined) requireInPlace(temporaryPath); // nothing is written through somebody's link
         fd ??= openSync(temporaryPath, 'a');
         for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, Math.min(MAX_WRITE, bytes.length - done));
       });
@@ -197,6 +203,7 @@ function stagedFile(path: string, temporaryPath: string, unwritable: (error: unk
     finish() {
       attempt(() => {
         if (fd !== undefined) fsyncSync(fd); // some file systems say only here that they are full
+        requireInPlace(temporaryPath);
       });
       close();
     },

@@ -72,10 +72,9 @@ export function removeHidden(path: string): boolean {
   if (!held.has(path)) return true;
   let isGone = false;
   try {
-    if (isInPlace(path)) {
-      rmSync(path, {recursive: true, force: true});
-      isGone = true;
-    }
+    isGone = isInPlace(path);
+    // A link that somebody put there goes too, what it points to stays: nobody else has a use for the name.
+    if (isGone || lstatSync(path, {throwIfNoEntry: false})?.isSymbolicLink()) rmSync(path, {recursive: true, force: true});
   } catch {
     // the disk became read-only, or the like
   }
@@ -104,7 +103,8 @@ function removeAbandoned(parent: string): void {
     const path = join(parent, name);
     try {
       const found = lstatSync(path);
-      if (found.isDirectory() && Date.now() - found.mtimeMs > ABANDONED_MS) rmSync(path, {recursive: true, force: true});
+      if ((found.isDirectory() || found.isSymbolicLink()) && Date.now() - found.mtimeMs > ABANDONED_MS)
+        rmSync(path, {recursive: true, force: true});
     } catch {
       // another process was faster, or it is somebody else's
     }

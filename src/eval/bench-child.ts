@@ -37,7 +37,7 @@ async function open(task: ChildTask): Promise<Report> {
   const start = performance.now();
   const {path, provider, deviceId, threads} = task;
   const model = path ?? (await matrixProducts(provider));
-  session = await openSession(model, {provider, deviceId, threads});
+  session = await openSession(model, {provider, deviceId, threads, file: path ?? undefined});
   const loadMs = performance.now() - start;
   inputs = inputOf(task);
   return {opened: {loadMs, bytesBefore}};

@@ -8,7 +8,7 @@ import {BenchProcess} from './bench-process.js';
 import type {ChildTask, Opened} from './bench-protocol.js';
 import {type LatencySummary, summariseLatencies, type Verdict, verdictOf} from './bench-statistics.js';
 import {gemmPeak} from './gemm.js';
-import {defaultMemoryLimit} from './memory-limit.js';
+import {checkWeights, defaultMemoryLimit} from './memory-limit.js';
 import type {Subject} from './subject.js';
 
 export interface BenchOptions {
@@ -162,8 +162,8 @@ class Bench {
         return sizes.map((batch) => {
           checkBatch(batch, input.side, path);
           const shape = inputShape(input, batch);
-          const limit =
-            this.options.memoryLimit ?? defaultMemoryLimit(Math.max(subject.size.weightBytes, subject.size.fileBytes ?? 0));
+          const limit = this.options.memoryLimit ?? defaultMemoryLimit(subject.storedBytes);
+          checkWeights(path, subject.size.weightBytes, limit);
           const task = this.task(path, {name: input.name, dtype: input.dtype, shape}, threads, limit);
           return {name: subject.name, subject, threads, batch, macs: batch * subject.size.macs, task};
         });

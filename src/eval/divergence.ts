@@ -82,7 +82,7 @@ async function valuesOf(
   names: readonly string[],
   options: SessionOptions,
 ): Promise<Float32Array[]> {
-  const session = await openSession(bytesWatching(subject.model(), names), options);
+  const session = await openSession(bytesWatching(subject.model(), names), {...options, file: subject.model().file});
   try {
     return await runOutputs(session, subject, images, names);
   } finally {

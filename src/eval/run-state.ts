@@ -1,6 +1,7 @@
 /** An evaluation under way as plain data: what `--resume` reads. Small, whatever the number of images. */
 import {createHash} from 'node:crypto';
-import {existsSync, readFileSync, rmSync, statSync} from 'node:fs';
+import {existsSync, rmSync, statSync} from 'node:fs';
+import {fileSource, readText} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {writeAtomically} from '../core/output.js';
 import type {FoundForm} from './output-form.js';
@@ -45,6 +46,9 @@ const decode = (_: string, value: unknown) => {
   return typeof number === 'string' ? Number(number) : value;
 };
 
+/** Small, whatever the number of images; but every class and model has its counts. */
+const MAX_STATE_BYTES = 256 * 2 ** 20;
+
 export class StateFile {
   constructor(
     readonly path: string,
@@ -54,9 +58,10 @@ export class StateFile {
   /** Undefined where there is no file. Throws STATE_MISMATCH for the state of another run. */
   read(): RunState | undefined {
     if (!existsSync(this.path)) return undefined;
+    const text = readText(fileSource(this.path), MAX_STATE_BYTES);
     let state: Partial<RunState>;
     try {
-      state = JSON.parse(readFileSync(this.path, 'utf8'), decode);
+      state = JSON.parse(text, decode);
     } catch (error) {
       throw this.mismatch(`is not a saved state: ${(error as Error).message}`);
     }

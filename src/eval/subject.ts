@@ -1,5 +1,4 @@
 /** What is evaluated: an ONNX file as it is, or a network in memory. Both take images and give logits. */
-import {statSync} from 'node:fs';
 import {basename, dirname} from 'node:path';
 import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
@@ -51,6 +50,8 @@ export interface Subject {
   output: string;
   classes: number;
   size: SubjectSize;
+  /** Of what explains the memory that it takes: what lies on the disk of it, or its weights in memory. */
+  storedBytes: number;
   /** `resnet`, `rvt`, …: says how images are prepared. Undefined where nothing tells it. */
   family: string | undefined;
   /** Tensors of the checkpoint that were left out by name: what is measured is the network without them. */
@@ -132,20 +133,23 @@ function leftOutOf({metadata}: Model): string[] {
 /** An ONNX file. Throws the codes of reading it, and SHAPE_MISMATCH if it is no classifier of images. */
 export function subjectOfFile(path: string): Subject {
   const external = externalFilesIn(dirname(path));
-  const model = decodeModel(fileSource(path), {openExternal: external.open});
-  const size = sizeOf(model, statSync(path).size + external.size());
-  expectWeights(Math.max(size.weightBytes, size.fileBytes!));
+  const source = fileSource(path);
+  const model = decodeModel(source, {openExternal: external.open});
+  const size = sizeOf(model, source.size + external.size());
+  const storedBytes = (source.stored ?? source.size) + external.stored();
+  expectWeights(path, size.weightBytes, storedBytes);
   return {
     name: basename(path),
     path,
     form: 'onnx',
     ...interfaceOf(path, model),
     size,
+    storedBytes,
     family: familyNamed(model.metadata.get('gpd.arch') ?? '')?.name,
     without: leftOutOf(model),
     metadata: model.metadata,
     model: () => model,
-    open: (options) => openSession(path, options),
+    open: (options) => openSession(path, {...options, file: path}),
   };
 }
 
@@ -164,6 +168,7 @@ export function subjectOfModel(
     form,
     ...interfaceOf(path, model),
     size,
+    storedBytes: size.weightBytes,
     family,
     without,
     metadata: model.metadata,

@@ -70,6 +70,7 @@ async function writeOnnx(
 async function writeOrt(model: Model, path: string, staging: Staging): Promise<Written> {
   const main = staging.create(path);
   const session = await openSession(modelBytes(model), {
+    file: model.file,
     optimize: 'extended',
     optimizedModelPath: main.temporaryPath,
     optimizedModelFormat: 'ort',

@@ -49,7 +49,7 @@ export async function withInputShape(original: Model, shape: InputShape): Promis
 
 /** One run on zeros: the runtime checks every shape. */
 async function tryOut(model: Model): Promise<void> {
-  const session = await openSession(modelBytes(model), {optimize: 'disabled', arena: false});
+  const session = await openSession(modelBytes(model), {optimize: 'disabled', arena: false, file: model.file});
   try {
     const {name, dims} = model.graph.inputs[0]!;
     const shape = dims.map((d) => (typeof d === 'number' ? d : 1));

@@ -4,7 +4,17 @@
  */
 import {GpdError} from '../core/error.js';
 import {float32ToHalf} from '../core/half.js';
-import {float32, type StateDict, sourceOf, type TensorSource, tensor, toFloat32, toFloat64} from '../core/tensor.js';
+import {ViewBudget} from '../core/memory-budget.js';
+import {
+  byteLength,
+  float32,
+  type StateDict,
+  sourceOf,
+  type TensorSource,
+  tensor,
+  toFloat32,
+  toFloat64,
+} from '../core/tensor.js';
 import {archs, families, isArchName} from '../models/families/index.js';
 import {manifestOf} from '../models/walk.js';
 import type {Model} from '../onnx/graph.js';
@@ -29,20 +39,26 @@ function pairsOf(modules: readonly Module[]): [ConvModule, BatchNormModule][] {
   });
 }
 
-/** Of an ONNX student: kernels and biases as they are. Transformers are refused, their queries carry the factor of the scores. */
-export function foldedWeights({graph}: Model): StateDict {
+/**
+ * Of an ONNX student: kernels and biases as they are. A file may give one tensor to many nodes; here each has its own, so that what they
+ * take together is limited. Transformers are refused, their queries carry the factor of the scores.
+ */
+export function foldedWeights({graph, file = 'the network'}: Model): StateDict {
   const odd = graph.nodes.find(({opType}) =>
     ['MatMul', 'Attention', 'LayerNormalization', 'BatchNormalization'].includes(opType),
   );
   if (odd) throw refuse(`${odd} holds weights in another form than PyTorch's`, HINT);
   const owned = graph.nodes.filter(({opType}) => opType === 'Conv' || opType === 'Gemm');
+  const budget = new ViewBudget(graph.initializers.reduce((sum, {initializer}) => sum + byteLength(initializer!), 0));
   return new Map(
     owned.flatMap(({name, inputs}) =>
       ['weight', 'bias'].flatMap((leaf, i) => {
         const source = inputs[i + 1]?.initializer;
         if (source && source.dtype !== 'float32')
           throw refuse(`${name}.${leaf} is ${source.dtype}`, 'give the float32 student');
-        return source ? [[`${name}.${leaf}`, source] as const] : [];
+        if (!source) return [];
+        budget.account(file, `${name}.${leaf}`)(byteLength(source));
+        return [[`${name}.${leaf}`, source] as const];
       }),
     ),
   );

@@ -112,6 +112,7 @@ class ModelDecoder {
       irVersion,
       producer: {name: message.producerName ?? '', version: message.producerVersion ?? ''},
       metadata: new Map(message.metadataProps?.map(({key, value}) => [key ?? '', value ?? ''])),
+      file: this.bytes.source.name,
     };
   }
 

@@ -12,8 +12,8 @@ import type {Range} from './wire.js';
 /** Opens a file that a model names. */
 export type OpenExternal = (location: string) => ByteSource;
 
-/** Opens files in a folder, each once; `close` closes them all. `size`: bytes of those that are open. */
-export function externalFilesIn(folder: string): {open: OpenExternal; size(): number; close(): void} {
+/** Opens files in a folder, each once; `close` closes them all. Bytes of those that are open: `size`, and without their holes `stored`. */
+export function externalFilesIn(folder: string): {open: OpenExternal; size(): number; stored(): number; close(): void} {
   const opened = new Map<string, ByteSource>();
   const open: OpenExternal = (location) => {
     const source = opened.get(location) ?? containedFileSource(folder, location);
@@ -24,8 +24,10 @@ export function externalFilesIn(folder: string): {open: OpenExternal; size(): nu
     for (const source of opened.values()) source.close();
     opened.clear();
   };
-  const size = () => [...opened.values()].reduce((sum, source) => sum + source.size, 0);
-  return {open, size, close};
+  const sum = (of: (source: ByteSource) => number) => [...opened.values()].reduce((n, source) => n + of(source), 0);
+  const size = () => sum((source) => source.size);
+  const stored = () => sum((source) => source.stored ?? source.size);
+  return {open, size, stored, close};
 }
 
 /** `checksum` (SHA-1 of the whole file) is known and not checked: it proves nothing about a file that comes with the model. */

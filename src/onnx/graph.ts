@@ -298,4 +298,6 @@ export interface Model {
   irVersion: number;
   producer: {name: string; version: string};
   metadata: Map<string, string>;
+  /** The file that it was read from, or was made of. Absent: it was made here. */
+  file?: string;
 }

@@ -17,7 +17,7 @@ export async function measureShapes({graph, ...model}: Model): Promise<void> {
   const unknown = unknownValues(graph);
   if (unknown.length === 0) return;
   const {bytes, outputs} = watching(model, graph, unknown);
-  const session = await openSession(bytes, {optimize: 'disabled', arena: false});
+  const session = await openSession(bytes, {optimize: 'disabled', arena: false, file: model.file});
   try {
     const batch = graph.inputs[0]?.shape?.[0];
     const counts = typeof batch === 'number' ? [batch] : [2, 3];

@@ -10,6 +10,8 @@ import {missingFor, type ProviderName, providerUnavailable} from './providers.js
 import {refuseTelemetry} from './runtime-environment.js';
 
 export interface SessionOptions {
+  /** The user's file that the model is, or was made of: what errors name. Undefined: the model was made here. */
+  file?: string | undefined;
   /** Default: the runtime's own choice, one a physical core. */
   threads?: number | undefined;
   /** What the runtime may do to the graph; 'disabled' runs the nodes as they are. */
@@ -58,11 +60,23 @@ const runtime = () => (loaded ??= load());
 /** Starts loading the library, for callers that know they will need it and have other work to do meanwhile. */
 export const preloadRuntime = async (): Promise<void> => void (await runtime());
 
-const failed = (what: string, error: unknown) =>
-  new GpdError('ENGINE_FAILED', `onnxruntime ${what}: ${(error as Error).message}`, {
-    hint: 'if the model was made by this tool, this is a bug: please report it with the command',
+/** What to do next about a model of the user's; one that was made here should have run. */
+const hints = {
+  'refused the model':
+    'see its nodes with gpd inspect --text; onnx.checker says whether it is valid, and another opset of its exporter may avoid the node',
+  'failed while running the model':
+    'the model may take other batches or sizes of images than it says (gpd inspect --text shows both): export it again for those it takes',
+};
+const OUR_FAULT = 'the model was made by this program, which is a bug: please report it with the command';
+
+function failed(what: keyof typeof hints, {file}: SessionOptions, error: unknown): GpdError {
+  const message = `onnxruntime ${what}: ${(error as Error).message}`;
+  return new GpdError('ENGINE_FAILED', file === undefined ? message : `${file}: ${message}`, {
+    ...(file !== undefined && {at: file}),
+    hint: file === undefined ? OUR_FAULT : hints[what],
     cause: error,
   });
+}
 
 /** Options in the runtime's words. */
 export function runtimeOptions(options: SessionOptions): InferenceSession.SessionOptions {
@@ -98,7 +112,7 @@ async function create(ort: Ort, model: Uint8Array | string, options: SessionOpti
   } catch (error) {
     const {message} = error as Error;
     if (provider !== 'cpu' && PROVIDER_FAILURE.test(message)) throw providerUnavailable(provider, firstLine(message), error);
-    throw failed('refused the model', error);
+    throw failed('refused the model', options, error);
   }
 }
 
@@ -143,7 +157,7 @@ export async function openSession(model: Uint8Array | string, options: SessionOp
         const results = await engineCall(() => inTurn(options.provider, () => session.run(feeds, outputs.map(own))));
         return new Map(outputs.map((name) => [name, fromOrt(results[own(name)]!)]));
       } catch (error) {
-        throw failed('failed while running the model', error);
+        throw failed('failed while running the model', options, error);
       }
     },
     endProfile: () => session.endProfiling(),

@@ -1,9 +1,9 @@
 /** `gpd train --replay`: a folder of reference numbers in, a trace (and on request gradients and final tensors) out. */
-import {existsSync, readFileSync} from 'node:fs';
+import {existsSync} from 'node:fs';
 import {join} from 'node:path';
 import {openCheckpoint} from '../checkpoint/open.js';
 import {writeSafetensors} from '../checkpoint/write-safetensors.js';
-import {fileSource} from '../core/bytes.js';
+import {fileSource, readText} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {checkOutput, writeAtomically} from '../core/output.js';
 import {type StateDict, sourceOf} from '../core/tensor.js';
@@ -38,6 +38,8 @@ export interface ReplayReport {
 
 /** Both name the same run; the first has its numbers in float64. */
 const TRAJECTORIES = ['trajectory64.json', 'trajectory.json'];
+/** A few hundred bytes a step: far more steps than are replayed. */
+const MAX_TRAJECTORY_BYTES = 64 * 2 ** 20;
 
 function readTrajectory(folder: string): Json {
   const name = TRAJECTORIES.find((file) => existsSync(join(folder, file)));
@@ -48,8 +50,9 @@ function readTrajectory(folder: string): Json {
     });
   }
   const path = join(folder, name);
+  const text = readText(fileSource(path), MAX_TRAJECTORY_BYTES);
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Json;
+    return JSON.parse(text) as Json;
   } catch (cause) {
     throw new GpdError('CONFIG_INVALID', `${path} is not JSON: ${(cause as Error).message}`, {at: path, cause});
   }

@@ -38,7 +38,7 @@ export async function openSubject(path: string, options: SubjectOptions, roles?:
   for (const role of wanted) {
     const model = await referenceForm(recognised, role, {});
     const subject = subjectOfModel(path, role, model, recognised.arch.family, leftOut(recognised));
-    expectWeights(subject.size.weightBytes);
+    expectWeights(path, subject.size.weightBytes);
     subjects.push(subject);
   }
   return subjects;

@@ -125,7 +125,7 @@ describe('"nothing was left behind" is said where it is true alone', () => {
     expect([error.message, error.hint]).toEqual([expect.stringContaining(left!), expect.stringContaining(left!)]);
   });
 
-  test('a folder of somebody else’s under the hidden folder’s name is neither used nor removed', () => {
+  test('a folder of somebody else’s under the hidden folder’s name is neither used nor emptied; the link to it goes', () => {
     const staging = new Staging({replace: true});
     const file = staging.create(at('x'));
     file.write(content('mine'));
@@ -137,6 +137,27 @@ describe('"nothing was left behind" is said where it is true alone', () => {
     symlinkSync(at('theirs'), hidden);
     expect(failureOf(() => staging.commit()).code).toBe('OUTPUT_REFUSED');
     expect([existsSync(at('x')), readFileSync(at('theirs/x'), 'utf8')]).toEqual([false, 'theirs']);
+    expect(readdirSync(folder).sort()).toEqual(['aside', 'theirs']);
+  });
+
+  test('nothing is written through a link under the hidden folder’s name', () => {
+    const file = new Staging({replace: true}).create(at('x'));
+    const hidden = dirname(file.temporaryPath);
+    renameSync(hidden, at('aside'));
+    mkdirSync(at('theirs'));
+    symlinkSync(at('theirs'), hidden);
+    expect(failureOf(() => file.write(content('mine'))).code).toBe('OUTPUT_REFUSED');
+    expect(readdirSync(at('theirs'))).toEqual([]);
+  });
+
+  test('a file is not finished where it cannot be opened any more', () => {
+    mkdirSync(at('out'));
+    const staging = new Staging({replace: true});
+    const file = staging.create(at('out/x'));
+    file.write(content('x'));
+    renameSync(at('out'), at('moved'));
+    symlinkSync(at('.'), at('out'));
+    expect(failureOf(() => file.finish())).toMatchObject({code: 'OUTPUT_REFUSED', at: at('out/x')});
   });
 
   test('the usual case', () => {

@@ -1,4 +1,5 @@
 /** The engine against a slow definition: every image alone, in a session of its own. */
+import {execFileSync} from 'node:child_process';
 import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -225,6 +226,9 @@ describe('state file', () => {
     expect(() => new StateFile(path, 'other').read()).toThrow('belongs to a run of other models');
     writeFileSync(path, '{"version": 1');
     expect(() => new StateFile(path, 'me').read()).toThrow('is not a saved state');
+    rmSync(path);
+    execFileSync('mkfifo', [path]); // would be waited for
+    expect(() => new StateFile(path, 'me').read()).toThrow(expect.objectContaining({code: 'FILE_UNREADABLE'}));
   });
   test('a changed model or setting is another run', () => {
     const of = (settings: object) => identityOf([{...a, path: model}], settings);

@@ -17,6 +17,7 @@ import {recognise} from '../../src/models/recognise.js';
 import {runReference} from '../../src/models/reference.js';
 import {manifestOf} from '../../src/models/walk.js';
 import {modelBytes} from '../../src/onnx/encode.js';
+import {Graph, type Model} from '../../src/onnx/graph.js';
 import {openSession} from '../../src/onnx/session.js';
 import {fixtureCases} from '../cases.js';
 import {expectClose, expectLogits} from '../close.js';
@@ -54,6 +55,28 @@ test.each(convolutional)('%s: from a finished ONNX student, batch norms folded o
     ),
   );
   expectLogits(logitsOf(restored, open).logits, c.logits.student, 1e-5, 'two roundings to float32 a weight');
+});
+
+test('a kernel that many nodes share is not written again and again', () => {
+  const shared = (convs: number): Model => {
+    const graph = new Graph('shared');
+    const kernel = graph.initializer('kernel', float32([256, 256, 1, 1], new Float32Array(2 ** 16))); // 256 KiB
+    let value = graph.input('input', 'float32', ['N', 256, 1, 1]);
+    for (let i = 0; i < convs; i++) value = graph.op('Conv', [value, kernel], {}, {name: `conv${i}`});
+    graph.outputs = [value];
+    return {
+      graph,
+      opset: 20,
+      irVersion: 9,
+      domains: new Map(),
+      producer: {name: 'test', version: ''},
+      metadata: new Map(),
+      file: 'x.onnx',
+    };
+  };
+  expect(foldedWeights(shared(17)).size).toBe(17); // its own, and 4 MiB
+  const refused = {code: 'LIMIT_EXCEEDED', at: 'x.onnx#conv17.weight', hint: expect.any(String)};
+  expect(() => foldedWeights(shared(100))).toThrow(expect.objectContaining(refused));
 });
 
 test('transformers are refused from ONNX: their queries carry the factor of the scores', async () => {

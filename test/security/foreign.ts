@@ -8,6 +8,8 @@ export interface ForeignOptions {
   side?: number;
   input?: string;
   output?: string;
+  /** Operator sets beside the default one. */
+  domains?: ReadonlyMap<string, number>;
   /** What is done with the images before they are averaged. */
   between?: (graph: Graph, images: Value) => Value;
 }
@@ -18,6 +20,7 @@ export function foreignModel({
   side = 8,
   input = 'input',
   output = 'logits',
+  domains = new Map(),
   between,
 }: ForeignOptions = {}): Uint8Array {
   const graph = new Graph('foreign');
@@ -36,7 +39,7 @@ export function foreignModel({
   logits.shape = [batch, 10];
   graph.outputs = [logits];
   const producer = {name: 'test', version: ''};
-  return modelBytes({graph, opset: 17, irVersion: 8, domains: new Map(), producer, metadata: new Map()});
+  return modelBytes({graph, opset: 17, irVersion: 8, domains, producer, metadata: new Map()});
 }
 
 /** A Loop of 2^62 steps that do nothing. */

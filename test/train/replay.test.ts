@@ -1,5 +1,5 @@
 /** Stored runs of the original, step by step in float64: whatever differs is a mistake and not rounding. */
-import {execFileSync} from 'node:child_process';
+import {execFileSync, spawnSync} from 'node:child_process';
 import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -31,6 +31,15 @@ describeShared('goldens/train', 'stored runs in float64', () => {
     expect([backend, precision]).toEqual(['cpu', 'float64']);
     expectSteps(steps, readReplayFolder(stored).trajectory['steps']);
   });
+});
+
+test('a folder of a stranger is not waited for', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'gpd-replay-'));
+  execFileSync('mkfifo', [join(folder, 'trajectory.json')]);
+  const args = ['bin/gpd.js', 'train', '--replay', folder, '--trace', join(folder, 'trace.json')];
+  const {status, stderr} = spawnSync(process.execPath, args, {encoding: 'utf8', timeout: 60_000, killSignal: 'SIGKILL'});
+  rmSync(folder, {recursive: true});
+  expect([status, stderr]).toEqual([1, expect.stringContaining('Code: FILE_UNREADABLE')]);
 });
 
 function expectSteps(steps: readonly object[], stored: unknown): void {

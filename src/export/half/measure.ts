@@ -35,7 +35,7 @@ export async function measureRanges(model: Model, calibration: Calibration): Pro
   const values = [...graph.inputs, ...graph.nodes.flatMap((node) => node.outputs)].filter((v) => v.dtype === 'float32');
   graph.outputs = values.map((value) => measuring(graph, value));
   // As they are: the runtime would drop a pair of casts that cancel, and fused nodes have no values between them.
-  const session = await openSession(modelBytes(watched), {optimize: 'disabled'});
+  const session = await openSession(modelBytes(watched), {optimize: 'disabled', file: model.file});
   const sums = values.map(() => ({maxAbs: 0, energy: 0, error: 0}));
   try {
     for await (const images of calibration.batches()) {

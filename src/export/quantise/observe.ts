@@ -23,7 +23,10 @@ async function forEachBatch(
 ): Promise<void> {
   const input = model.graph.inputs[0]!;
   const names = values.filter((v) => v !== input).map((v) => v.name);
-  const session = await openSession(bytesWatching(model, values), {optimize: fidelity === 'exact' ? 'disabled' : 'all'});
+  const session = await openSession(bytesWatching(model, values), {
+    optimize: fidelity === 'exact' ? 'disabled' : 'all',
+    file: model.file,
+  });
   try {
     for await (const batch of batches()) {
       for (const images of groups(batch, input.shape?.[0])) {

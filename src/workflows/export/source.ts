@@ -85,6 +85,7 @@ async function checkpointSource(path: string, options: SourceOptions): Promise<E
     const student = join(folder, `${basename(path)}.onnx`);
     const conversion = await convertFile(path, {...options, outputs: {student}});
     const {model, close} = await readModel(student);
+    delete model.file; // it was made here
     const opened: Checkpoint[] = [];
     const weights = async (batchNorm: BatchNormChoice): Promise<StateDict> => {
       if (batchNorm === 'fold') return foldedWeights(model);

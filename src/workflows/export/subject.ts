@@ -28,7 +28,7 @@ export function subjectsOfForm({plan, made, runs, source}: RunnableForm): Checke
   const file: Subject = {
     ...own,
     ...{name: plan.name, path: plan.path, form: 'onnx', size},
-    open: (options) => openSession(runs, options),
+    open: (options) => openSession(runs, {...options, file: made.model.file}),
   };
   if (plan.precision !== 'fp16') return {subject: file, file};
   const emulated = emulateHalf(made.model);
@@ -37,7 +37,7 @@ export function subjectsOfForm({plan, made, runs, source}: RunnableForm): Checke
     ...file,
     input,
     model: () => emulated,
-    open: (options) => openSession(modelBytes(emulated), {...options, optimize: 'disabled'}),
+    open: (options) => openSession(modelBytes(emulated), {...options, optimize: 'disabled', file: emulated.file}),
   };
   return {subject, file};
 }
