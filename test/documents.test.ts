@@ -64,7 +64,14 @@ test('every folder of src/ has its floor in architecture.md, every room of a lar
   const section = text.slice(text.indexOf('\n## Floors and rooms'), text.indexOf('\n## The life of a checkpoint'));
   const folders = readdirSync(join(root, 'src'), {withFileTypes: true}).filter((entry) => entry.isDirectory());
   expect(folders.map(({name}) => name).filter((name) => !section.includes(`\`${name}/\``))).toEqual([]);
-  const order = read('test/architecture.test.ts');
+  const order = read('test/architecture.test.ts').split('const OUTSIDE')[0]!;
+  const floors = [...section.matchAll(/^\| (\d) \| (.+?) \|/gm)].map(([, , cell]) => cell!.replaceAll(/`(\w+)\/`/g, "'$1'"));
+  expect(order.replace(/\s+/g, ' ')).toContain(
+    `const floors = [ ${floors
+      .toReversed()
+      .map((floor) => `[${floor}],`)
+      .join(' ')} ];`,
+  );
   const large = [...section.matchAll(/^\| `(\w+)\/` \| ([^|]*(?:, itself|`, `)[^|]*) \|$/gm)];
   expect(large.length).toBe(order.match(/const rooms: .*?\n\};/s)![0].match(/^ {2}\w+: \[/gm)!.length);
   for (const [, folder, rooms] of large) {
