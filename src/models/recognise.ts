@@ -47,18 +47,24 @@ export interface Recognised {
   keys: KeyUse[];
 }
 
-/** ReviewKD wraps the network: `student.*` beside feature-fusion modules that serve training alone. */
+/** Why a tensor beside `student.*` is not needed: ReviewKD's modules, and those of our other losses. */
+function trainingModule(key: string): string | undefined {
+  if (/^abfs(_dual)?\./.test(key)) return 'ReviewKD feature fusion, used in training alone';
+  return /^connector_\w+\./.test(key) ? 'module of a distillation loss, used in training alone' : undefined;
+}
+
+/** Losses with modules of their own wrap the network: `student.*` beside what serves training alone. */
 function unwrapReviewKd(stateDict: StateDict): {stateDict: StateDict; keys: KeyUse[]; beside: Foreign[]} | undefined {
   if (![...stateDict.keys()].some((key) => key.startsWith('student.'))) return undefined;
   const inner = new Map([...stateDict].flatMap(([key, t]) => (key.startsWith('student.') ? [[key.slice(8), t] as const] : [])));
   const outer = [...stateDict].filter(([key]) => !key.startsWith('student.'));
-  const isFusion = (key: string) => /^abfs(_dual)?\./.test(key);
   return {
     stateDict: inner,
-    keys: outer.flatMap(([key]) =>
-      isFusion(key) ? [{key, use: 'ignored', reason: 'ReviewKD feature fusion, used in training alone'} as const] : [],
-    ),
-    beside: outer.flatMap(([key, {shape}]) => (isFusion(key) ? [] : [{key, shape, beside: true}])),
+    keys: outer.flatMap(([key]) => {
+      const reason = trainingModule(key);
+      return reason === undefined ? [] : [{key, use: 'ignored', reason} as const];
+    }),
+    beside: outer.flatMap(([key, {shape}]) => (trainingModule(key) === undefined ? [{key, shape, beside: true}] : [])),
   };
 }
 

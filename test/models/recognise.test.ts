@@ -1,10 +1,12 @@
 /** What a checkpoint is, from names and shapes alone: every published network at every ratio, every fixture, every golden. */
+import {openCheckpoint} from '../../src/checkpoint/open.js';
+import {fileSource} from '../../src/core/bytes.js';
 import {type ArchName, archNames, archs} from '../../src/models/families/index.js';
 import type {Architecture} from '../../src/models/layers.js';
 import {recognise} from '../../src/models/recognise.js';
 import {manifestOf} from '../../src/models/walk.js';
 import {isOrepaCandidate} from '../../src/reparam/modules.js';
-import {fixtureCases, fixtureNamed, GOLDENS, goldenCases} from '../cases.js';
+import {fixtureCase, fixtureCases, fixtureNamed, GOLDENS, goldenCases} from '../cases.js';
 import {describeShared} from '../shared.js';
 import {shapesOnly} from './shapes-only.js';
 
@@ -77,6 +79,17 @@ test('every key is used, or ignored with a reason', () => {
     const expected = ['counts training batches', ...(r.reviewKd ? ['ReviewKD feature fusion, used in training alone'] : [])];
     expect([title, [...reasons].sort()]).toEqual([title, expected.sort()]);
   }
+});
+
+test("modules of a loss beside the student are training's, by the names that our losses give them", () => {
+  const {path, flags} = fixtureCase(fixtureNamed('resnet18_reviewkd_r3.pth.tar'), 'weights');
+  const {stateDict, args} = openCheckpoint(fileSource(path));
+  const renamed = (to: string) => new Map([...stateDict].map(([key, t]) => [key.replace(/^abfs/, to), t] as const));
+  const {keys} = recognise(renamed('connector_hint'), args, flags);
+  const own = keys.filter(({key}) => key.startsWith('connector_hint'));
+  expect(own.some(({key}) => key.startsWith('connector_hint_dual.'))).toBe(true);
+  expect(new Set(own.map(({reason}) => reason))).toEqual(new Set(['module of a distillation loss, used in training alone']));
+  expect(() => recognise(renamed('regressor'), args, flags)).toThrow(/no place for 'regressor/);
 });
 
 test('the student reads its own statistics, the teacher the running ones', () => {

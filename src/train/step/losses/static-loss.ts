@@ -43,8 +43,11 @@ export interface ConnectorTensor {
 }
 /** Modules between the student's features and the teacher's. */
 export interface Connectors {
-  /** Keys of the student's begin with it and a dot, those of the dynamic teacher's with `<name>_dual.`. */
-  readonly name: string;
+  /**
+   * Keys of the student's begin with it and a dot, those of the dynamic teacher's with `<name>_dual.`. By such names readers of
+   * checkpoints know that they serve training alone.
+   */
+  readonly name: 'abfs' | `connector_${string}`;
   /** In the order in which they are stored. `widening`: how many times as many channels the features have. */
   tensors(prefix: string, widening: number): readonly ConnectorTensor[];
 }
