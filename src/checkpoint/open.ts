@@ -30,6 +30,7 @@ import {
 import {type Checksum, readTorchZip, type TorchFile} from './torch.js';
 import {readTorchLegacy} from './torch-legacy.js';
 
+/** Which weights of a checkpoint are meant. */
 export type OpenOptions = StateDictChoice;
 
 export interface CrcReport {
@@ -42,6 +43,7 @@ export interface CrcReport {
   readonly notRecorded: number;
 }
 
+/** An open checkpoint: its tensors are read from the file when they are asked for, until it is closed. */
 export interface Checkpoint {
   readonly name: string;
   readonly format: CheckpointFormat;

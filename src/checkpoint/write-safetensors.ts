@@ -6,6 +6,7 @@ import {safetensorsDtypes} from './safetensors.js';
 const names = new Map<DType, string>(Object.entries(safetensorsDtypes).map(([name, dtype]) => [dtype, name]));
 const ALIGNMENT = 8; // the header is padded with blanks, as by the reference writer
 
+/** Writes tensors in the safetensors format, piece by piece. */
 export function writeSafetensors(stateDict: StateDict, sink: Sink, metadata: Readonly<Record<string, string>> = {}): void {
   const byWidth = [...stateDict].sort(([, a], [, b]) => dtypes[b.dtype].bytes - dtypes[a.dtype].bytes); // stable
   const offsets = new Map<string, [begin: number, end: number]>();

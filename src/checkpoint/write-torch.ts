@@ -16,6 +16,7 @@ export interface WriteTorchOptions {
   zip64From?: number;
 }
 
+/** Writes a file as `torch.save` does since PyTorch 1.6: a zip archive. */
 export function writeTorch(root: Writable, sink: Sink, {folder = 'archive', zip64From}: WriteTorchOptions = {}): void {
   const {bytes, storages} = encodePickle(root);
   const zip = createZipWriter(sink, zip64From);

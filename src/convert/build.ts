@@ -13,14 +13,19 @@ export const emits = {
   'training-student': {role: 'student', minimal: false},
   'training-teacher': {role: 'teacher', minimal: false},
 } as const satisfies Record<string, {role: Role; minimal: boolean}>;
+/** A form of a network as an ONNX model: minimal, or as it was trained. */
 export type Emit = keyof typeof emits;
+/** Names of all forms. */
 export const emitNames = Object.keys(emits) as Emit[];
 
+/** The first ONNX opset that can be written. */
 export const MIN_OPSET = 13;
+/** The last ONNX opset that can be written. */
 export const MAX_OPSET = 23;
 /** The first opset with Gelu; every current runtime reads it. */
 export const DEFAULT_OPSET = 20;
 
+/** How the ONNX model of a form looks. */
 export interface ModelOptions extends RecogniseOptions {
   /** ONNX opset, 13 to 23. Default 20. */
   opset?: number | undefined;

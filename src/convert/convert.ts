@@ -21,6 +21,7 @@ import {type NetworkSize, sizeOfCheckpoint, sizeOfModel} from './sizes.js';
 import {Stopwatch, type Timing} from './timing.js';
 import {stageModel, stageWeights, type WeightsFormat} from './write.js';
 
+/** What a conversion is asked for; only `outputs` must be there, and may be empty where `weights` are asked for. */
 export interface ConvertOptions extends ModelOptions, PhaseHooks {
   /** Which ONNX file to write for each form. */
   outputs: Partial<Record<Emit, string>>;
@@ -36,6 +37,7 @@ export interface ConvertOptions extends ModelOptions, PhaseHooks {
   labels?: readonly string[] | undefined;
 }
 
+/** One ONNX file that was written. */
 export interface OutputReport {
   emit: Emit;
   path: string;
@@ -48,6 +50,7 @@ export interface OutputReport {
   /** Absent for a training form: it is what the others are proven against. */
   proof?: Proof;
 }
+/** One file of weights that was written. */
 export interface WeightsReport {
   format: WeightsFormat;
   path: string;
@@ -56,6 +59,7 @@ export interface WeightsReport {
   /** Of the plain network on these weights, against the training form. */
   proof: Proof;
 }
+/** What a conversion made, of what, and how it was proven. Times are in milliseconds. */
 export interface ConversionReport {
   input: {
     path: string;

@@ -18,6 +18,7 @@ export interface ImageProof {
   largest: number;
   sameTop1: boolean;
 }
+/** How far the logits of what was written are from those of the training form, on the images of the proof. */
 export interface Proof {
   bound: number;
   /** The worst image. */

@@ -33,6 +33,7 @@ function checkRange(name: string, size: number, offset: number, length: number) 
   }
 }
 
+/** Bytes in memory as a source; `name` is what messages call it. */
 export function bufferSource(bytes: Uint8Array, name = 'buffer'): ByteSource {
   const readInto = (offset: number, target: Uint8Array) => {
     checkRange(name, bytes.length, offset, target.length);

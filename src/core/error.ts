@@ -37,6 +37,7 @@ export const errorCodes = {
   TRAINING_DIVERGED: 'a loss became infinite or no number at all, and training on would be in vain',
   STATE_MISMATCH: 'the saved state of an interrupted run belongs to a run of other models, images or settings',
 } as const;
+/** The code of an error; `errorCodes` says what each means. */
 export type ErrorCode = keyof typeof errorCodes;
 
 export interface ErrorDetails {
@@ -49,6 +50,7 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
+/** What is wrong, where, and what to do about it: the only error that is thrown on purpose. */
 export class GpdError extends Error {
   override readonly name = 'GpdError';
   readonly at: string | undefined;

@@ -1,6 +1,7 @@
 /** Long work in phases: each is announced, and none begins once the work is no longer wanted. */
 import {setImmediate} from 'node:timers/promises';
 
+/** How long work in phases is watched and ended. */
 export interface PhaseHooks {
   /** Called with the name of each phase as it begins. */
   readonly onPhase?: ((phase: string) => void) | undefined;

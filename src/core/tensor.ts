@@ -17,10 +17,13 @@ export const dtypes = {
   uint8: {bytes: 1, array: Uint8Array},
   bool: {bytes: 1, array: Uint8Array},
 } as const;
+/** The type of the numbers of a tensor. */
 export type DType = keyof typeof dtypes;
 export type DataOf<D extends DType> = InstanceType<(typeof dtypes)[D]['array']>;
+/** Sizes of the dimensions, outermost first. */
 export type Shape = readonly number[];
 
+/** Numbers in memory, row by row, in the typed array of their dtype. */
 export interface Tensor<D extends DType = DType> {
   readonly dtype: D;
   readonly shape: Shape;

@@ -30,6 +30,7 @@ export interface BenchOptions {
   childProgram?: string | undefined;
 }
 
+/** One model with one number of threads and one batch size. Times are in milliseconds, memory in bytes. */
 export interface BenchRow extends LatencySummary {
   model: string;
   /** Null: the runtime's choice. */
@@ -49,18 +50,21 @@ export interface BenchRow extends LatencySummary {
   /** Medians of the rounds, for the chart. */
   rounds: number[];
 }
+/** A setting that could not be measured, and why. */
 export interface BenchFailure {
   model: string;
   threads: number | null;
   batch: number;
   reason: string;
 }
+/** Which of two models is faster in one setting, or that the rounds vary too much to tell. */
 export interface BenchVerdict extends Verdict {
   a: string;
   b: string;
   threads: number | null;
   batch: number;
 }
+/** What matrix products reach in the same runtime: the ceiling of a network. */
 export interface BenchPeak {
   threads: number | null;
   gflops: number;

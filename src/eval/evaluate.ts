@@ -17,6 +17,7 @@ import {type Score, scoreOf} from './scores.js';
 import type {Subject} from './subject.js';
 import {Tally, type TallyResult} from './tally.js';
 
+/** How far an evaluation is, in images. */
 export interface Progress {
   done: number;
   total: number;

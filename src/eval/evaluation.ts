@@ -15,6 +15,7 @@ import type {WorstImage} from './tally.js';
 /** Low and high edge, percent, 95 %. */
 type Edges = [low: number, high: number];
 
+/** What was measured of one model. */
 export interface ModelSummary {
   name: string;
   path: string;
@@ -101,6 +102,7 @@ export interface Settings {
   threads: number | null;
   provider: {asked: string; used: ProviderName; reason: string};
 }
+/** The result of an evaluation: what `gpd eval --json` prints. */
 export interface Evaluation {
   /** False if the run was interrupted: the numbers are of the images that were seen. */
   complete: boolean;

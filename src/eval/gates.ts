@@ -1,6 +1,7 @@
 /** Conditions that a result was asked to meet. A gate that is not met is a result too: reported in full, exit 1. */
 import type {ModelSummary} from './evaluation.js';
 
+/** Bounds on accuracy; those that are absent are not asked for. */
 export interface GateOptions {
   /** Percent. */
   minTop1?: number | undefined;
@@ -10,6 +11,7 @@ export interface GateOptions {
   minAgreement?: number | undefined;
 }
 
+/** One bound for one model, and whether it holds. */
 export interface GateResult {
   gate: 'min-top1' | 'max-drop' | 'min-agreement';
   model: string;

@@ -14,6 +14,7 @@ import {sizeReader} from './size-reader.js';
 import type {Foreign} from './unknown-keys.js';
 import {type LayerRecord, manifestOf} from './walk.js';
 
+/** What the tensors may leave open. */
 export interface RecogniseOptions {
   ratio?: number | undefined;
   arch?: string | undefined;
@@ -31,6 +32,7 @@ export interface Evidence {
   from: string;
 }
 
+/** The network that the tensors of a checkpoint form, and the evidence for it. */
 export interface Recognised {
   arch: Architecture;
   /** gpd: widened; branches: OREPA without widening; deployed: plain names, but convolutions with biases; plain: neither. */

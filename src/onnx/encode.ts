@@ -51,6 +51,7 @@ const MIN_EXTERNAL = 1024;
  */
 const alignmentOf = (bytes: number): number => (bytes >= 2 ** 20 ? 65536 : 4096);
 
+/** An ONNX model as the bytes of a file, in pieces. */
 export function encodeModel(model: Model, options: EncodeOptions = {}): EncodedModel {
   const {externalData = 'auto'} = options;
   if (externalData === 'always') return encodeExternal(model, options);

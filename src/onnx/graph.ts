@@ -45,6 +45,7 @@ export class Value {
   }
 }
 
+/** One operator applied to values. */
 export class Node {
   outputs: readonly Value[] = [];
 
@@ -98,6 +99,7 @@ export interface OpOptions {
   types?: readonly (OutputType | undefined)[];
 }
 
+/** Nodes in an order in which they can run, between inputs and outputs. */
 export class Graph {
   readonly inputs: Value[] = [];
   outputs: Value[] = [];
@@ -289,6 +291,7 @@ function firstFree(wanted: string, nextNumbers: Map<string, number>, taken: (nam
   }
 }
 
+/** An ONNX model in memory. */
 export interface Model {
   graph: Graph;
   /** Version of the default operator set. */

@@ -41,6 +41,7 @@ export const shortNames: Readonly<Record<ValueType, string>> = {
 const MAX_INLINE = 8;
 const PLAIN_NAME = /^(?!\/\/)[\w./-]+$/;
 
+/** A model as text, a line for each value. */
 export function printModel(model: Model): string {
   const {opset, irVersion, producer, domains, metadata, graph} = model;
   const versions = [`opset ${opset}`, ...[...domains].map(([domain, version]) => `${quoteUnlessPlain(domain)} ${version}`)];

@@ -7,6 +7,7 @@ import {distinguish, subjectOfFile} from '../eval/subject.js';
 import {isModel} from '../onnx/is-model.js';
 import {chooseProvider, type ProviderName} from '../onnx/providers.js';
 
+/** What `bench` measures with; see `gpd bench --help`. */
 export interface BenchFilesOptions extends Pick<BenchOptions, 'rounds' | 'roundMs' | 'memoryLimit' | 'signal' | 'onProgress'> {
   /** Default `cpu`. */
   provider?: ProviderName | 'auto' | undefined;

@@ -20,6 +20,7 @@ import {chooseProvider, type ProviderName} from '../onnx/providers.js';
 import type {SessionOptions} from '../onnx/session.js';
 import {openSubjects, type SubjectOptions} from './subjects.js';
 
+/** What `evaluate` measures on; only `data` must be there. */
 export interface EvaluateFilesOptions extends SubjectOptions {
   /** A folder or archive of classes, ImageNet or CIFAR as shipped. */
   data: string;

@@ -5,8 +5,10 @@ import {isModel} from '../onnx/is-model.js';
 import type {CheckpointSummary} from './summaries/checkpoint.js';
 import type {OnnxSummary} from './summaries/model.js';
 
+/** What is in a file; `kind` tells which. */
 export type FileSummary = CheckpointSummary | OnnxSummary;
 
+/** What the tensors of a checkpoint may leave open, and how much of a model is shown. */
 export interface InspectOptions extends RecogniseOptions {
   /** Of the moving average of a checkpoint's weights. Default false. */
   ema?: boolean | undefined;

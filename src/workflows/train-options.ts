@@ -9,6 +9,7 @@ import {type Given, isOptionName, olderWords, readConfig, resolveOptions} from '
 import {optionNames, options, type TrainOptions} from '../train/options/options.js';
 import {type PresetName, presetOptions} from '../train/options/presets.js';
 
+/** What a configuration is completed from, beside the options themselves. */
 export interface TrainLayers {
   /** The settings of a published run. */
   readonly preset?: PresetName | undefined;

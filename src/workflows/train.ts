@@ -21,6 +21,7 @@ import {staticLosses} from '../train/step/losses/index.js';
 import {evaluateFiles} from './evaluate.js';
 import {environment} from './report-file.js';
 
+/** How a run is watched and ended. */
 export interface TrainFilesOptions {
   /** Go on with the run in the folder `out`, or begin it where there is none. Default false. */
   readonly resume?: boolean | undefined;
@@ -46,6 +47,7 @@ const trainDefaults = {
   onProgress: () => {},
 } as const satisfies TrainFilesOptions;
 
+/** The best student after its conversion. */
 export interface StudentSummary {
   readonly onnx: string;
   readonly bytes: number;

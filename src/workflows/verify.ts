@@ -16,6 +16,7 @@ import type {Role} from '../reparam/parameters.js';
 import {spread} from './evaluate.js';
 import {openSubject, type SubjectOptions} from './subjects.js';
 
+/** What `verify` compares on. */
 export interface VerifyFilesOptions extends SubjectOptions {
   /** Which network of a checkpoint; default: the one that the other file says it is, else the student. */
   role?: Role | undefined;
@@ -66,6 +67,7 @@ export const verifyDefaults = {
 } as const;
 type Complete = Filled<VerifyFilesOptions, keyof typeof verifyDefaults>;
 
+/** How two models differ: what `gpd verify --json` prints. */
 export interface VerificationResult extends Verification {
   /** `without`: tensors of the checkpoint that were left out by name. */
   reference: {name: string; path: string; without: readonly string[]};

@@ -40,9 +40,9 @@ test('commands, arguments and flags', () => {
   expectGolden('commands.txt', `${lines.join('\n')}\n`);
 });
 
-test('the documentation is what `npm run docs` writes', () => {
-  const {stdout} = spawnSync(process.execPath, ['scripts/command-reference.js', '--check'], {cwd: root, encoding: 'utf8'});
-  expect(stdout).toBe('');
+test.each(['command-reference', 'api-reference'])('the documentation is what `npm run docs` writes: %s', (script) => {
+  const {stdout, stderr} = spawnSync(process.execPath, [`scripts/${script}.js`, '--check'], {cwd: root, encoding: 'utf8'});
+  expect([stdout, stderr]).toEqual(['', '']);
 });
 
 test('help is written in fragments without a full stop', () => {

@@ -17,6 +17,7 @@ import {type Batches, logitsOf, observe} from './observe.js';
 import {planUnits, type Selection, select, type Unit} from './plan.js';
 import {type RangeMethodName, rangeMethods} from './ranges.js';
 
+/** What quantisation measures with, and what it may choose. */
 export interface QuantiseOptions {
   /** Images from which ranges, means and the distance to float32 are measured. */
   readonly calibration: Batches;
@@ -52,6 +53,7 @@ export interface UnitSensitivity {
   readonly gain: number;
   readonly macs: number;
 }
+/** What was chosen, what was tried, and how far the result is from float32. */
 export interface QuantiseReport {
   readonly method: RangeMethodName;
   readonly activations: ActivationScheme;
@@ -71,6 +73,7 @@ export interface QuantiseReport {
   /** Undefined without `check`. */
   readonly accuracy?: {readonly float32: number; readonly int8: number; readonly drop: number; readonly ok: boolean};
 }
+/** The int8 model, and how it was found. */
 export interface Quantised {
   readonly model: Model;
   readonly report: QuantiseReport;

@@ -19,6 +19,7 @@ type UnionToIntersection<U> = (U extends unknown ? (u: U) => void : never) exten
 export const archs = Object.fromEntries(families.flatMap(({published}) => Object.entries(published))) as Readonly<
   Record<ArchName, PublishedNetwork>
 >;
+/** Names of all networks of published size. */
 export const archNames = Object.keys(archs) as ArchName[];
 export const isArchName = (name: string): name is ArchName => Object.hasOwn(archs, name);
 

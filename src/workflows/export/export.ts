@@ -50,6 +50,7 @@ export interface FormReport extends MeasuredForm {
   /** It lies under its name: its check and its gates hold, and it ran wherever it was asked to. */
   written: boolean;
 }
+/** The result of an export: what `gpd export --json` prints. */
 export interface ExportReport {
   input: {
     path: string;

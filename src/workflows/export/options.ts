@@ -13,6 +13,7 @@ import type {TargetName} from '../../export/targets.js';
 import type {BatchNormChoice, WeightNames} from '../../export/weights.js';
 import type {SubjectOptions} from '../subjects.js';
 
+/** What an export may be asked for; all of it may be absent. */
 export interface ExportFileOptions extends SubjectOptions, PhaseHooks {
   /** A file, or a folder (it exists, or ends with a slash). Default: named after the input, in the current folder. */
   output?: string | undefined;

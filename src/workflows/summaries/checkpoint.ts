@@ -8,6 +8,7 @@ import type {KeyUse} from '../../models/match-keys.js';
 import {type Recognised, type RecogniseOptions, recognise} from '../../models/recognise.js';
 import {type NetworkSummary, summariseNetwork} from './network.js';
 
+/** What is in a checkpoint. */
 export interface CheckpointSummary {
   kind: 'checkpoint';
   path: string;

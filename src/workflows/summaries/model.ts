@@ -7,6 +7,7 @@ import type {Graph, Model, Value} from '../../onnx/graph.js';
 import {printModel} from '../../onnx/text.js';
 import {countWeights} from '../../onnx/weights.js';
 
+/** What is in an ONNX model. */
 export interface OnnxSummary {
   kind: 'onnx';
   path: string;
