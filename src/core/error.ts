@@ -33,7 +33,7 @@ export const errorCodes = {
   ENGINE_FAILED: 'onnxruntime refused the model or failed while running it',
   PROVIDER_UNAVAILABLE:
     'the execution provider that was asked for is not installed, finds no device, or cannot run the whole model',
-  CONFIG_INVALID: 'an option of a training run is unknown, has a value that it does not take, or contradicts another',
+  CONFIG_INVALID: 'an option is unknown, has a value that it does not take, or contradicts another',
   TRAINING_DIVERGED: 'a loss became infinite or no number at all, and training on would be in vain',
   STATE_MISMATCH: 'the saved state of an interrupted run belongs to a run of other models, images or settings',
 } as const;

@@ -14,6 +14,7 @@ import type {FileSummary, InspectOptions} from '../workflows/inspect.js';
 import type {TrainFilesOptions, TrainSummary} from '../workflows/train.js';
 import type {TrainLayers} from '../workflows/train-options.js';
 import type {VerificationResult, VerifyFilesOptions} from '../workflows/verify.js';
+import {checkOptions, checkValue, listOf, text} from './check-options.js';
 
 /**
  * Converts a checkpoint to minimal ONNX models, and proves that they compute what the network computed as it was trained: `gpd convert`.
@@ -26,6 +27,8 @@ import type {VerificationResult, VerifyFilesOptions} from '../workflows/verify.j
  * console.log(outputs[0].proof.relative); // largest |Δ| over the largest logit
  */
 export async function convertFile(path: string, options: ConvertOptions): Promise<ConversionReport> {
+  checkValue('convertFile: path', path ?? null, text);
+  checkOptions('convertFile', options, (await import('./option-rules.js')).convertRules, ['outputs']);
   return (await import('../convert/convert.js')).convertFile(path, options);
 }
 
@@ -38,6 +41,8 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
  * if (summary.kind === 'checkpoint') console.log(summary.network?.arch);
  */
 export async function inspect(path: string, options: InspectOptions = {}): Promise<FileSummary> {
+  checkValue('inspect: path', path ?? null, text);
+  checkOptions('inspect', options, (await import('./option-rules.js')).inspectRules);
   return (await import('../workflows/inspect.js')).inspectFile(path, options);
 }
 
@@ -53,6 +58,8 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
  * for (const {name, top1} of evaluation.models) console.log(name, top1);
  */
 export async function evaluate(models: readonly string[], options: EvaluateFilesOptions): Promise<EvaluationRun> {
+  checkValue('evaluate: models', models ?? null, listOf(text));
+  checkOptions('evaluate', options, (await import('./option-rules.js')).evaluateRules, ['data']);
   return (await import('../workflows/evaluate.js')).evaluateFiles(models, options);
 }
 
@@ -65,6 +72,8 @@ export async function evaluate(models: readonly string[], options: EvaluateFiles
  * const {ok, outputs} = await verify('resnet18_dkd_gpd.pth.tar', 'student.onnx', {samples: 16});
  */
 export async function verify(reference: string, actual: string, options: VerifyFilesOptions = {}): Promise<VerificationResult> {
+  checkValue('verify: models', [reference, actual], listOf(text));
+  checkOptions('verify', options, (await import('./option-rules.js')).verifyRules);
   return (await import('../workflows/verify.js')).verifyFiles(reference, actual, options);
 }
 
@@ -78,6 +87,8 @@ export async function verify(reference: string, actual: string, options: VerifyF
  * const {rows} = await bench(['before.onnx', 'after.onnx'], {threads: [1], batches: [1, 32]});
  */
 export async function bench(models: readonly string[], options: BenchFilesOptions = {}): Promise<BenchReport> {
+  checkValue('bench: models', models ?? null, listOf(text));
+  checkOptions('bench', options, (await import('./option-rules.js')).benchRules);
   return (await import('../workflows/bench.js')).benchFiles(models, options);
 }
 
@@ -91,6 +102,8 @@ export async function bench(models: readonly string[], options: BenchFilesOption
  * const {ok, forms} = await exportModel('student.onnx', {precisions: ['fp16'], output: 'student.fp16.onnx'});
  */
 export async function exportModel(path: string, options: ExportFileOptions = {}): Promise<ExportReport> {
+  checkValue('exportModel: path', path ?? null, text);
+  checkOptions('exportModel', options, (await import('./option-rules.js')).exportRules);
   return (await import('../workflows/export/export.js')).exportFile(path, options);
 }
 
@@ -119,6 +132,7 @@ export interface TrainRunOptions extends TrainFilesOptions, TrainLayers {}
  * const {best, student} = await train({arch: 'cifar-resnet20', data: 'cifar10-train.tar.gz', epochs: 30, out: 'runs/r20'});
  */
 export async function train(options: Partial<TrainOptions>, run: TrainRunOptions = {}): Promise<TrainSummary> {
+  checkOptions('train', run, (await import('./option-rules.js')).trainRules);
   const {givenOptions, trainOptions} = await import('../workflows/train-options.js');
   const {trainFiles} = await import('../workflows/train.js');
   return trainFiles(trainOptions(givenOptions(options), run), run);

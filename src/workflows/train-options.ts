@@ -48,10 +48,19 @@ export function givenOptions(values: Partial<TrainOptions>): Given {
   return new Map(
     given.map(([name, value]) => {
       if (!isOptionName(name)) throw unknownOption(name);
-      const text = typeof value === 'string' ? value : (options[name].kind as Kind<unknown>).format(value);
-      return [name, {value: text, from: 'the options'}];
+      return [name, {value: textOf(options[name].kind as Kind<unknown>, value), from: 'the options'}];
     }),
   );
+}
+
+/** Of a value of another type whatever text it has, which its option refuses. */
+function textOf(kind: Kind<unknown>, value: unknown): string {
+  if (typeof value === 'string') return value;
+  try {
+    return String(kind.format(value));
+  } catch {
+    return String(value);
+  }
 }
 
 function unknownOption(name: string): GpdError {

@@ -1,0 +1,108 @@
+/** What the options of each function may be; the commands' flags have the same bounds. */
+import {emitNames, MAX_OPSET, MIN_OPSET} from '../convert/build.js';
+import type {ConvertOptions} from '../convert/convert.js';
+import type {Recipe} from '../data/recipe.js';
+import type {GateOptions} from '../eval/gates.js';
+import {formatNames} from '../export/formats.js';
+import {precisionNames} from '../export/precisions.js';
+import {resizerNames} from '../export/preprocess/resize.js';
+import {rangeMethods} from '../export/quantise/ranges.js';
+import {targetNames} from '../export/targets.js';
+import {batchNormChoices, weightNames} from '../export/weights.js';
+import type {RecogniseOptions} from '../models/recognise.js';
+import {providerNames} from '../onnx/providers.js';
+import {presetNames} from '../train/options/presets.js';
+import type {BenchFilesOptions} from '../workflows/bench.js';
+import type {EvaluateFilesOptions} from '../workflows/evaluate.js';
+import type {ExportFileOptions} from '../workflows/export/options.js';
+import type {InspectOptions} from '../workflows/inspect.js';
+import {weightsFormatNames} from '../workflows/output-paths.js';
+import type {TrainFilesOptions} from '../workflows/train.js';
+import type {TrainLayers} from '../workflows/train-options.js';
+import type {VerifyFilesOptions} from '../workflows/verify.js';
+import * as is from './check-options.js';
+
+const count = is.whole(1);
+const paths =
+  (names: readonly string[]): is.Rule =>
+  (value) => {
+    const isPaths =
+      is.plainObject(value) === undefined &&
+      Object.values(value as object).every((path) => path === undefined || is.text(path) === undefined);
+    const other = isPaths ? Object.keys(value as object).find((name) => !names.includes(name)) : '';
+    return other === undefined ? undefined : `paths by name: ${names.join(', ')}`;
+  };
+
+const recognise: is.Rules<RecogniseOptions> = {
+  ratio: count,
+  arch: is.text,
+  heads: is.listOf(count),
+  imageSize: count,
+  ignore: is.listOf(is.text),
+};
+const gates = is.shape<GateOptions>({minTop1: is.finite, maxDrop: is.finite, minAgreement: is.finite});
+const int8 = is.shape<NonNullable<ExportFileOptions['int8']>>({
+  method: is.oneOf(Object.keys(rangeMethods)),
+  activations: is.oneOf(['asymmetric', 'symmetric']),
+  weightRange: is.oneOf(['full', 'reduced']),
+  allowFloat: is.toggle,
+});
+const overrides = is.shape<Recipe>({
+  ...{resize: count, crop: count, interpolation: is.oneOf(['bilinear', 'bicubic'])},
+  ...{mean: is.listOf(is.finite), std: is.listOf(is.finite)},
+});
+const engine = {provider: is.oneOf(['auto', ...providerNames]), device: is.whole(0), threads: count, strict: is.toggle};
+const images = {
+  ...{data: is.text, labels: is.text, labelBase: is.oneOf([0, 1]), strictData: is.toggle, workers: is.whole(0)},
+  ...{
+    recipe: is.oneOf(['cnn', 'rvt', 'cifar']),
+    overrides,
+    onError: is.oneOf(['stop', 'skip']),
+    fast: is.toggle,
+  },
+};
+const watched = {onProgress: is.callback, signal: is.abortSignal};
+const phases = {onPhase: is.callback, signal: is.abortSignal};
+const opset = is.whole(MIN_OPSET, MAX_OPSET);
+
+export const convertRules: is.Rules<ConvertOptions> = {
+  ...{...recognise, ...phases, opset, batch: count, inputName: is.text, outputName: is.text, ema: is.toggle, force: is.toggle},
+  ...{outputs: paths(emitNames), weights: paths(weightsFormatNames), seed: is.finite, labels: is.listOf(is.text)},
+};
+export const inspectRules: is.Rules<InspectOptions> = {...recognise, ema: is.toggle, text: is.toggle};
+export const evaluateRules: is.Rules<EvaluateFilesOptions> = {
+  ...{...recognise, ...engine, ...images, ...watched, ema: is.toggle, explainProvider: is.toggle, batchSize: count},
+  ...{
+    samples: count,
+    resume: is.toggle,
+    state: is.either(is.text, is.oneOf([null])),
+    gates,
+    onResult: is.callback,
+  },
+};
+export const verifyRules: is.Rules<VerifyFilesOptions> = {
+  ...{...recognise, ...engine, ...images, ...watched, ema: is.toggle, role: is.oneOf(['student', 'teacher'])},
+  ...{samples: count, seed: is.finite, tolerance: is.finite, layers: is.toggle},
+};
+export const benchRules: is.Rules<BenchFilesOptions> = {
+  ...{...watched, provider: engine.provider, device: engine.device, threads: is.listOf(count), batches: is.listOf(count)},
+  ...{rounds: is.whole(2), roundMs: count, memoryLimit: count},
+};
+const {labels: _, labelBase: __, fast: ___, ...preparation} = images;
+export const exportRules: is.Rules<ExportFileOptions> = {
+  ...{...recognise, ...preparation, ...phases, ema: is.toggle, output: is.text, force: is.toggle, threads: count},
+  ...{
+    precisions: is.listOf(is.oneOf(precisionNames)),
+    formats: is.listOf(is.oneOf(formatNames)),
+    target: is.oneOf(targetNames),
+  },
+  ...{opset, batch: is.either(count, is.oneOf(['dynamic'])), io: is.oneOf(['float32', 'float16']), externalData: is.toggle},
+  ...{embed: is.toggle, resizer: is.oneOf(resizerNames), softmax: is.toggle, topK: count, labels: is.listOf(is.text)},
+  ...{batchNorm: is.oneOf(batchNormChoices), names: is.oneOf(weightNames), calibrate: is.text, calibrationSamples: count},
+  ...{int8, checkSamples: count, gates, rounds: is.whole(0), onEvaluation: is.callback},
+  memoryLimit: count,
+};
+export const trainRules: is.Rules<TrainFilesOptions & TrainLayers> = {
+  ...{...watched, onPhase: is.callback, onNote: is.callback, resume: is.toggle, strictData: is.toggle, command: is.text},
+  ...{preset: is.oneOf(presetNames), config: is.text},
+};
