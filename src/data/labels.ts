@@ -164,8 +164,25 @@ const NUMBER = /^-?\d{1,15}(\.0*)?$/;
 /** Of at most this length; classes called by longer ones, such as a synset's eight digits, are names. */
 const LABEL = /^\d{1,7}(\.0*)?$/;
 
+/** `0.5` is no class, whatever stands beside it; `0x1`, `1e3` and `+1` are names where others are. */
+const FRACTION = /^[-+]?(\d+\.\d+|\.\d+)(e[-+]?\d+)?$/i;
+const isOddNumber = (text: string): boolean => !/^\d+$/.test(text) && !NUMBER.test(text) && Number.isFinite(Number(text));
+
+function refuseOddNumbers({path, texts, where}: LabelFile, places: readonly number[]): void {
+  const allNumbers = places.every((place) => Number.isFinite(Number(texts[place])));
+  const bad = places.find((place) => {
+    const text = texts[place]!;
+    return isOddNumber(text) && (allNumbers || FRACTION.test(text));
+  });
+  if (bad === undefined) return;
+  const problem = `the label '${texts[bad]}' (${where(bad)}) is not a whole number in decimal digits`;
+  throw invalid(path, problem, 'write classes as 0, 1, 2 … or by their names');
+}
+
 /** Numbers that are no labels are told from names, so that they can be refused as what they are. */
-function isNumeric({path, texts}: LabelFile, places: readonly number[]): boolean {
+function isNumeric(file: LabelFile, places: readonly number[]): boolean {
+  const {path, texts} = file;
+  refuseOddNumbers(file, places);
   const count = (kind: RegExp) => places.filter((place) => kind.test(texts[place]!)).length;
   const [labels, numeric] = [count(LABEL), count(NUMBER)];
   if (labels === 0) return false;

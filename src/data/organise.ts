@@ -130,8 +130,21 @@ function inFolders(listing: Listing, images: readonly Entry[], file: LabelFile |
   return {
     labelled: labelled.sort((a, b) => a.label - b.label), // then by folder and name: torchvision walks one class after the other
     classes,
-    warnings: [...beside, ...warnings('empty-class', empty), ...(file ? [] : numberedClasses(names))],
+    warnings: [
+      ...beside,
+      ...besideFolders(names, inside),
+      ...warnings('empty-class', empty),
+      ...(file ? [] : numberedClasses(names)),
+    ],
   };
+}
+
+/** Of one class: images at its top, where others lie in two folders or more inside, look as if they hid the classes. */
+function besideFolders([only, ...others]: readonly string[], images: readonly Entry[]): DataWarning[] {
+  if (only === undefined || others.length > 0) return [];
+  const folders = new Set(images.map(({path}) => folderOf(path)));
+  const stray = images.filter(({path}) => folderOf(path) === only).map(({path}) => path);
+  return folders.size > 2 ? warnings('beside-folders', stray, only) : [];
 }
 
 /** ILSVRC2012's validation images in folders that are called as the development kit numbers the classes. */

@@ -51,6 +51,11 @@ const kinds = {
     concerns: 'images',
     message: (count) => `${n(count, 'image')} in no class folder ${leftOut(count)}`,
   },
+  'beside-folders': {
+    concerns: 'labels',
+    message: (count, folder) =>
+      `${n(count, 'image lies', 'images lie')} beside folders of images in '${folder}', which was taken for the only class`,
+  },
   'other-batches': {
     concerns: 'images',
     message: (count) => `the test batch was taken, ${n(count, 'training batch', 'training batches')} ${leftOut(count)}`,

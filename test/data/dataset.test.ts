@@ -23,6 +23,15 @@ async function opened<T>(path: string, look: (set: Dataset) => T | Promise<T>, l
 const text = async (set: Dataset, i: number) => new TextDecoder().decode(await set.samples[i]!.read());
 
 describe('image folders', () => {
+  test('an image beside the class folders of a set inside makes one class of all, and is named', async () => {
+    for (const path of ['set/cat/1.jpg', 'set/dog/1.jpg', 'set/stray.jpg']) put(path);
+    await opened(root, (set) => {
+      expect(set.classes).toEqual(['set']);
+      const what = "1 image lies beside folders of images in 'set', which was taken for the only class: set/stray.jpg";
+      expect(set.warnings.map(warningText)).toEqual([what]);
+    });
+  });
+
   test('are read in the order of torchvision: classes, then folders, then names, by code point', async () => {
     for (const path of ['b/2.JPG', 'b/10.png', 'Z/x.webp', 'a/z.jpg', 'a/sub/a.jpg', 'a/sub-2/a.jpg', 'é/1.jpeg']) put(path);
     for (const path of ['b/notes.txt', 'b/.hidden.jpg', 'a/._z.jpg', '.git/x.jpg', 'top.jpg']) put(path);
@@ -108,6 +117,7 @@ describe('labels from a file', () => {
     ['numbers as a table of floats has them', '5.0\n0.0\n7.0', [5, 0, 7], []],
     ['numbers of a few classes, the last among them', '5\n4\n8', [4, 3, 7], []],
     ['file and number', `${images[0]} 7\n${images[1]} 6\n${images[2]} 0\n`, [6, 7, 0], []],
+    ['names that could be numbers', '12e4\nab34\n0x1', [1, 2, 0], ['0x1', '12e4', 'ab34']],
     ['file and synset, by commas', `${images[0]},n2\n${images[1]}, n1\n${images[2]},n2`, [0, 1, 1], ['n1', 'n2']],
     ['JSON', JSON.stringify({[images[0]!]: 7, [images[1]!]: 6, [images[2]!]: 0}), [6, 7, 0], []],
   ])('%s', async (_, content, labels, classes) => {
@@ -117,6 +127,11 @@ describe('labels from a file', () => {
   test.each([
     ['2\n1', /2 labels for 3 images/],
     ['2\nn1\n3', /mixes numbers and names/],
+    ['0.5\n1.5\n0.5', /labels\.txt: the label '0\.5' \(line 1\) is not a whole number/],
+    ['cat\n1.5\ndog', /the label '1\.5' \(line 2\) is not a whole number/],
+    ['0\n0x1\n2', /the label '0x1' \(line 2\) is not a whole number/],
+    ['0\n1\n1e1', /the label '1e1' \(line 3\) is not a whole number/],
+    [JSON.stringify({[images[0]!]: 0.5, [images[1]!]: 1, [images[2]!]: 2}), /the label '0\.5' \('.*'\) is not a whole/],
     ['', /is empty/],
     ['1\n\n2\n3', /line 2 is empty/],
     ['a 1\nb', /line 2.*one column/],
