@@ -51,21 +51,23 @@ const typedField: Readonly<Record<DType, number>> = {
   bfloat16: 5,
 };
 
-export function decodeTensor(message: TensorMessage, model: ModelBytes): TensorSource {
+/** `owner`: what holds it, for messages, where it has no name of its own. */
+export function decodeTensor(message: TensorMessage, model: ModelBytes, owner?: string): TensorSource {
   const payload = model.payloads[fromWireInt(message.segment?.begin)]!;
-  const fail = (problem: string): never => {
+  const fail = (problem: string, hint = 'export the model again, or run onnx.checker on it'): never => {
     const at = `${model.source.name}@${payload.offset}`;
     throw new GpdError(
       'GRAPH_INVALID',
-      `${model.source.name}: tensor '${message.name ?? ''}' ${problem} (at byte ${payload.offset})`,
+      `${model.source.name}: tensor '${message.name ?? ''}' ${owner === undefined ? '' : `(${owner}) `}${problem} (at byte ${payload.offset})`,
       {
         at,
-        hint: 'export the model again, or run onnx.checker on it',
+        hint,
       },
     );
   };
   const dtype = dtypeOfDataType(message.dataType ?? 0);
-  if (!dtype || dtype === 'string') return fail(`has data type ${message.dataType ?? 0}, which is not supported`);
+  if (dtype === 'string') return fail('holds text, which is not read', TEXT);
+  if (!dtype) return fail(`has data type ${message.dataType ?? 0}, which is not supported`);
   const shape = decodeDims(message, fail);
   const isExternal = message.dataLocation === EXTERNAL;
   const places = [payload.raw !== undefined, payload.typed.length > 0, isExternal].filter(Boolean).length;
@@ -74,6 +76,9 @@ export function decodeTensor(message: TensorMessage, model: ModelBytes): TensorS
   if (payload.raw) return rawTensor(dtype, shape, payload.raw, (r) => model.read(r.offset, r.length), fail);
   return typedTensor(dtype, shape, payload, model, fail);
 }
+
+/** The model may well be valid. */
+const TEXT = 'only numbers are read: remove the text from the model, or export the network without what uses it';
 
 type Fail = (problem: string) => never;
 

@@ -249,7 +249,7 @@ class ModelDecoder {
   }
 
   private attributeTensor({t}: AttributeMessage, at: string): Tensor {
-    return decodeTensor(t ?? this.fail(at, 'has no tensor'), this.bytes).read();
+    return decodeTensor(t ?? this.fail(at, 'has no tensor'), this.bytes, at).read();
   }
 
   private text(bytes: Uint8Array | null | undefined, at: string): string {
