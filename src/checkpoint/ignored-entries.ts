@@ -7,6 +7,8 @@ export interface IgnoredEntry {
   readonly reason: string;
   /** Tensors that may be weights of this network or of another: nothing says what they are for. */
   readonly tensors?: number;
+  /** Numbers among the tensors of the state dict, such as a factor of the logits. */
+  readonly numbers?: number;
 }
 
 const trainingState = 'training state, not needed for the network';
@@ -36,9 +38,41 @@ export function ignoredEntries(root: PlainData, stateDictKey: string | null, dic
   for (const [key, value] of dict) {
     if (isTensor(value) && typeof key === 'string') continue;
     const reason = isTensor(value) ? `a tensor named by a ${typeName(key)}` : `of type ${typeName(value)}, not a tensor`;
-    ignored.push({key: stateDictKey === null ? keyText(key) : `${stateDictKey}.${keyText(key)}`, reason});
+    const numbers = numbersIn(value);
+    const place = stateDictKey === null ? keyText(key) : `${stateDictKey}.${keyText(key)}`;
+    ignored.push({key: place, reason, ...(numbers > 0 && {numbers})});
   }
   return ignored;
+}
+
+/** Of a number, or of a list of nothing else. */
+function numbersIn(value: PlainData): number {
+  const all = Array.isArray(value) ? value : [value];
+  return all.every((v) => typeof v === 'number' || typeof v === 'bigint') ? all.length : 0;
+}
+
+const MAX_LISTED = 3;
+
+/**
+ * Tensors outside the state dict and numbers in it may be other weights, or act on input or output: whoever uses the network says that it
+ * is without them. No or one sentence.
+ */
+export function besideWarnings({
+  ignored,
+  stateDictKey,
+}: {
+  ignored: readonly IgnoredEntry[];
+  stateDictKey: string | null;
+}): string[] {
+  const beside = ignored.filter(({tensors = 0, numbers = 0}) => tensors + numbers > 0);
+  if (beside.length === 0) return [];
+  const many = (n: number, thing: string) => `${n} ${thing}${n === 1 ? '' : 's'}`;
+  const listed = beside
+    .slice(0, MAX_LISTED)
+    .map(({key, tensors, numbers}) => `'${key}' (${tensors ? many(tensors, 'tensor') : many(numbers!, 'number')})`);
+  const more = beside.length > MAX_LISTED ? ` and ${beside.length - MAX_LISTED} more` : '';
+  const used = stateDictKey === null ? 'its tensors alone' : `the tensors of '${stateDictKey}' alone`;
+  return [`the network is made of ${used}; the file also holds ${listed.join(', ')}${more}, left out: gpd inspect shows them`];
 }
 
 /** Counts the tensors of a dict, once: it may be there under many names. */

@@ -1,4 +1,5 @@
 /** From a checkpoint to proven files: recognise, build the training form, rewrite, write, prove, and only then let the files appear. */
+import {besideWarnings} from '../checkpoint/ignored-entries.js';
 import {type Checkpoint, openCheckpoint} from '../checkpoint/open.js';
 import {fileSource} from '../core/bytes.js';
 import {GpdError, named, naming} from '../core/error.js';
@@ -131,15 +132,6 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
     staging.discard();
     checkpoint.close();
   }
-}
-
-/** Tensors outside the state dict may be other weights, or act on its input or output: they are not converted without a word. */
-function besideWarnings({ignored, stateDictKey}: Checkpoint): string[] {
-  const beside = ignored.filter(({tensors = 0}) => tensors > 0);
-  if (beside.length === 0) return [];
-  const listed = beside.slice(0, 3).map(({key, tensors}) => `'${key}' (${tensors} tensor${tensors === 1 ? '' : 's'})`);
-  const more = beside.length > 3 ? ` and ${beside.length - 3} more` : '';
-  return [`converted is '${stateDictKey}'; the file also holds ${listed.join(', ')}${more}, left out: gpd inspect shows them`];
 }
 
 function describeLeftOut(r: Recognised): ConversionReport['without'] {

@@ -24,6 +24,8 @@ export interface ModelSummary {
   outputs: FoundForm;
   /** Tensors of the checkpoint that were left out by name: what was measured is the network without them. */
   without: string[];
+  /** What else must be known to read its numbers: weights left out, outputs chosen, answers that are not repeatable. */
+  warnings: string[];
   images: number;
   labelled: number;
   /** Percent; null where no image has a label, or where an output is not finite: see `nonFinite`. */
@@ -185,6 +187,7 @@ function summariseModel({models, pairs}: Outcome, m: number, reference: number, 
     form: subject.form,
     outputs: r.outputs,
     without: [...subject.without],
+    warnings: [...subject.warnings],
     images: r.images,
     labelled: r.labelled,
     top1: percentOrNull(r.top1),

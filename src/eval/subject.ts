@@ -4,12 +4,13 @@ import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {formatShape} from '../core/tensor.js';
 import {familyNamed} from '../models/families/index.js';
-import {classTable} from '../onnx/class-table.js';
+import {classTable, classTableWarnings} from '../onnx/class-table.js';
 import {decodeModel} from '../onnx/decode.js';
 import {externalFilesIn} from '../onnx/external-data.js';
 import type {Model} from '../onnx/graph.js';
 import {macsOf} from '../onnx/macs.js';
 import {openSession, type Session, type SessionOptions} from '../onnx/session.js';
+import {unsteadyWarnings} from '../onnx/unsteady.js';
 import {countWeights} from '../onnx/weights.js';
 import {checkBatch} from './batch-limit.js';
 import {expectWeights} from './memory-limit.js';
@@ -56,6 +57,8 @@ export interface Subject {
   family: string | undefined;
   /** Tensors of the checkpoint that were left out by name: what is measured is the network without them. */
   without: readonly string[];
+  /** What else must be known to read its numbers: weights left out, outputs chosen, answers that are not repeatable. Sentences. */
+  warnings: readonly string[];
   /** Of the conversion that made an ONNX file: arch, form, … (`gpd.*` in its metadata). */
   metadata: ReadonlyMap<string, string>;
   /** The graph, for MACs and layers. Numbers stay in the file. */
@@ -130,6 +133,8 @@ function leftOutOf({metadata}: Model): string[] {
   }
 }
 
+const warningsOf = (model: Model): string[] => [...classTableWarnings(model), ...unsteadyWarnings(model)];
+
 /** An ONNX file. Throws the codes of reading it, and SHAPE_MISMATCH if it is no classifier of images. */
 export function subjectOfFile(path: string): Subject {
   const external = externalFilesIn(dirname(path));
@@ -147,6 +152,7 @@ export function subjectOfFile(path: string): Subject {
     storedBytes,
     family: familyNamed(model.metadata.get('gpd.arch') ?? '')?.name,
     without: leftOutOf(model),
+    warnings: warningsOf(model),
     metadata: model.metadata,
     model: () => model,
     open: (options) => openSession(path, {...options, file: path}),
@@ -171,6 +177,7 @@ export function subjectOfModel(
     storedBytes: size.weightBytes,
     family,
     without,
+    warnings: warningsOf(model),
     metadata: model.metadata,
     model: () => model,
     open: (options) => openModel(model, size.weightBytes, options),

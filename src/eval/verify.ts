@@ -9,6 +9,7 @@ import {
 import {GpdError} from '../core/error.js';
 import {float32, type Tensor} from '../core/tensor.js';
 import type {Session, SessionOptions} from '../onnx/session.js';
+import {unsteadyWarnings} from '../onnx/unsteady.js';
 import {type Divergence, findDivergence} from './divergence.js';
 import type {InputGroup} from './inputs.js';
 import {LogHistogram} from './log-histogram.js';
@@ -57,7 +58,7 @@ export interface OutputComparison {
 export interface Verification {
   /** The verdict is `same`. */
   ok: boolean;
-  /** Of the logits; `different` where any output differs. */
+  /** Of the logits; `different` where any output differs; `nothing` where a model draws random numbers. */
   verdict: Verdict;
   /** Outputs whose equality shows nothing, and why: they are the same for every input. */
   proveNothing: {output: string; why: string}[];
@@ -185,7 +186,9 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   refuseIncomparable(comparison.outputs[0]!, actual);
   const outputs = comparison.outputs.filter(({refusal}) => refusal === undefined).map((output) => output.result());
   const [logits] = outputs;
-  const verdict = outputs.some(({difference}) => difference.verdict === 'different') ? 'different' : logits!.difference.verdict;
+  const unsteady = whyNoFunction(reference, actual);
+  const found = outputs.some(({difference}) => difference.verdict === 'different') ? 'different' : logits!.difference.verdict;
+  const verdict = unsteady === undefined ? found : 'nothing';
   const [worst] = outputs.filter((o) => o.worst).sort((a, b) => (isWorse(a.difference, b.difference) ? -1 : 1));
   const divergence =
     worst && (verdict === 'different' || options.layers)
@@ -194,7 +197,10 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   return {
     ok: verdict === 'same',
     verdict,
-    proveNothing: outputs.flatMap(({name, why}) => (why === undefined ? [] : [{output: name, why}])),
+    proveNothing:
+      unsteady === undefined
+        ? outputs.flatMap(({name, why}) => (why === undefined ? [] : [{output: name, why}]))
+        : [{output: logits!.name, why: unsteady}],
     tolerance,
     complete,
     outputs: outputs.flatMap(({rows}) => rows),
@@ -202,6 +208,15 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
     worst: worst && {...placeOf(worst.worst!), output: worst.name, relative: worst.difference.relative},
     divergence,
   };
+}
+
+/** Neither equal nor different means anything where a model does not answer one image with one answer. */
+function whyNoFunction(reference: Subject, actual: Subject): string | undefined {
+  for (const subject of [actual, reference]) {
+    const [why] = unsteadyWarnings(subject.model());
+    if (why !== undefined) return `in ${subject.name} ${why}`;
+  }
+  return undefined;
 }
 
 const placeOf = ({kind, image}: Image) => ({kind, image});

@@ -36,14 +36,29 @@ function sourcesOf(value: Value, others: readonly Value[], near: boolean): Value
   return others.filter((other) => seen.has(other));
 }
 
-/**
- * The first output [N, classes] that is no answer made of another, and that no other layer works on, as one does on an embedding.
- * Undefined where there is no such table.
- */
-export function classTable({graph}: Model): Value | undefined {
+/** Heads that help in training, by the names that exporters give their outputs: `aux_logits`, `out_aux1`, `deep_supervision`. */
+const AUXILIARY = /(^|[^a-z])aux(iliary)?(?![a-z])|deep_?sup/i;
+
+/** The outputs [N, classes] that are no answer made of another, and that no other layer works on, as one does on an embedding. */
+function logitsTables({graph}: Model): readonly Value[] {
   const tables = graph.outputs.filter(isTable);
-  if (tables.length < 2) return tables[0];
+  if (tables.length < 2) return tables;
   const logits = tables.filter((table) => sourcesOf(table, tables, true).length === 0);
   const inner = new Set(logits.flatMap((table) => sourcesOf(table, logits, false)));
-  return logits.find((table) => !inner.has(table));
+  return logits.filter((table) => !inner.has(table));
+}
+
+/** The first of the tables that may be the logits and is not called auxiliary, else the first. Undefined where there is no such table. */
+export function classTable(model: Model): Value | undefined {
+  const tables = logitsTables(model);
+  return tables.find(({name}) => !AUXILIARY.test(name)) ?? tables[0];
+}
+
+/** No sentence, or one where several outputs may be the logits: which was taken. */
+export function classTableWarnings(model: Model): string[] {
+  const [taken, tables] = [classTable(model), logitsTables(model)];
+  const others = tables.filter((table) => table !== taken).map(({name}) => `'${name}'`);
+  if (!taken || others.length === 0) return [];
+  const why = AUXILIARY.test(tables[0]!.name) && taken !== tables[0] ? 'the others are called auxiliary' : 'it comes first';
+  return [`'${taken.name}' is taken for the logits; ${others.join(', ')} could be them as well (${why})`];
 }

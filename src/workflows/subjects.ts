@@ -1,6 +1,7 @@
 /**
  * What model arguments mean: an ONNX file is taken as it is, a checkpoint becomes its networks in training form, branches and all.
  */
+import {besideWarnings} from '../checkpoint/ignored-entries.js';
 import {openCheckpoint} from '../checkpoint/open.js';
 import {referenceForm} from '../convert/build.js';
 import {fileSource} from '../core/bytes.js';
@@ -37,7 +38,8 @@ export async function openSubject(path: string, options: SubjectOptions, roles?:
   const subjects: Subject[] = [];
   for (const role of wanted) {
     const model = await referenceForm(recognised, role, {});
-    const subject = subjectOfModel(path, role, model, recognised.arch.family, leftOut(recognised));
+    const made = subjectOfModel(path, role, model, recognised.arch.family, leftOut(recognised));
+    const subject = {...made, warnings: [...checkpoint.warnings, ...besideWarnings(checkpoint), ...made.warnings]};
     expectWeights(path, subject.size.weightBytes);
     subjects.push(subject);
   }

@@ -67,11 +67,13 @@ export const verifyDefaults = {
 } as const;
 type Complete = Filled<VerifyFilesOptions, keyof typeof verifyDefaults>;
 
+/** `without`: tensors of the checkpoint that were left out by name; `warnings`: what else must be known of the model. */
+export type VerifiedModel = Pick<Subject, 'name' | 'path' | 'without' | 'warnings'>;
+
 /** How two models differ: what `gpd verify --json` prints. */
 export interface VerificationResult extends Verification {
-  /** `without`: tensors of the checkpoint that were left out by name. */
-  reference: {name: string; path: string; without: readonly string[]};
-  actual: {name: string; path: string; without: readonly string[]};
+  reference: VerifiedModel;
+  actual: VerifiedModel;
   provider: {asked: string; used: ProviderName; reason: string};
   seed: number;
   /** What was left out of the real images, or looks wrong in them. */
@@ -108,7 +110,7 @@ export async function verifyFiles(
     },
   });
   const result = await work.finally(() => dataset?.close());
-  const file = ({name, path, without}: Subject) => ({name, path, without});
+  const file = ({name, path, without, warnings}: Subject) => ({name, path, without, warnings});
   const provider = {asked: options.provider, used: choice.name, reason: choice.reason};
   const warnings = dataset?.warnings ?? [];
   return {...result, reference: file(reference), actual: file(actual), provider, seed, warnings};

@@ -6,6 +6,7 @@ import {openCheckpoint} from '../../src/checkpoint/open.js';
 import type {Writable} from '../../src/checkpoint/write-pickle.js';
 import {orderedStateDict, writeTorch} from '../../src/checkpoint/write-torch.js';
 import {renderConversion} from '../../src/cli/render/conversion.js';
+import {renderModelWarnings} from '../../src/cli/render/warnings.js';
 import {styleFor} from '../../src/cli/terminal/style.js';
 import {convertFile} from '../../src/convert/convert.js';
 import {fileSource} from '../../src/core/bytes.js';
@@ -75,7 +76,28 @@ test('tensors outside the state dict are told: they may be other weights, or act
   checkpoint.close();
   const report = await convertFile(path, {outputs: student()});
   const [key, others] = ["'state_dict'", `'model' (${own.size} tensors), 'normalize' (1 tensor), 'temperature' (1 tensor)`];
-  expect(report.warnings).toEqual([`converted is ${key}; the file also holds ${others}, left out: gpd inspect shows them`]);
+  expect(report.warnings).toEqual([
+    `the network is made of the tensors of ${key} alone; the file also holds ${others}, left out: gpd inspect shows them`,
+  ]);
+});
+
+test('numbers in the state dict and weights beside it are told of every network of the file', async () => {
+  const checkpoint = openCheckpoint(fileSource(fixtureCase(fixtureNamed(FIXTURE), 'weights').path));
+  const own = orderedStateDict(checkpoint.stateDict);
+  const path = join(folder, 'scaled.pth');
+  const root = new Map<string, Writable>([
+    ['state_dict', new Map<string, Writable>([...(own as Map<string, Writable>), ['scale', 16.5]])],
+    ['temperature', sourceOf(ones(1))],
+  ]);
+  writeFileSync(
+    path,
+    collect((sink) => writeTorch(root, sink)),
+  );
+  checkpoint.close();
+  const [subject] = await openSubject(path, {ema: false});
+  const text = `the network is made of the tensors of 'state_dict' alone; the file also holds 'temperature' (1 tensor), 'state_dict.scale' (1 number), left out: gpd inspect shows them`;
+  expect(subject!.warnings).toEqual([text]);
+  expect(renderModelWarnings([subject!, subject!], plain).join(' ')).toMatch(/^warning {2}.*'state_dict\.scale'/);
 });
 
 test('where nothing is left out nothing is said', async () => {

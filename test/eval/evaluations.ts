@@ -18,6 +18,7 @@ const model = (
   form,
   outputs: {form: 'logits', because: ''},
   without: [],
+  warnings: [],
   nonFiniteImages: [],
   images: 200,
   labelled: 200,

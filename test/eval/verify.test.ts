@@ -119,7 +119,7 @@ test('a single output has no class on top: the sign still counts', async () => {
   const one = (sign: number) => changed('fc.', (v) => sign * v, {classes: 1});
   const same = await compared(one(1), one(1));
   expect(same).toMatchObject({verdict: 'same', outputs: [{width: 1}, {width: 1}]});
-  const place = {name: 'a', path: 'a', without: []};
+  const place = {name: 'a', path: 'a', without: [], warnings: []};
   const more = {provider: {asked: 'cpu', used: 'cpu', reason: ''}, seed: 0, warnings: []} as const;
   const lines = renderVerification({...same, ...more, reference: place, actual: place}, styleFor({}, {}));
   expect(lines.filter((line) => /random|edge/.test(line)).map((line) => line.trim().split(/\s+/).at(-2))).toEqual(['–', '–']);

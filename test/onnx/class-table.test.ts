@@ -1,6 +1,6 @@
 import {expect, test} from '@jest/globals';
 import {float32} from '../../src/core/tensor.js';
-import {classTable} from '../../src/onnx/class-table.js';
+import {classTable, classTableWarnings} from '../../src/onnx/class-table.js';
 import {Graph, type Model} from '../../src/onnx/graph.js';
 
 /** embedding [N, 3] → Gemm → logits [N, 3] → Softmax → prob; `outputs` in this order. */
@@ -24,7 +24,16 @@ test.each([
   [['embedding', 'prob', 'logits'], 'logits'],
   [['embedding', 'prob'], 'prob'],
   [['logits', 'aux'], 'logits'],
-  [['aux', 'prob', 'logits'], 'aux'],
+  [['aux', 'prob', 'logits'], 'logits'],
 ])('of %j the logits are %s', (outputs, wanted) => {
   expect(classTable(model(outputs))?.name).toBe(wanted);
+});
+
+test.each([
+  [['logits', 'prob'], []],
+  [['embedding', 'logits'], []],
+  [['logits', 'aux'], ["'logits' is taken for the logits; 'aux' could be them as well (it comes first)"]],
+  [['aux', 'logits'], ["'logits' is taken for the logits; 'aux' could be them as well (the others are called auxiliary)"]],
+])('of %j it is said which was taken where several could be', (outputs, said) => {
+  expect(classTableWarnings(model(outputs))).toEqual(said);
 });

@@ -12,7 +12,7 @@ import type {Style} from '../terminal/style.js';
 import {table} from '../terminal/table.js';
 import {wrap} from '../terminal/wrap.js';
 import {renderLeftOut} from './left-out.js';
-import {renderWarnings} from './warnings.js';
+import {renderModelWarnings, renderWarnings} from './warnings.js';
 
 const WIDTH = 100;
 /** Longer lists are in the report and in `--json`. */
@@ -22,6 +22,7 @@ const right = {align: 'right'} as const;
 export function renderEvaluation(e: Evaluation, style: Style): string[] {
   return [
     ...renderSettings(e, style),
+    ...renderModelWarnings(e.models, style),
     ...renderWarnings(e.warnings, style),
     '',
     ...renderModels(e, style),

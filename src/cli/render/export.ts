@@ -9,7 +9,7 @@ import {table} from '../terminal/table.js';
 import {wrap} from '../terminal/wrap.js';
 import {renderGate} from './evaluation.js';
 import {renderLeftOut} from './left-out.js';
-import {renderWarnings} from './warnings.js';
+import {renderModelWarnings, renderWarnings} from './warnings.js';
 
 const right = {align: 'right'} as const;
 const WIDTH = 100;
@@ -19,6 +19,7 @@ export function renderExport(report: ExportReport, style: Style): string[] {
   const made = input.converted ? ', converted and proven first' : '';
   return [
     `${style.bold(printable(input.path))}  ${printable(input.arch ?? 'a network without a name')}${made}`,
+    ...renderModelWarnings([input], style),
     ...renderWarnings(report.warnings, style),
     '',
     ...renderForms(report, style),

@@ -9,7 +9,7 @@ import type {Style} from '../terminal/style.js';
 import {table} from '../terminal/table.js';
 import {wrap} from '../terminal/wrap.js';
 import {renderLeftOut} from './left-out.js';
-import {renderWarnings} from './warnings.js';
+import {renderModelWarnings, renderWarnings} from './warnings.js';
 
 const right = {align: 'right'} as const;
 const MAX_LAYERS = 12;
@@ -18,6 +18,7 @@ const WIDTH = 100;
 export function renderVerification(v: VerificationResult, style: Style): string[] {
   return [
     `${style.bold(printable(v.actual.name))} against ${style.bold(printable(v.reference.name))}, run by ${v.provider.used} (${v.provider.reason})`,
+    ...renderModelWarnings([v.reference, v.actual], style),
     ...renderWarnings(v.warnings, style),
     '',
     ...renderOutputs(v, style),

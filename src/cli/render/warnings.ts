@@ -9,9 +9,19 @@ const LABEL = 'warning';
 
 /** Those of several sets begin with the name of theirs. */
 export const renderWarnings = (all: readonly (DataWarning | WarningOfSet)[], style: Style): string[] =>
-  all.flatMap((warning) => {
-    const text = printable(warningText(warning));
-    return wrap(text, WIDTH - LABEL.length - 2).map((line, i) =>
-      i === 0 ? `${style.warn(LABEL)}  ${line}` : `${' '.repeat(LABEL.length + 2)}${line}`,
-    );
-  });
+  all.flatMap((warning) => renderWarning(warningText(warning), style));
+
+/** What must be known of the models themselves, each under the name of its model; the networks of one file share theirs. */
+export function renderModelWarnings(models: readonly ModelWithWarnings[], style: Style): string[] {
+  const texts = models.flatMap(({path, warnings}) => warnings.map((text) => `${path}: ${text}`));
+  return [...new Set(texts)].flatMap((text) => renderWarning(text, style));
+}
+interface ModelWithWarnings {
+  readonly path: string;
+  readonly warnings: readonly string[];
+}
+
+const renderWarning = (text: string, style: Style): string[] =>
+  wrap(printable(text), WIDTH - LABEL.length - 2).map((line, i) =>
+    i === 0 ? `${style.warn(LABEL)}  ${line}` : `${' '.repeat(LABEL.length + 2)}${line}`,
+  );

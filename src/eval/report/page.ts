@@ -135,7 +135,7 @@ async function accuracy({models, baseline}: Evaluation): Promise<Html> {
 ${figure('Top-1, percent; the line is the 95 % Wilson interval', await barChart('top-1 accuracy', bars('top1'), 100))}
 ${figure('Top-5, percent', await barChart('top-5 accuracy', bars('top5'), 100))}</div>
 ${htmlTable([{title: 'model'}, ...columns.map((title) => ({title, numeric: true}))], rows)}
-${models.map(outputs)}${models.map(nonFinite)}${models.map(without)}`;
+${models.map(outputs)}${models.map(nonFinite)}${models.map(without)}${models.map(warned)}`;
 }
 
 const nonFinite = ({name, nonFinite, nonFiniteImages}: ModelSummary): Html =>
@@ -145,6 +145,8 @@ const nonFinite = ({name, nonFinite, nonFiniteImages}: ModelSummary): Html =>
   }`;
 const without = ({name, without}: ModelSummary): Html =>
   html`${without.length > 0 && html`<p class="notice">${name} is ${withoutText(without)}</p>`}`;
+const warned = ({name, warnings}: ModelSummary): Html =>
+  html`${warnings.map((text) => html`<p class="notice">${name}: ${text}</p>`)}`;
 
 /** Only what is not usual. */
 const outputs = ({name, outputs: {form, because}}: ModelSummary): Html =>

@@ -59,6 +59,8 @@ export interface ExportReport {
     nodes: number;
     converted: boolean;
     without: readonly string[];
+    /** What else must be known of it: weights left out, outputs chosen, answers that are not repeatable. */
+    warnings: readonly string[];
     top1: number | null;
   } & Pick<MeasuredForm, 'latencyMs' | 'imagesPerSecond' | 'timingFailed'>;
   calibration: string;
@@ -151,6 +153,7 @@ class ExportRun {
         nodes: subject.size.nodes,
         converted: conversion !== undefined,
         without: subject.without,
+        warnings: [...(conversion?.warnings ?? []), ...subject.warnings],
         ...measured.source,
       },
       calibration: this.calibration.description,
