@@ -83,6 +83,13 @@ export function toFloat32(t: Tensor): Tensor<'float32'> {
       return float32(t.shape, Float32Array.from(t.data as ArrayLike<number | bigint>, Number));
   }
 }
+/** The first number of a float64 tensor that becomes infinite in float32; undefined where there is none. */
+export function overflowOf(t: Tensor): {index: number; value: number} | undefined {
+  if (t.dtype !== 'float64') return undefined;
+  const data = t.data as Float64Array;
+  const index = data.findIndex((v) => Number.isFinite(v) && !Number.isFinite(Math.fround(v)));
+  return index < 0 ? undefined : {index, value: data[index]!};
+}
 export const toFloat64 = (t: Tensor): Tensor<'float64'> =>
   t.dtype === 'float64' ? (t as Tensor<'float64'>) : float64(t.shape, Float64Array.from(toFloat32(t).data));
 

@@ -2,7 +2,8 @@
  * The training form as an ONNX model: the network as it was trained, with branches, slices and statistics as nodes on the
  * tensors of the checkpoint. From it everything else is made by rewriting, and against it everything is proven.
  */
-import {type StateDict, type TensorSource, toFloat32} from '../core/tensor.js';
+import {GpdError} from '../core/error.js';
+import {overflowOf, type StateDict, type Tensor, type TensorSource, toFloat32} from '../core/tensor.js';
 import {producer} from '../core/version.js';
 import {Graph, type Model, type Value} from '../onnx/graph.js';
 import {lowerForOpset} from '../onnx/passes/lower.js';
@@ -31,8 +32,19 @@ const inFloat32 = (source: TensorSource, name: string): TensorSource => ({
   name,
   dtype: 'float32',
   shape: source.shape,
-  read: (leading) => toFloat32(source.read(leading)),
+  read: (leading) => narrowed(name, source.read(leading)),
 });
+
+/** Throws WEIGHTS_NOT_FINITE for a float64 number beyond float32. */
+function narrowed(name: string, t: Tensor): Tensor<'float32'> {
+  const overflow = overflowOf(t);
+  if (!overflow) return toFloat32(t);
+  const {value, index} = overflow;
+  throw new GpdError('WEIGHTS_NOT_FINITE', `'${name}' has ${value} at element ${index}, which does not fit into float32`, {
+    at: name,
+    hint: 'networks run in float32, up to 3.4e38: is this tensor a weight of the network?',
+  });
+}
 
 /** The leading block of a stored tensor. */
 export function tensorLoader(graph: Graph, stateDict: StateDict): (use: TensorUse) => Value {

@@ -10,7 +10,7 @@ import {renderModelWarnings} from '../../src/cli/render/warnings.js';
 import {styleFor} from '../../src/cli/terminal/style.js';
 import {convertFile} from '../../src/convert/convert.js';
 import {fileSource} from '../../src/core/bytes.js';
-import {float32, sourceOf, type Tensor} from '../../src/core/tensor.js';
+import {float32, float64, sourceOf, type Tensor} from '../../src/core/tensor.js';
 import {subjectOfFile} from '../../src/eval/subject.js';
 import {openSubject} from '../../src/workflows/subjects.js';
 import {summariseConversion} from '../../src/workflows/summaries/conversion.js';
@@ -139,6 +139,21 @@ describe('weights that give no numbers: the tensor and the file are named', () =
       `'layer2.1.conv2.weight' has ${value} at element 7`,
     ),
   );
+  test('a float64 number beyond float32', () =>
+    refused(
+      (tensors) => {
+        const {shape, data} = tensors.get('conv1.weight')!;
+        tensors.set(
+          'conv1.weight',
+          float64(
+            shape,
+            Float64Array.from(data as Float32Array, (v, i) => (i === 5 ? 1e40 : v)),
+          ),
+        );
+      },
+      'conv1.weight',
+      `'conv1.weight' has 1e+40 at element 5, which does not fit into float32`,
+    ));
   test('weights that overflow when they are merged', () =>
     refused(
       (tensors) => {
