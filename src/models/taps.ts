@@ -16,6 +16,9 @@ export interface Tap {
   readonly side: number;
 }
 
+/** As messages name them: pixels a side, shallow to deep. */
+export const sidesOf = (taps: readonly Tap[]): string => taps.map(({side}) => side).join(', ');
+
 type See<V> = (layer: string, value: V) => void;
 
 /** The same layers; `see` is told what comes out of those that a tap may ask for. */

@@ -4,6 +4,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import {openCheckpoint} from '../../src/checkpoint/open.js';
 import {fileSource} from '../../src/core/bytes.js';
 import {random} from '../../src/core/random.js';
+import {archs} from '../../src/models/families/index.js';
+import type {Architecture} from '../../src/models/layers.js';
 import {selectBackend} from '../../src/tfjs/backend/select-backend.js';
 import {attentionDistance, attentionTransfer} from '../../src/train/step/losses/attention-transfer.js';
 import type {ConnectorParameters, Seen} from '../../src/train/step/losses/static-loss.js';
@@ -113,6 +115,16 @@ test('stages are added; pooled vectors and a network of zeros have nothing to sa
   const zero = tf.zeros([2, 4, 4, 3]);
   const atZero = tf.grad((x) => attentionDistance(x, tf.tensor(others[0]!)))(zero);
   expect(Array.from(atZero.dataSync()).every((v) => v === 0)).toBe(true);
+});
+
+test('networks without as many stages, or with single pixels alone, are refused with their maps', () => {
+  const prepare = (student: Architecture, teacher: Architecture, imageSize: number) => () =>
+    attentionTransfer.prepare?.(student, teacher, imageSize);
+  const [small, large] = [archs['cifar-resnet20'].build(10), archs.resnet18.build(10)];
+  expect(prepare(small, archs['cifar-resnet56'].build(10), 32)()).toBeUndefined();
+  const sides = 'resnet18 has maps of 8, 4, 2, 1, 1 pixels a side, cifar-resnet20 of 32, 16, 8, 1';
+  expect(prepare(large, small, 32)).toThrow(`attention transfer compares maps stage by stage: ${sides}`);
+  expect(prepare(small, small, 1)).toThrow('cifar-resnet20 has maps of 1, 1, 1, 1 pixels a side');
 });
 
 describeShared('goldens/kd/losses', 'as mdistiller has it', () => {

@@ -147,10 +147,10 @@ async function evaluation(trainer: Trainer, files: ReplayFiles, {upsample}: Repl
   return logits;
 }
 
-/** Under the original's names: losses that are not at work are 0. */
+/** Under the original's names, in its order: losses that are not at work are 0. */
 const traced = (metrics: StepMetrics): Omit<StepMetrics, 'distilled'> & TracedLosses => ({
-  ...{reviewkd_expanded: 0, dkd_expanded: 0},
-  ...('loss_tiny' in metrics && {reviewkd_tiny: 0, dkd_tiny: 0}),
+  ...{ce_expanded: 0, reviewkd_expanded: 0, dkd_expanded: 0, loss_expanded: 0},
+  ...('loss_tiny' in metrics && {ce_tiny: 0, reviewkd_tiny: 0, dkd_tiny: 0, loss_tiny: 0}),
   ...flatMetrics(metrics),
 });
 

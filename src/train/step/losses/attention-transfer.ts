@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {GpdError} from '../../../core/error.js';
 import {number} from '../../../core/option-kinds.js';
 import type {Architecture} from '../../../models/layers.js';
-import {tapsOf} from '../../../models/taps.js';
+import {sidesOf, tapsOf} from '../../../models/taps.js';
 import {alongSides, averagingMatrix} from './maps.js';
 import {staticLoss} from './static-loss.js';
 
@@ -34,12 +34,11 @@ export function attentionDistance(student: tf.Tensor, teacher: tf.Tensor): tf.Sc
 const isMap = ({side}: {side: number}) => side > 1;
 
 function checkFit(student: Architecture, teacher: Architecture, imageSize: number): void {
-  const [own, theirs] = [student, teacher].map((arch) => tapsOf(arch, imageSize, true).map(isMap)) as [boolean[], boolean[]];
-  if (own.length === theirs.length && own.some((is, i) => is && theirs[i])) return;
-  const maps = (arch: Architecture, taps: readonly boolean[]) => `${arch.name} has ${taps.filter(Boolean).length}`;
+  const [own, theirs] = [tapsOf(student, imageSize, true), tapsOf(teacher, imageSize, true)];
+  if (own.length === theirs.length && own.some((tap, i) => isMap(tap) && isMap(theirs[i]!))) return;
   throw new GpdError(
     'CONFIG_INVALID',
-    `attention transfer compares maps stage by stage: ${maps(student, own)}, ${maps(teacher, theirs)} at ${imageSize} pixels`,
+    `attention transfer compares maps stage by stage: ${student.name} has maps of ${sidesOf(own)} pixels a side, ${teacher.name} of ${sidesOf(theirs)}`,
     {hint: 'choose a teacher with as many stages, larger images, or --kd dkd'},
   );
 }

@@ -7,7 +7,7 @@ import {GpdError} from '../../../core/error.js';
 import {number} from '../../../core/option-kinds.js';
 import {familyOf} from '../../../models/families/index.js';
 import type {Architecture} from '../../../models/layers.js';
-import {tapsOf} from '../../../models/taps.js';
+import {sidesOf, tapsOf} from '../../../models/taps.js';
 import {alongSides, averagingMatrix, nearestMatrix} from './maps.js';
 import {type ConnectorParameters, type Connectors, type ConnectorTensor, staticLoss} from './static-loss.js';
 
@@ -33,10 +33,9 @@ export function reviewKdSize(student: Architecture, teacher: Architecture, image
   const [own, theirs] = [tapsOf(student, imageSize, false), tapsOf(teacher, imageSize, false)];
   const fits = own.length === theirs.length && own.every(({side}, i) => side === theirs[i]!.side);
   if (!fits) {
-    const sides = (taps: typeof own) => taps.map(({side}) => side).join(', ');
     throw new GpdError(
       'CONFIG_INVALID',
-      `ReviewKD compares features of one size: ${student.name} has maps of ${sides(own)} pixels a side, ${teacher.name} of ${sides(theirs)}`,
+      `ReviewKD compares features of one size: ${student.name} has maps of ${sidesOf(own)} pixels a side, ${teacher.name} of ${sidesOf(theirs)}`,
       {hint: 'choose a teacher of the same family, or --kd dkd'},
     );
   }
