@@ -65,7 +65,7 @@ const hints = {
   'refused the model':
     'see its nodes with gpd inspect --text; onnx.checker says whether it is valid, and another opset of its exporter may avoid the node',
   'failed while running the model':
-    'the model may take other batches or sizes of images than it says (gpd inspect --text shows both): export it again for those it takes',
+    'look at the node with gpd inspect --text: it may not fit what it is given, or take other batches or sizes of images than the model says',
 };
 const OUR_FAULT = 'the model was made by this program, which is a bug: please report it with the command';
 

@@ -40,7 +40,8 @@ export async function openSubject(path: string, options: SubjectOptions, roles?:
     const model = await referenceForm(recognised, role, {});
     const made = subjectOfModel(path, role, model, recognised.arch.family, leftOut(recognised));
     const subject = {...made, warnings: [...checkpoint.warnings, ...besideWarnings(checkpoint), ...made.warnings]};
-    expectWeights(path, subject.size.weightBytes);
+    const bytes = subject.size.weightBytes;
+    expectWeights(path, bytes, Math.min(bytes, source.stored ?? bytes));
     subjects.push(subject);
   }
   return subjects;
