@@ -21,7 +21,13 @@ if large:
     networks["vit_b_16"] = (models.vit_b_16, 224)
 for name, (make, side) in networks.items():
     torch.manual_seed(0)
-    model = make().eval()
+    model = make()
+    for layer in model.modules():  # statistics of a batch: without them some fresh networks fade to logits of 1e-9
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0
+    with torch.no_grad():
+        model.train()(torch.randn(16, 3, side, side))
+    model.eval()
     for parameter in model.parameters():  # torchvision starts some heads at zero: outputs that never change show nothing
         if not parameter.abs().max() > 0 and parameter.dim() > 1:
             torch.nn.init.normal_(parameter, 0, 0.1)
