@@ -39,7 +39,7 @@ export const channelsLast = <T>([n, c, h, w]: readonly T[]): T[] => [n!, h!, w!,
 export interface Laid {
   value: Value;
   perm: Permutation;
-  /** Images, said to be [N, C, H, W], that lie in onnxruntime's blocks of channels, [N, C/B, H, W, B]: `kernels/blocks.ts`. */
+  /** Images, said to be [N, C, H, W], that lie in onnxruntime's blocks of channels, [N, C/B, H, W, B]: `kernels/convolution/blocks.ts`. */
   inBlocks?: boolean;
 }
 /** What decides how a value can be used. */
