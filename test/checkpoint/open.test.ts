@@ -193,8 +193,8 @@ describe('which state dict', () => {
   test('entries that are no tensors are named', () => {
     const mixed = new Map<string, Writable>([...state('a'), ['scale', 3], ['extra', [1]]]);
     expect(open(torch(mixed)).ignored).toEqual([
-      {key: 'scale', reason: 'of type int, not a tensor'},
-      {key: 'extra', reason: 'of type list, not a tensor'},
+      {key: 'scale', reason: 'of type int, not a tensor', numbers: 1},
+      {key: 'extra', reason: 'of type list, not a tensor', numbers: 1},
     ]);
   });
   test('shared storages are counted once', () => {
