@@ -5,7 +5,7 @@ import {fullSizeEntries, writeFullSize} from '../fixtures/full-size.js';
 import {makeProbes} from '../src/convert/probes.js';
 import {float32, type Tensor} from '../src/core/tensor.js';
 import {type ArchName, archs} from '../src/models/families/index.js';
-import {macsOf, manifestOf} from '../src/models/walk.js';
+import {manifestOf, networkMacs} from '../src/models/walk.js';
 import {modelBytes} from '../src/onnx/encode.js';
 import {Graph} from '../src/onnx/graph.js';
 import {openSession} from '../src/onnx/session.js';
@@ -30,7 +30,7 @@ function work(name: ArchName) {
     const both = stored.get(key.replace('running_', 'tiny_running_')) ?? stored.get(key);
     if (both) bytesRead += 4 * shape.reduce((n, d) => n * d, 1);
   }
-  return {bytesRead, mergeFlops, forwardFlops: 2 * macsOf(records, 1) * makeProbes(1, 0).names.length * 2};
+  return {bytesRead, mergeFlops, forwardFlops: 2 * networkMacs(records, 1) * makeProbes(1, 0).names.length * 2};
 }
 
 /** GFLOP/s of a large float32 matrix product in onnxruntime on this machine. */

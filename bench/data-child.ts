@@ -1,8 +1,9 @@
 /** A contender of `bench/data.ts`: prepares the archive's images once for each line of stdin, and prints what that took. */
 import {createInterface} from 'node:readline';
-import {type Dataset, openDataset} from '../src/data/dataset.js';
+import type {Dataset} from '../src/data/dataset.js';
 import {type Decoder, defaultWorkers, openDecoder} from '../src/data/decoders.js';
 import {loadBatches} from '../src/data/loader.js';
+import {openDataset} from '../src/data/open-dataset.js';
 import {recipes} from '../src/data/recipe.js';
 
 const [archive, repeats, work] = process.argv.slice(2) as [string, string, string];

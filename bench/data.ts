@@ -9,7 +9,7 @@ import {cpus} from 'node:os';
 import {dirname, join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {build} from 'esbuild';
-import {openDataset} from '../src/data/dataset.js';
+import {openDataset} from '../src/data/open-dataset.js';
 import {prepare} from '../src/data/prepare.js';
 import {recipes} from '../src/data/recipe.js';
 

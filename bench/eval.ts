@@ -6,7 +6,7 @@ import {spawnSync} from 'node:child_process';
 import {existsSync, mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {writeFullSize} from '../fixtures/full-size.js';
-import {openDataset} from '../src/data/dataset.js';
+import {openDataset} from '../src/data/open-dataset.js';
 import {timeCommand} from './measure.js';
 
 const ROUNDS = 3;

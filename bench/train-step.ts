@@ -6,7 +6,7 @@
  * library in use is printed. `npm run bench -- train-step resnet20 vit` measures those alone.
  */
 import {spawn} from 'node:child_process';
-import {macsOf, manifestOf, Walk} from '../src/models/walk.js';
+import {manifestOf, networkMacs, Walk} from '../src/models/walk.js';
 import {gemmMeter} from './gemm-meter.js';
 import {mb, median, range} from './measure.js';
 import {bundleOurs, Side} from './step-process.js';
@@ -19,11 +19,11 @@ const WARM_UP = 4; // ours: the step runs, is recorded, and once more where a sl
 
 /** Multiply-accumulates of the forward pass of one input. */
 function forwardMacs({arch, shape}: StepSpec): number {
-  if (shape.length === 3) return macsOf(manifestOf(arch, shape[1]!).records, 1);
+  if (shape.length === 3) return networkMacs(manifestOf(arch, shape[1]!).records, 1);
   const nothing = new Proxy({}, {get: () => () => ({})}) as never;
   const walk = new Walk(arch, nothing, nothing);
   arch.network(walk, {value: {}, shape});
-  return macsOf(walk.records, 1);
+  return networkMacs(walk.records, 1);
 }
 
 async function measure(name: string, spec: StepSpec, bundle: string, meter: () => number, withTorch: boolean): Promise<void> {

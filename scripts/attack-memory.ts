@@ -9,7 +9,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {type AttackKind, attacks} from '../fuzz/attacks.js';
 import {openCheckpoint} from '../src/checkpoint/open.js';
-import {table} from '../src/cli/terminal/table.js';
+import {tableLines} from '../src/cli/terminal/table.js';
 import {fileSource} from '../src/core/bytes.js';
 import {GpdError} from '../src/core/error.js';
 import {indexTar} from '../src/data/tar.js';
@@ -83,7 +83,7 @@ function measureAll(): void {
   ]);
   const right = {align: 'right'} as const;
   const head = ['file', 'MiB', 'outcome', 'beyond idle, MiB', 'allowed', ''];
-  process.stdout.write(`${table([head, ...cells], [{}, right, {}, right, right, {}]).join('\n')}\n`);
+  process.stdout.write(`${tableLines([head, ...cells], [{}, right, {}, right, right, {}]).join('\n')}\n`);
   process.stdout.write(
     `idle: ${Object.entries(idle)
       .map(([kind, peak]) => `${kind} ${mib(peak)} MiB`)

@@ -11,7 +11,7 @@ import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 import {openCheckpoint} from '../src/checkpoint/open.js';
-import {table} from '../src/cli/terminal/table.js';
+import {tableLines} from '../src/cli/terminal/table.js';
 import {fileSource} from '../src/core/bytes.js';
 import {random} from '../src/core/random.js';
 import {float32, type StateDict, sourceOf, type Tensor} from '../src/core/tensor.js';
@@ -209,7 +209,7 @@ for (const backend of backends) {
     else kinks.push(...missed.map((miss) => `${miss}; neighbour ${near} is within all bounds`));
     console.error(`${name} on ${backend}: ${seconds} s`);
   }
-  for (const line of table(rows, [{}, {}, ...names.map(() => ({align: 'right'}) as const), {align: 'right'}]))
+  for (const line of tableLines(rows, [{}, {}, ...names.map(() => ({align: 'right'}) as const), {align: 'right'}]))
     console.log(line);
 }
 console.log(

@@ -171,6 +171,89 @@ test('a Buffer’s memory is never used without its place and length', () => {
   expect(bareBuffers('x', 'new DataView(a.buffer, a.byteOffset); Float64Array.of(v).buffer')).toEqual([]);
 });
 
+/** Modules whose short words are read together, as a language of their own: the same words may recur in another of them. */
+const VOCABULARIES = [
+  'src/core/option-kinds.ts',
+  'src/core/schema.ts',
+  'src/data/wasm.ts',
+  'src/library/check-options.ts',
+  'src/onnx/pattern.ts',
+];
+/** Names that stand twice for a reason. */
+const TWICE: Readonly<Record<string, string>> = {
+  bench: 'the library’s function checks what plain JavaScript hands it, then calls the workflow of that name',
+  convertFile: 'the same',
+  evaluate: 'the same',
+  quantiseModel: 'the same',
+  verify: 'the same',
+};
+const DECLARATION =
+  /^export (?:default )?(?:abstract )?(?:async )?(?:const|function\*?|class|interface|type|enum|let) +([\w$]+)/gm;
+const declaredIn = (text: string) => [...text.matchAll(DECLARATION)].map(([, name]) => name!);
+
+/** Exported names that more than one file declares. Overloads and a type beside its value stand in one file. */
+function declaredTwice(files: readonly (readonly [file: string, text: string])[]): string[] {
+  const places = new Map<string, string[]>();
+  for (const [file, text] of files)
+    if (!VOCABULARIES.includes(file))
+      for (const name of new Set(declaredIn(text))) places.set(name, [...(places.get(name) ?? []), file]);
+  return [...places]
+    .filter(([name, where]) => where.length > 1 && !TWICE[name])
+    .map(([name, where]) => `${name}: ${where.join(', ')}`);
+}
+
+test('an exported name means one thing', () => {
+  expect(declaredTwice(sources.filter((file) => !/^src\/commands\//.test(file)).map((file) => [file, textOf(file)]))).toEqual(
+    [],
+  );
+  const two = ['src/a.ts', 'src/b.ts'].map((file) => [file, 'export interface Range {}\n'] as const);
+  expect(declaredTwice(two)).toEqual(['Range: src/a.ts, src/b.ts']);
+});
+
+/** Circles of files that import types alone, and why each is one thing in several files. */
+const CIRCLES: Readonly<Record<string, string>> = {
+  'src/onnx/constant-tensor.ts, src/onnx/exporter-ops.ts, src/onnx/graph.ts, src/onnx/op-shapes.ts, src/onnx/op-types.ts, src/onnx/ops.ts':
+    'a node knows the schema of its operator, and a schema reads nodes',
+  'src/tfjs/lowering/kernel-entry.ts, src/tfjs/lowering/lowering.ts, src/tfjs/lowering/value.ts':
+    'a recorded value knows the kernel that gave it, and a kernel reads values',
+};
+
+/** Files that reach each other: each circle as its sorted names. */
+function circles(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const reach = (from: string) => {
+    const seen = new Set<string>();
+    const open = [...(graph.get(from) ?? [])];
+    for (let next = open.pop(); next !== undefined; next = open.pop())
+      if (!seen.has(next)) {
+        seen.add(next);
+        open.push(...(graph.get(next) ?? []));
+      }
+    return seen;
+  };
+  const reached = new Map([...graph.keys()].map((file) => [file, reach(file)]));
+  const inCircle = [...graph.keys()].filter((file) => reached.get(file)!.has(file));
+  const circleOf = (file: string) => inCircle.filter((other) => reached.get(file)!.has(other) && reached.get(other)!.has(file));
+  return [...new Set(inCircle.map((file) => circleOf(file).sort().join(', ')))].sort();
+}
+
+test('no file imports itself by way of others, inside a folder either', () => {
+  const imported = (file: string) =>
+    importsOf(textOf(file))
+      .filter((name) => name.startsWith('.'))
+      .map((name) => posix.join(dirname(file), name).replace(/\.js$/, '.ts'));
+  expect(circles(new Map(sources.map((file) => [file, imported(file)])))).toEqual(Object.keys(CIRCLES).sort());
+  expect(
+    circles(
+      new Map([
+        ['a', ['b']],
+        ['b', ['c']],
+        ['c', ['b']],
+        ['d', []],
+      ]),
+    ),
+  ).toEqual(['b, c']);
+});
+
 const written = ['src', 'test', 'fixtures', 'bench', 'scripts', 'bin'].flatMap(filesIn);
 const MAX_LINES = 400;
 

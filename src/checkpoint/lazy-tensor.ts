@@ -23,7 +23,7 @@ export interface Storages {
 }
 
 /** PyTorch allows 64; weights of networks have up to 5. */
-export const MAX_RANK = 16;
+export const MAX_TORCH_RANK = 16;
 /** A view may repeat elements (expand, stride 0) and so be larger than its bytes. Weights never are, small buffers may be. */
 export const MAX_EXPANDED_ELEMENTS = 1 << 20;
 
@@ -67,7 +67,8 @@ function checkView(ref: TensorRef, fail: Fail): {offset: number; shape: Shape; s
   const shape = ref.size.map((n) => natural(n, 'a size', fail));
   const stride = ref.stride.map((n) => natural(n, 'a stride', fail));
   const shown = `of shape ${formatShape(shape)}`;
-  if (shape.length > MAX_RANK) throw fail(`has ${shape.length} dimensions; up to ${MAX_RANK} are read`, 'LIMIT_EXCEEDED');
+  if (shape.length > MAX_TORCH_RANK)
+    throw fail(`has ${shape.length} dimensions; up to ${MAX_TORCH_RANK} are read`, 'LIMIT_EXCEEDED');
   if (shape.length !== stride.length) throw fail(`${shown} has ${stride.length} strides`);
   const count = shape.reduce((n, d) => safe(n * d, 'more elements than any file holds', fail), 1);
   if (count === 0) return {offset, shape, stride};

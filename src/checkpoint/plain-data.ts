@@ -66,7 +66,7 @@ export interface TensorRef {
   readonly stride: readonly PlainData[];
 }
 
-export type Kind = Exclude<PlainData, PlainScalar | Uint8Array | PlainData[] | PlainMap>['kind'];
+export type PlainKind = Exclude<PlainData, PlainScalar | Uint8Array | PlainData[] | PlainMap>['kind'];
 
 export const tuple = (items: readonly PlainData[]): Tuple => ({kind: 'tuple', items});
 export const namespace = (fields: Map<string, PlainData> = new Map()): Namespace => ({kind: 'namespace', fields});
@@ -74,7 +74,7 @@ export const namespace = (fields: Map<string, PlainData> = new Map()): Namespace
 export const isMap = (value: PlainData | undefined): value is PlainMap => value instanceof Map;
 export const isScalar = (value: PlainData | undefined): value is PlainScalar =>
   value === null || (typeof value !== 'object' && value !== undefined);
-export function isKind<K extends Kind>(value: PlainData | undefined, kind: K): value is Extract<PlainData, {kind: K}> {
+export function isKind<K extends PlainKind>(value: PlainData | undefined, kind: K): value is Extract<PlainData, {kind: K}> {
   return typeof value === 'object' && value !== null && 'kind' in value && value.kind === kind;
 }
 export const isTensor = (value: PlainData | undefined): value is TensorRef => isKind(value, 'tensor');

@@ -7,7 +7,7 @@ import {type ErrorCode, GpdError} from '../core/error.js';
 import {costs, type MemoryBudget} from '../core/memory-budget.js';
 import {type DType, dtypes, formatShape, type Shape, stridesOf, type TensorSource} from '../core/tensor.js';
 import {scanJson} from './json-scan.js';
-import {MAX_RANK} from './lazy-tensor.js';
+import {MAX_TORCH_RANK} from './lazy-tensor.js';
 import {readStrided} from './strided.js';
 import {decodeUtf8} from './utf8.js';
 
@@ -105,7 +105,8 @@ function readEntry(key: string, value: unknown, fail: Fail): Entry {
   const dtype = Object.hasOwn(safetensorsDtypes, name) ? safetensorsDtypes[name] : undefined;
   if (!dtype) throw bad(`has dtype ${name}, which is not read here`, 'DTYPE_UNSUPPORTED');
   if (!Array.isArray(shape) || !shape.every(isNatural)) throw bad('has a shape that is not a list of natural numbers');
-  if (shape.length > MAX_RANK) throw bad(`has ${shape.length} dimensions; up to ${MAX_RANK} are read`, 'LIMIT_EXCEEDED');
+  if (shape.length > MAX_TORCH_RANK)
+    throw bad(`has ${shape.length} dimensions; up to ${MAX_TORCH_RANK} are read`, 'LIMIT_EXCEEDED');
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isNatural)) throw bad('has no pair of data offsets');
   const [begin, end] = offsets as [number, number];
   const length = dtypes[dtype].bytes * countOf(shape);

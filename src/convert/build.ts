@@ -21,12 +21,12 @@ export const emitNames = Object.keys(emits) as Emit[];
 /** The first ONNX opset that can be written. */
 export const MIN_OPSET = 13;
 /** The last ONNX opset that can be written. */
-export const MAX_OPSET = 23;
+export const MAX_WRITTEN_OPSET = 23;
 /** The first opset with Gelu; every current runtime reads it. */
 export const DEFAULT_OPSET = 20;
 
 /** How the ONNX model of a form looks. */
-export interface ModelOptions extends RecogniseOptions {
+export interface NetworkOptions extends RecogniseOptions {
   /** ONNX opset, 13 to 23. Default 20. */
   opset?: number | undefined;
   /** A fixed batch size; default: dynamic, named N. */
@@ -35,7 +35,7 @@ export interface ModelOptions extends RecogniseOptions {
   outputName?: string | undefined;
 }
 
-const formOptions = (role: Role, r: Recognised, o: ModelOptions): TrainingFormOptions => ({
+const formOptions = (role: Role, r: Recognised, o: NetworkOptions): TrainingFormOptions => ({
   role,
   imageSize: r.imageSize,
   opset: o.opset ?? DEFAULT_OPSET,
@@ -48,7 +48,7 @@ const formOptions = (role: Role, r: Recognised, o: ModelOptions): TrainingFormOp
 export async function buildModel(
   r: Recognised,
   emit: Emit,
-  options: ModelOptions = {},
+  options: NetworkOptions = {},
 ): Promise<{model: Model; passes: PassReport[]}> {
   const {role, minimal} = emits[emit];
   const model = trainingForm(r.arch, r.stateDict, r.form, formOptions(role, r, options));
@@ -56,7 +56,7 @@ export async function buildModel(
 }
 
 /** What minimal forms are proven against: the training form, any batch, reading no more of the checkpoint than its role uses. */
-export async function referenceForm(r: Recognised, role: Role, options: ModelOptions): Promise<Model> {
+export async function referenceForm(r: Recognised, role: Role, options: NetworkOptions): Promise<Model> {
   const model = trainingForm(r.arch, r.stateDict, r.form, {...formOptions(role, r, options), batch: undefined});
   await runPasses(model, [readInPart]);
   return model;

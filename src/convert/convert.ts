@@ -10,7 +10,7 @@ import {withoutText} from '../models/unknown-keys.js';
 import {metadataBytes} from '../onnx/metadata.js';
 import type {PassReport} from '../onnx/pass.js';
 import {preloadRuntime} from '../onnx/session.js';
-import {buildModel, type Emit, emits, type ModelOptions} from './build.js';
+import {buildModel, type Emit, emits, type NetworkOptions} from './build.js';
 import {deployedWeights} from './deployed-weights.js';
 import {type Digest, digestFile, refuseDamage} from './digest.js';
 import {makeProbes} from './probes.js';
@@ -20,14 +20,14 @@ import {Prover} from './prover.js';
 import {retain} from './retain.js';
 import {type NetworkSize, sizeOfCheckpoint, sizeOfModel} from './sizes.js';
 import {Stopwatch, type Timing} from './timing.js';
-import {stageModel, stageWeights, type WeightsFormat} from './write.js';
+import {stageModel, stageWeights, type WeightsFormatName} from './write.js';
 
 /** What a conversion is asked for; only `outputs` must be there, and may be empty where `weights` are asked for. */
-export interface ConvertOptions extends ModelOptions, PhaseHooks {
+export interface ConvertOptions extends NetworkOptions, PhaseHooks {
   /** Which ONNX file to write for each form. */
   outputs: Partial<Record<Emit, string>>;
   /** Which files to write with the deployed student's weights alone, under PyTorch's names. */
-  weights?: Partial<Record<WeightsFormat, string>> | undefined;
+  weights?: Partial<Record<WeightsFormatName, string>> | undefined;
   /** Use the moving average of the weights. Default: the weights themselves, as the original evaluates. */
   ema?: boolean | undefined;
   /** Replace files that exist. */
@@ -53,7 +53,7 @@ export interface OutputReport {
 }
 /** One file of weights that was written. */
 export interface WeightsReport {
-  format: WeightsFormat;
+  format: WeightsFormatName;
   path: string;
   bytes: number;
   tensors: number;
@@ -190,7 +190,7 @@ class Run {
   }
 
   async weights(): Promise<WeightsReport[]> {
-    const wanted = Object.entries(this.options.weights ?? {}) as [WeightsFormat, string][];
+    const wanted = Object.entries(this.options.weights ?? {}) as [WeightsFormatName, string][];
     if (wanted.length === 0) return [];
     await this.watch.measure('run training form', () => this.prover.reference('student'));
     const weights = await this.watch.measure('rewrite and fold', () => deployedWeights(this.recognised));

@@ -71,7 +71,7 @@ export function proofOf({images, maxAbs, relative, sameTop1}: OutputsDifference,
   };
 }
 
-export interface Divergence {
+export interface FormDivergence {
   /** The first value of both forms that differs by more than the bound, or else is not finite, in the order of computation. */
   layer: string;
   maxAbs: number;
@@ -98,7 +98,7 @@ function worstImage(actual: Float32Array, expected: Float32Array, images: number
 }
 
 /** Runs both forms with every common value as an output, and names the first that diverges. */
-export async function firstDivergence(before: Model, after: Model, probes: Probes): Promise<Divergence | undefined> {
+export async function firstDivergence(before: Model, after: Model, probes: Probes): Promise<FormDivergence | undefined> {
   const pairs = commonValues(before, after);
   const watched = [pairs.map(([b]) => b), pairs.map(([, a]) => a)] as const;
   const [reference, actual] = await Promise.all([
@@ -137,7 +137,7 @@ export function proofFailed(
   what: string,
   difference: OutputsDifference,
   names: readonly string[],
-  divergence: Divergence | undefined,
+  divergence: FormDivergence | undefined,
 ): GpdError {
   const {images, nonFinite, verdict} = difference;
   const details = {...(divergence && {at: divergence.layer}), data: {verdict, difference, divergence}};

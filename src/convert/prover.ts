@@ -5,7 +5,7 @@ import {type Recognised, recognise} from '../models/recognise.js';
 import type {Model} from '../onnx/graph.js';
 import {openSession, type Session} from '../onnx/session.js';
 import type {Role} from '../reparam/parameters.js';
-import {type ModelOptions, referenceForm} from './build.js';
+import {type NetworkOptions, referenceForm} from './build.js';
 import type {Probes} from './probes.js';
 import {compareLogits, firstDivergence, modelLogits, type Proof, proofFailed, proofOf, referenceLogits} from './prove.js';
 
@@ -24,7 +24,7 @@ export class Prover {
 
   constructor(
     private readonly recognised: Recognised,
-    private readonly options: ModelOptions,
+    private readonly options: NetworkOptions,
     private readonly probes: Probes,
   ) {}
 

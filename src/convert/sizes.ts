@@ -1,7 +1,7 @@
 /** How large a network is, before and after. */
 import {byteLength, elementCount} from '../core/tensor.js';
 import type {Recognised} from '../models/recognise.js';
-import {macsOf} from '../models/walk.js';
+import {networkMacs} from '../models/walk.js';
 import type {Model} from '../onnx/graph.js';
 import {countWeights} from '../onnx/weights.js';
 import type {Role} from '../reparam/parameters.js';
@@ -22,7 +22,7 @@ export function sizeOfCheckpoint(r: Recognised): NetworkSize {
   return {
     parameters: tensors.reduce((n, t) => n + elementCount(t.shape), 0),
     weightBytes: tensors.reduce((n, t) => n + byteLength(t), 0),
-    macs: macsOf(r.records, r.form.ratio),
+    macs: networkMacs(r.records, r.form.ratio),
   };
 }
 
@@ -32,6 +32,6 @@ export function sizeOfModel(model: Model, r: Recognised, role: Role): NetworkSiz
     parameters,
     weightBytes,
     nodes: model.graph.nodes.length,
-    macs: macsOf(r.records, role === 'teacher' ? r.form.ratio : 1),
+    macs: networkMacs(r.records, role === 'teacher' ? r.form.ratio : 1),
   };
 }

@@ -39,10 +39,10 @@ export const weightsFormats = {
   safetensors: (weights, sink) => writeSafetensors(weights, sink, {format: 'pt'}),
   pth: (weights, sink) => writeTorch(orderedStateDict(weights), sink),
 } as const satisfies Record<string, Writer>;
-export type WeightsFormat = keyof typeof weightsFormats;
+export type WeightsFormatName = keyof typeof weightsFormats;
 
 /** Gives the number of bytes. */
-export function stageWeights(weights: StateDict, format: WeightsFormat, path: string, staging: Staging): number {
+export function stageWeights(weights: StateDict, format: WeightsFormatName, path: string, staging: Staging): number {
   const file = staging.create(path);
   let bytes = 0;
   weightsFormats[format](weights, (chunk) => {

@@ -1,6 +1,6 @@
 /** What the value of an option may be: how it is read from a flag or a line of a configuration file, and how it is written back. */
 
-export interface Kind<T> {
+export interface OptionKind<T> {
   /** Throws an Error whose message continues "--name TEXT: ". */
   parse(text: string): T;
   /** `parse(format(value))` is the value. */
@@ -16,7 +16,7 @@ export interface Kind<T> {
 
 const bad = (expected: string) => new Error(`expected ${expected}`);
 
-export const text = (placeholder: string): Kind<string> => ({
+export const text = (placeholder: string): OptionKind<string> => ({
   placeholder,
   parse(value) {
     if (value === '') throw bad('something');
@@ -25,14 +25,14 @@ export const text = (placeholder: string): Kind<string> => ({
   format: (value) => value,
 });
 
-export interface Range {
+export interface NumberRange {
   readonly min?: number;
   readonly max?: number;
   /** The bounds themselves are excluded. */
   readonly above?: number;
 }
 
-function inRange(value: number, {min, max, above}: Range, noun: string): number {
+function inRange(value: number, {min, max, above}: NumberRange, noun: string): number {
   const bounds = [
     above !== undefined && `above ${above}`,
     min !== undefined && `from ${min}`,
@@ -43,7 +43,7 @@ function inRange(value: number, {min, max, above}: Range, noun: string): number 
   return value;
 }
 
-export const number = (range: Range = {}): Kind<number> => ({
+export const number = (range: NumberRange = {}): OptionKind<number> => ({
   placeholder: 'X',
   parse(value) {
     const parsed = value.trim() === '' ? Number.NaN : Number(value);
@@ -52,22 +52,22 @@ export const number = (range: Range = {}): Kind<number> => ({
   format: String,
 });
 
-export const integer = (range: Range = {}): Kind<number> => ({
+export const integer = (range: NumberRange = {}): OptionKind<number> => ({
   placeholder: 'N',
   parse: (value) => inRange(/^[+-]?\d{1,15}$/.test(value.trim()) ? Number(value) : Number.NaN, range, 'a whole number'),
   format: String,
 });
 
 /** A moment of a run: so many epochs after its beginning, or a share of all its epochs. */
-export type Moment = number | `${number}%`;
+export type EpochMoment = number | `${number}%`;
 
 /** `30`, or `30%`. */
-export const moment: Kind<Moment> = {
+export const moment: OptionKind<EpochMoment> = {
   placeholder: 'N',
   parse(value) {
     const given = value.trim();
     const isShare = /^\d{1,3}(\.\d{1,6})?%$/.test(given) && Number.parseFloat(given) > 0 && Number.parseFloat(given) <= 100;
-    if (isShare) return given as Moment;
+    if (isShare) return given as EpochMoment;
     if (/^\+?\d{1,9}$/.test(given) && Number(given) > 0) return Number(given);
     throw bad('a whole number of epochs from 1, or a share of them such as 50%');
   },
@@ -75,7 +75,7 @@ export const moment: Kind<Moment> = {
 };
 
 /** `1,2,3` or `[1, 2, 3]`. */
-export const list = <T>(item: Kind<T>, {length}: {length?: number} = {}): Kind<readonly T[]> => ({
+export const list = <T>(item: OptionKind<T>, {length}: {length?: number} = {}): OptionKind<readonly T[]> => ({
   placeholder: `${item.placeholder},…`,
   parse(value) {
     const inner = value.trim().replace(/^\[(.*)\]$/, '$1');
@@ -86,7 +86,7 @@ export const list = <T>(item: Kind<T>, {length}: {length?: number} = {}): Kind<r
   format: (items) => `[${items.map(item.format).join(', ')}]`,
 });
 
-export const toggle: Kind<boolean> = {
+export const toggle: OptionKind<boolean> = {
   placeholder: '',
   isSwitch: true,
   parse(value) {
@@ -96,7 +96,7 @@ export const toggle: Kind<boolean> = {
   format: String,
 };
 
-export const choice = <const T extends string>(...choices: readonly T[]): Kind<T> => ({
+export const choice = <const T extends string>(...choices: readonly T[]): OptionKind<T> => ({
   placeholder: 'NAME',
   choices,
   parse(value) {
@@ -114,7 +114,7 @@ export const choice = <const T extends string>(...choices: readonly T[]): Kind<T
 export const names = <const T extends string>(
   all: readonly T[],
   older: Readonly<Record<string, readonly T[]>> = {},
-): Kind<readonly T[]> => {
+): OptionKind<readonly T[]> => {
   const item = choice(...all);
   const listed = list(item);
   const meant = (value: string) => (Object.hasOwn(older, value.trim()) ? older[value.trim()] : undefined);
@@ -134,7 +134,7 @@ export const names = <const T extends string>(
 
 const NONE = 'none';
 /** Also `none`, which is null. */
-export const optional = <T>(kind: Kind<T>): Kind<T | null> => ({
+export const optional = <T>(kind: OptionKind<T>): OptionKind<T | null> => ({
   ...kind,
   ...(kind.choices && {choices: [...kind.choices, NONE]}),
   parse: (value) => (value === NONE ? null : kind.parse(value)),

@@ -19,5 +19,3 @@ export interface Dataset {
   readonly warnings: readonly DataWarning[];
   close(): Promise<void>;
 }
-
-export {type OpenDatasetOptions, openDataset} from './open-dataset.js';

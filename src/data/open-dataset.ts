@@ -13,7 +13,7 @@ import type {LabelBase} from './label-base.js';
 import {readLabelFile} from './labels.js';
 import {organise, withoutTopFolder} from './organise.js';
 import {listTar} from './tar.js';
-import {BLOCK_BYTES, isEmptyBlock, parseTarHeader} from './tar-header.js';
+import {isEmptyBlock, parseTarHeader, TAR_BLOCK_BYTES} from './tar-header.js';
 import {aboutImages, refuseWarnings, warnings} from './warnings.js';
 
 export interface OpenDatasetOptions {
@@ -95,11 +95,11 @@ function kindOf(path: string): 'folder' | 'tar' | 'gzip' | 'cifar' {
 }
 
 function fileKind(path: string, source: ByteSource): 'tar' | 'gzip' | 'cifar' {
-  const head = source.read(0, Math.min(source.size, BLOCK_BYTES));
+  const head = source.read(0, Math.min(source.size, TAR_BLOCK_BYTES));
   if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip';
   if (parseTarHeader(head)) return 'tar';
   if (/^(data_batch_\d|test_batch).*\.bin$/.test(basename(path))) return 'cifar';
-  if (head.length === BLOCK_BYTES && isEmptyBlock(head)) return 'tar'; // an empty one
+  if (head.length === TAR_BLOCK_BYTES && isEmptyBlock(head)) return 'tar'; // an empty one
   throw new GpdError('DATASET_INVALID', `${path}: ${whatItIs(head)}`, {
     at: path,
     hint: 'give a folder or a .tar or .tar.gz with <class>/<image>, or a CIFAR-10 batch (.bin)',

@@ -4,7 +4,7 @@
  */
 import {withKernels} from './kernels.js';
 import type {Recipe} from './recipe.js';
-import {type Box, type Image, neededBox, resample, type Size, scaledSize, sizeOf} from './resample.js';
+import {type Box, type Image, imageSize, neededBox, resample, type Size, scaledSize} from './resample.js';
 
 /** The part of a recipe that is about places, not values. */
 export type Geometry = Pick<Recipe, 'resize' | 'crop' | 'interpolation'>;
@@ -37,7 +37,7 @@ export const neededPart = (full: Size, geometry: Geometry, eighths = 8): Box =>
 
 export function preprocess(image: Image, geometry: Geometry): Image {
   const {crop} = geometry;
-  const {options, at} = plan(sizeOf(image), geometry);
+  const {options, at} = plan(imageSize(image), geometry);
   const {size, window} = options;
   const isWhole = [size, window].every(({width, height}) => width === image.width && height === image.height);
   const cut = isWhole && (image.part?.eighths ?? 8) === 8 ? image : resample(image, options);

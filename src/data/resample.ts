@@ -34,7 +34,7 @@ export interface ResampleOptions {
 }
 
 /** Of the whole photograph. */
-export const sizeOf = (image: Image): Size => image.part?.of ?? image;
+export const imageSize = (image: Image): Size => image.part?.of ?? image;
 /** The photograph's size in pixels of that scale; where it is no whole number, the last pixel lies over the edge. */
 export const scaledSize = ({width, height}: Size, eighths: number): Size => ({
   width: (width * eighths) / 8,
@@ -50,7 +50,7 @@ const inside = (box: Box, {width, height}: Size) =>
   box.top + box.height <= height;
 
 export function resample(image: Image, options: ResampleOptions): Image {
-  const full = scaledSize(sizeOf(image), image.part?.eighths ?? 8);
+  const full = scaledSize(imageSize(image), image.part?.eighths ?? 8);
   const {box = whole(full), size, window = whole(size)} = options;
   if (!inside(box, full) || !inside(window, size)) {
     throw new Error(

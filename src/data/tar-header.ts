@@ -4,7 +4,7 @@
  * Format: POSIX.1-2008, pax, "ustar Interchange Format" and "pax Interchange Format"; GNU tar manual, "Basic Tar Format".
  */
 
-export const BLOCK_BYTES = 512;
+export const TAR_BLOCK_BYTES = 512;
 
 export type EntryType =
   | 'file'
@@ -65,7 +65,7 @@ export const isEmptyBlock = (block: Uint8Array): boolean => block.every((byte) =
 function checksumMatches(block: Uint8Array): boolean {
   let unsigned = 0;
   let signed = 0;
-  for (let i = 0; i < BLOCK_BYTES; i++) {
+  for (let i = 0; i < TAR_BLOCK_BYTES; i++) {
     const byte = i >= 148 && i < 156 ? 0x20 : block[i]!;
     unsigned += byte;
     signed += (byte << 24) >> 24;
@@ -76,7 +76,7 @@ function checksumMatches(block: Uint8Array): boolean {
 
 /** undefined: this is no header. */
 export function parseTarHeader(block: Uint8Array): TarHeader | undefined {
-  if (block.length < BLOCK_BYTES || !checksumMatches(block)) return undefined;
+  if (block.length < TAR_BLOCK_BYTES || !checksumMatches(block)) return undefined;
   const size = number(block, 124, 12);
   if (!Number.isSafeInteger(size)) return undefined;
   const isUstar = text(block, 257, 6) === 'ustar'; // GNU writes 'ustar ' and uses the prefix field for other things

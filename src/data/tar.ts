@@ -3,7 +3,7 @@ import {type FileHandle, open} from 'node:fs/promises';
 import {type ByteSource, fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {type Entry, isHidden, type Listing} from './entries.js';
-import {BLOCK_BYTES, isEmptyBlock, parsePax, parseTarHeader, type TarHeader, whyUnsafeName} from './tar-header.js';
+import {isEmptyBlock, parsePax, parseTarHeader, TAR_BLOCK_BYTES, type TarHeader, whyUnsafeName} from './tar-header.js';
 import {type DataWarning, warnings} from './warnings.js';
 
 /** Real long names and pax headers take a few hundred bytes. */
@@ -98,15 +98,15 @@ interface Located extends TarHeader {
 /** Steps from header to header; those that only extend the next one are consumed on the way. */
 function headerReader(source: ByteSource, read: (offset: number, length: number) => Uint8Array) {
   const at = (offset: number): Located | undefined => {
-    if (source.size - offset < BLOCK_BYTES) {
+    if (source.size - offset < TAR_BLOCK_BYTES) {
       if (offset < source.size) throw invalid(source.name, offset, 'ends in the middle of a header');
       return undefined;
     }
-    const block = read(offset, BLOCK_BYTES);
+    const block = read(offset, TAR_BLOCK_BYTES);
     if (isEmptyBlock(block)) return undefined;
     const header = parseTarHeader(block);
     if (!header) throw invalid(source.name, offset, 'has no valid tar header where one must be');
-    return locate(header, offset + BLOCK_BYTES, header.size);
+    return locate(header, offset + TAR_BLOCK_BYTES, header.size);
   };
   const locate = (header: TarHeader, offset: number, size: number): Located => {
     if (offset + size > source.size) {
@@ -116,7 +116,7 @@ function headerReader(source: ByteSource, read: (offset: number, length: number)
         `'${header.name.slice(0, 80)}' has ${size} bytes, the archive only ${source.size - offset} more`,
       );
     }
-    return {...header, size, offset, end: offset + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES};
+    return {...header, size, offset, end: offset + Math.ceil(size / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES};
   };
   const extension = ({name, offset, size}: Located): Uint8Array => {
     if (size > MAX_EXTENSION_BYTES)

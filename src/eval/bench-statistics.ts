@@ -28,7 +28,7 @@ export function summariseLatencies(rounds: readonly (readonly number[])[]): Late
   };
 }
 
-export interface Verdict {
+export interface SpeedVerdict {
   /** Which is faster; undefined if the measurement does not say. */
   faster: 'a' | 'b' | undefined;
   /** Time of b over time of a: the median over the rounds. */
@@ -42,7 +42,7 @@ export interface Verdict {
  * The same rounds of both, in pairs: what slows the machine for a while slows both and leaves their ratio. No verdict if the ratio
  * moved more between rounds than it differs from 1. Quartiles would not do: what disturbs a machine lasts for several rounds.
  */
-export function verdictOf(a: readonly (readonly number[])[], b: readonly (readonly number[])[]): Verdict {
+export function verdictOf(a: readonly (readonly number[])[], b: readonly (readonly number[])[]): SpeedVerdict {
   const ratios = a.map((round, i) => median(b[i]!) / median(round));
   const sorted = sortedCopy(ratios);
   const ratio = quantile(sorted, 0.5);

@@ -6,7 +6,7 @@ import type {ProviderName} from '../onnx/providers.js';
 import {checkBatch} from './batch-limit.js';
 import {BenchProcess} from './bench-process.js';
 import type {ChildTask, Opened} from './bench-protocol.js';
-import {type LatencySummary, summariseLatencies, type Verdict, verdictOf} from './bench-statistics.js';
+import {type LatencySummary, type SpeedVerdict, summariseLatencies, verdictOf} from './bench-statistics.js';
 import {gemmPeak} from './gemm.js';
 import {checkWeights, defaultMemoryLimit} from './memory-limit.js';
 import type {Subject} from './subject.js';
@@ -58,7 +58,7 @@ export interface BenchFailure {
   reason: string;
 }
 /** Which of two models is faster in one setting, or that the rounds vary too much to tell. */
-export interface BenchVerdict extends Verdict {
+export interface BenchVerdict extends SpeedVerdict {
   a: string;
   b: string;
   threads: number | null;

@@ -127,7 +127,7 @@ export interface Evaluation {
   peakBytes: number;
 }
 
-export interface Context {
+export interface EvaluationContext {
   settings: Settings;
   gates: GateOptions;
   classes: readonly string[];
@@ -150,7 +150,7 @@ export const baselineOf = (subjects: readonly Pick<Subject, 'form'>[]): number =
     subjects.findIndex(({form}) => form === 'student'),
   );
 
-export function summarise(outcome: Outcome, context: Context): Evaluation {
+export function summarise(outcome: Outcome, context: EvaluationContext): Evaluation {
   const subjects = outcome.models.map(({subject}) => subject);
   const reference = baselineOf(subjects);
   const models = outcome.models.map((_, m) => summariseModel(outcome, m, reference, context));
@@ -177,7 +177,12 @@ const className = (classes: readonly string[], label: number): string => classes
 const pairOf = (pairs: readonly PairOutcome[], a: number, b: number) =>
   pairs.find((p) => (p.a === a && p.b === b) || (p.a === b && p.b === a));
 
-function summariseModel({models, pairs}: Outcome, m: number, reference: number, {classes, pathOf}: Context): ModelSummary {
+function summariseModel(
+  {models, pairs}: Outcome,
+  m: number,
+  reference: number,
+  {classes, pathOf}: EvaluationContext,
+): ModelSummary {
   const {subject, interval1, interval5, ...r} = models[m]!;
   const pair = m === reference ? undefined : pairOf(pairs, m, reference)!;
   const agreement = pair ? (pair.nonFinite > 0 ? Number.NaN : pair.agreement) : 1;
@@ -239,7 +244,7 @@ const answerOf = (
 });
 const labelOf = (classes: readonly string[], label: number): string | null => (label < 0 ? null : className(classes, label));
 
-const summariseWorst = (image: WorstImage, classes: readonly string[], pathOf: Context['pathOf']): WorstSummary => ({
+const summariseWorst = (image: WorstImage, classes: readonly string[], pathOf: EvaluationContext['pathOf']): WorstSummary => ({
   index: image.index,
   path: pathOf(image.index),
   class: labelOf(classes, image.label),
@@ -247,7 +252,11 @@ const summariseWorst = (image: WorstImage, classes: readonly string[], pathOf: C
   answer: answerOf(classes, image),
 });
 
-const summariseWorstPair = (pair: WorstPair, classes: readonly string[], pathOf: Context['pathOf']): WorstPairSummary => ({
+const summariseWorstPair = (
+  pair: WorstPair,
+  classes: readonly string[],
+  pathOf: EvaluationContext['pathOf'],
+): WorstPairSummary => ({
   index: pair.index,
   path: pathOf(pair.index),
   class: labelOf(classes, pair.label),
@@ -261,7 +270,11 @@ const NOT_MEASURED = {
   ...{difference: null, histogram: [], worst: []},
 };
 
-function summarisePair(pair: PairOutcome, subjects: readonly Subject[], {classes, pathOf}: Context): ComparisonSummary {
+function summarisePair(
+  pair: PairOutcome,
+  subjects: readonly Subject[],
+  {classes, pathOf}: EvaluationContext,
+): ComparisonSummary {
   const {a, b, compared, images, nonFinite, agreement, agreementInterval, worst, ...rest} = pair;
   const place = {a: subjects[a]!.name, b: subjects[b]!.name, compared, images, nonFinite};
   if (nonFinite > 0) return {...place, ...NOT_MEASURED};

@@ -1,5 +1,5 @@
 /** Conditions that a result was asked to meet. A gate that is not met is a result too: reported in full, exit 1. */
-import type {ModelSummary} from './evaluation.js';
+import type {SubjectForm} from './subject.js';
 
 /** Bounds on accuracy; those that are absent are not asked for. */
 export interface GateOptions {
@@ -23,15 +23,28 @@ export interface GateResult {
   ok: boolean;
 }
 
+/** What a gate reads of a model's summary. */
+export interface Gated {
+  readonly name: string;
+  readonly form: SubjectForm;
+  readonly images: number;
+  /** Percent; null where it was not measured. */
+  readonly top1: number | null;
+  /** Percent of images with the baseline's top class. */
+  readonly agreement: number | null;
+  /** Images with NaN or infinite outputs. */
+  readonly nonFinite: number;
+}
+
 interface Gate {
   bound(options: GateOptions): number | undefined;
-  value(model: ModelSummary, baseline: ModelSummary): number | null;
+  value(model: Gated, baseline: Gated): number | null;
   meets(value: number, bound: number): boolean;
   /** The baseline is not compared with itself. */
   judgesBaseline: boolean;
 }
 
-const drop = (model: ModelSummary, baseline: ModelSummary): number | null =>
+const drop = (model: Gated, baseline: Gated): number | null =>
   model.top1 === null || baseline.top1 === null ? null : rounded(baseline.top1 - model.top1);
 /** 81.02 − 80.92 is 0.1, not 0.09999…. */
 const rounded = (points: number): number => Number(points.toFixed(6));
@@ -59,7 +72,7 @@ const gates: Readonly<Record<GateResult['gate'], Gate>> = {
 };
 
 /** The dynamic teacher is not judged: it is not what is deployed. What cannot be measured does not pass. */
-export function judge(options: GateOptions, models: readonly ModelSummary[], baseline: ModelSummary): GateResult[] {
+export function judge(options: GateOptions, models: readonly Gated[], baseline: Gated): GateResult[] {
   const judged = models.filter((m) => m.form !== 'teacher');
   return (Object.entries(gates) as [GateResult['gate'], Gate][]).flatMap(([gate, {bound, value, meets, judgesBaseline}]) => {
     const limit = bound(options);
@@ -73,7 +86,7 @@ export function judge(options: GateOptions, models: readonly ModelSummary[], bas
   });
 }
 
-function whyNothing(...models: readonly ModelSummary[]): string {
+function whyNothing(...models: readonly Gated[]): string {
   const broken = models.find((m) => m.nonFinite > 0);
   if (!broken) return models[0]!.images === 0 ? 'there is no image' : 'no image has a label';
   const images = `${broken.nonFinite} image${broken.nonFinite === 1 ? '' : 's'}`;

@@ -8,7 +8,7 @@ import type {StateDict} from '../core/tensor.js';
 import {type EncodeOptions, encodeModel, modelBytes} from '../onnx/encode.js';
 import type {Model} from '../onnx/graph.js';
 import {openSession} from '../onnx/session.js';
-import {type PageFacts, renderPage} from './web/page.js';
+import {type PageFacts, renderWebPage} from './web/page.js';
 import {findRuntime} from './web/runtime.js';
 
 export interface WriteOptions {
@@ -88,7 +88,7 @@ async function writeWeb(model: Model, path: string, staging: Staging, {page}: Wr
   const main = put('model.onnx', modelBytes(model));
   const beside = ({name, bytes}: typeof main) => ({name, bytes});
   const facts = {...page, runtime: beside(module), wasm: beside(binary), model: beside(main)};
-  const html = put('index.html', new TextEncoder().encode(renderPage(facts)));
+  const html = put('index.html', new TextEncoder().encode(renderWebPage(facts)));
   const all = [module, binary, main, html];
   return {main, bytes: sum(all), files: all.map((file) => file.path)};
 }

@@ -11,7 +11,7 @@ import {embedPreprocessing} from './preprocess/embed.js';
 import {type ResizerName, resizers} from './preprocess/resize.js';
 import {checkTarget, resizerFor, type Target, type TargetName, targetNotes, targets} from './targets.js';
 
-export interface ModelOptions {
+export interface FormOptions {
   readonly opset?: number | undefined;
   readonly target?: TargetName | undefined;
   readonly batch?: InputShape['batch'];
@@ -26,7 +26,7 @@ export interface ModelOptions {
 export async function prepareStudent(
   student: Model,
   precision: PrecisionName,
-  {opset, target, side}: ModelOptions,
+  {opset, target, side}: FormOptions,
 ): Promise<Model> {
   const versioned = inOpset(student, opset, target && targets[target]);
   const moved = opset === undefined ? raisedFor(precision, versioned) : versioned;
@@ -58,7 +58,7 @@ function raisedFor(precision: PrecisionName, student: Model): Model {
 export async function makeModel(
   student: Model,
   precision: PrecisionName,
-  options: ModelOptions,
+  options: FormOptions,
   context: PrecisionContext,
 ): Promise<Precise> {
   const target: Target | undefined = options.target && targets[options.target];
@@ -91,7 +91,7 @@ const withoutProof = (metadata: ReadonlyMap<string, string>): Map<string, string
   new Map([...metadata].map(([key, value]) => [key.replace(/^gpd\.proof\./, 'gpd.student.proof.'), value]));
 
 /** A target that wants the Resize node gets it where the opset has it. */
-function chooseResizer({opset}: Model, {embed, target}: ModelOptions): ResizerName {
+function chooseResizer({opset}: Model, {embed, target}: FormOptions): ResizerName {
   if (embed!.resizer) return embed!.resizer;
   const wanted = target ? resizerFor(target) : 'matrices';
   return opset >= resizers[wanted].since ? wanted : 'matrices';

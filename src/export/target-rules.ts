@@ -4,10 +4,10 @@
  */
 import type {Node, Value} from '../onnx/graph.js';
 
-export type Rule = (node: Node) => string | undefined;
+export type TargetRule = (node: Node) => string | undefined;
 
 const only =
-  (opTypes: readonly string[], rule: Rule): Rule =>
+  (opTypes: readonly string[], rule: TargetRule): TargetRule =>
   (node) =>
     node.domain === '' && opTypes.includes(node.opType) ? rule(node) : undefined;
 
@@ -19,7 +19,7 @@ const numbersOf = (value: Value | undefined): number[] | undefined =>
  * https://github.com/onnx/onnx-tensorrt/blob/8.6-GA/builtin_op_importers.cpp; int32: the layer behind takes "only activation types"
  * (https://github.com/microsoft/onnxruntime/issues/17738).
  */
-export const symmetricInt8: Rule = only(['QuantizeLinear', 'DequantizeLinear'], (node) => {
+export const symmetricInt8: TargetRule = only(['QuantizeLinear', 'DequantizeLinear'], (node) => {
   const [x, scale, zeroPoint] = node.inputs;
   const integers = node.opType === 'QuantizeLinear' ? zeroPoint : x;
   if (!zeroPoint) return 'has no zero point';
@@ -41,17 +41,17 @@ function wrongChannels(node: Node, x: Value, scales: number): string | undefined
 }
 
 /** Resize-18's antialias. TensorRT: "Antialiasing is not supported"; OpenVINO reads Resize as opset 11 has it, and would leave it out. */
-export const noAntialias: Rule = only(['Resize'], (node) =>
+export const noAntialias: TargetRule = only(['Resize'], (node) =>
   node.number('antialias', 0) === 1 ? 'smooths (antialias)' : undefined,
 );
 
 /** "`Indices` output tensor unsupported": operators.md of onnx-tensorrt. */
-export const noPoolIndices: Rule = only(['MaxPool'], ({outputs}) =>
+export const noPoolIndices: TargetRule = only(['MaxPool'], ({outputs}) =>
   outputs.length > 1 && outputs[1]!.name !== '' ? 'gives the places of its maxima' : undefined,
 );
 
 /** "`sorted` must be 1. `K` input must be less than 3840": operators.md of onnx-tensorrt. */
-export const smallSortedTopK: Rule = only(['TopK'], (node) => {
+export const smallSortedTopK: TargetRule = only(['TopK'], (node) => {
   const k = numbersOf(node.inputs[1])?.[0];
   if (node.number('sorted', 1) !== 1) return 'gives the best unsorted';
   return k === undefined || k < 3840 ? undefined : `asks for the best ${k}: it takes fewer than 3840`;
@@ -63,7 +63,7 @@ const constantInputs: Readonly<Record<string, number>> = {
   ...{ReduceL1: 1, ReduceL2: 1, ReduceLogSum: 1, ReduceLogSumExp: 1, ReduceMax: 1, ReduceMean: 1, ReduceMin: 1},
   ...{ReduceProd: 1, ReduceSum: 1, ReduceSumSquare: 1},
 };
-export const constantAxes: Rule = only(Object.keys(constantInputs), (node) => {
+export const constantAxes: TargetRule = only(Object.keys(constantInputs), (node) => {
   const input = node.inputs[constantInputs[node.opType]!];
   return !input || input.initializer || input.producer?.opType === 'Constant'
     ? undefined

@@ -7,7 +7,7 @@ import {GpdError} from '../core/error.js';
 import type {Graph, Model, Node, Value} from '../onnx/graph.js';
 import type {Int8Options} from './precision.js';
 import type {ResizerName} from './preprocess/resize.js';
-import {constantAxes, noAntialias, noPoolIndices, type Rule, smallSortedTopK, symmetricInt8} from './target-rules.js';
+import {constantAxes, noAntialias, noPoolIndices, smallSortedTopK, symmetricInt8, type TargetRule} from './target-rules.js';
 
 export interface Target {
   readonly description: string;
@@ -29,7 +29,7 @@ export interface Target {
   readonly domains: readonly string[] | undefined;
   /** Types of tensors that it does not have. */
   readonly lacksTypes: readonly string[];
-  readonly rules: readonly Rule[];
+  readonly rules: readonly TargetRule[];
   /** Its accelerators take nodes of fixed shapes alone: `CoreML leaves`, of the others. */
   readonly fixedShapes: string | undefined;
   /** Operators that its accelerator has: the CPU runs the others. Undefined: nothing is said about it. */

@@ -1,5 +1,13 @@
 /** ONNX models in memory. */
-export {buildModel, DEFAULT_OPSET, type Emit, emitNames, MAX_OPSET, MIN_OPSET, type ModelOptions} from '../convert/build.js';
+export {
+  buildModel,
+  DEFAULT_OPSET,
+  type Emit,
+  emitNames,
+  MAX_WRITTEN_OPSET,
+  MIN_OPSET,
+  type NetworkOptions,
+} from '../convert/build.js';
 export {decodeModel} from '../onnx/decode.js';
 export {encodeModel, modelBytes} from '../onnx/encode.js';
 export type {Graph, Model, Node, Value} from '../onnx/graph.js';

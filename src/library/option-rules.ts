@@ -1,5 +1,5 @@
 /** What the options of each function may be; the commands' flags have the same bounds. */
-import {emitNames, MAX_OPSET, MIN_OPSET} from '../convert/build.js';
+import {emitNames, MAX_WRITTEN_OPSET, MIN_OPSET} from '../convert/build.js';
 import type {ConvertOptions} from '../convert/convert.js';
 import type {Recipe} from '../data/recipe.js';
 import type {GateOptions} from '../eval/gates.js';
@@ -24,7 +24,7 @@ import * as is from './check-options.js';
 
 const count = is.whole(1);
 const paths =
-  (names: readonly string[]): is.Rule =>
+  (names: readonly string[]): is.OptionRule =>
   (value) => {
     const isPaths =
       is.plainObject(value) === undefined &&
@@ -63,7 +63,7 @@ const images = {
 };
 const watched = {onProgress: is.callback, signal: is.abortSignal};
 const phases = {onPhase: is.callback, signal: is.abortSignal};
-const opset = is.whole(MIN_OPSET, MAX_OPSET);
+const opset = is.whole(MIN_OPSET, MAX_WRITTEN_OPSET);
 
 export const convertRules: is.Rules<ConvertOptions> = {
   ...{...recognise, ...phases, opset, batch: count, inputName: is.text, outputName: is.text, ema: is.toggle, force: is.toggle},

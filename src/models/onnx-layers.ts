@@ -1,6 +1,6 @@
 /** `LayerOps` as ONNX nodes, one plain node or a short idiom a layer. Layout is ONNX's own: maps [N, C, H, W], kernels [O, I/g, H, W]. */
 import type {AttributeValues, Graph, Value} from '../onnx/graph.js';
-import {ints, scalar} from '../onnx/tensor-ops.js';
+import {intsInitializer, scalarInitializer} from '../onnx/tensor-ops.js';
 import type {Window} from './layers.js';
 import type {AttentionSize, LayerOps} from './walk.js';
 
@@ -14,12 +14,12 @@ const window = ({kernel, stride, pad}: Window): AttributeValues => ({
 export function onnxLayers(graph: Graph, opset: number): LayerOps<Value> {
   const op = (name: string, opType: string, inputs: readonly (Value | undefined)[], attributes: AttributeValues = {}) =>
     graph.op(opType, inputs, attributes, {name});
-  const reshape = (x: Value, shape: readonly number[], name: string) => op(name, 'Reshape', [x, ints(graph, shape)]);
+  const reshape = (x: Value, shape: readonly number[], name: string) => op(name, 'Reshape', [x, intsInitializer(graph, shape)]);
   const transpose = (x: Value, perm: readonly number[], name: string) => op(name, 'Transpose', [x], {perm});
   /** Its axes moved from an attribute to an input in opset 18. */
   const reduceMean = (x: Value, axis: number, name: string) =>
     opset >= 18
-      ? op(name, 'ReduceMean', [x, ints(graph, [axis])], {keepdims: 0})
+      ? op(name, 'ReduceMean', [x, intsInitializer(graph, [axis])], {keepdims: 0})
       : op(name, 'ReduceMean', [x], {axes: [axis], keepdims: 0});
 
   /** q, k, v as [1, N, (blocks,) heads, T, headSize] from [N, T, blocks · 3 · heads · headSize]. */
@@ -33,7 +33,8 @@ export function onnxLayers(graph: Graph, opset: number): LayerOps<Value> {
         : [[3], [2, 0, 3, 1, 4]];
     const parts = reshape(qkv, [0, 0, ...sizes!, heads, headSize], `${name}.split`);
     const leading = transpose(parts, perm!, `${name}.heads`);
-    return graph.node('Split', [leading, ints(graph, [1, 1, 1])], {axis: 0}, {name: `${name}.qkv.parts`, outputs: 3}).outputs;
+    return graph.node('Split', [leading, intsInitializer(graph, [1, 1, 1])], {axis: 0}, {name: `${name}.qkv.parts`, outputs: 3})
+      .outputs;
   }
 
   return {
@@ -46,25 +47,34 @@ export function onnxLayers(graph: Graph, opset: number): LayerOps<Value> {
       }),
     batchNorm: (x, s, name) => op(name, 'BatchNormalization', [x, s.gamma, s.beta, s.mean, s.variance], {epsilon: s.eps}),
     relu: (x, name) => op(name, 'Relu', [x]),
-    relu6: (x, scale, name) => op(name, 'Clip', [x, scalar(graph, 0), scalar(graph, 6 / scale)]),
+    relu6: (x, scale, name) => op(name, 'Clip', [x, scalarInitializer(graph, 0), scalarInitializer(graph, 6 / scale)]),
     gelu(x, scale, name) {
       if (scale === 1) return op(name, 'Gelu', [x]);
-      const scaled = op(name, 'Gelu', [op(`${name}.times`, 'Mul', [x, scalar(graph, scale)])]);
-      return op(`${name}.over`, 'Div', [scaled, scalar(graph, scale)]);
+      const scaled = op(name, 'Gelu', [op(`${name}.times`, 'Mul', [x, scalarInitializer(graph, scale)])]);
+      return op(`${name}.over`, 'Div', [scaled, scalarInitializer(graph, scale)]);
     },
     maxPool: (x, w, name) => op(name, 'MaxPool', [x], window(w)),
     averagePool: (x, w, name) => op(name, 'AveragePool', [x], window(w)),
     globalAveragePool: (x, name) => op(name, 'GlobalAveragePool', [x]),
     flatten: (x, name) => op(name, 'Flatten', [x]),
     subsample: (x, stride, name) => {
-      const [from, to] = [ints(graph, [0, 0]), ints(graph, [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER])];
-      return op(`${name}.subsample`, 'Slice', [x, from, to, ints(graph, [2, 3]), ints(graph, [stride, stride])]);
+      const [from, to] = [
+        intsInitializer(graph, [0, 0]),
+        intsInitializer(graph, [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]),
+      ];
+      return op(`${name}.subsample`, 'Slice', [
+        x,
+        from,
+        to,
+        intsInitializer(graph, [2, 3]),
+        intsInitializer(graph, [stride, stride]),
+      ]);
     },
     padChannels(x, {before, after, blocks, shape: [channels, height, width]}, name) {
-      if (blocks === 1) return op(name, 'Pad', [x, ints(graph, [0, before, 0, 0, 0, after, 0, 0])]);
+      if (blocks === 1) return op(name, 'Pad', [x, intsInitializer(graph, [0, before, 0, 0, 0, after, 0, 0])]);
       const each = channels! / blocks;
       const grouped = reshape(x, [0, blocks, each, height!, width!], `${name}.blocks`);
-      const padded = op(`${name}.pad`, 'Pad', [grouped, ints(graph, [0, 0, before, 0, 0, 0, 0, after, 0, 0])]);
+      const padded = op(`${name}.pad`, 'Pad', [grouped, intsInitializer(graph, [0, 0, before, 0, 0, 0, 0, after, 0, 0])]);
       return reshape(padded, [0, blocks * (each + before + after), height!, width!], name);
     },
     add: (a, b, name) => op(name, 'Add', [a, b]),
@@ -79,14 +89,14 @@ export function onnxLayers(graph: Graph, opset: number): LayerOps<Value> {
       const rank = q.dims.length;
       const swapLast = [...Array(rank - 2).keys(), rank - 1, rank - 2];
       const raw = op(`${name}.scores`, 'MatMul', [q, transpose(k, swapLast, `${name}.keys`)]);
-      let scores = op(`${name}.scaled`, 'Mul', [raw, scalar(graph, size.scale)]);
+      let scores = op(`${name}.scaled`, 'Mul', [raw, scalarInitializer(graph, size.scale)]);
       if (mask) {
         const cut = [size.heads, size.tokens, size.tokens];
         const bounds = [
           [0, 0],
           [size.tokens, size.tokens],
           [1, 2],
-        ].map((b) => ints(graph, b));
+        ].map((b) => intsInitializer(graph, b));
         const used = mask.dims[1] === size.tokens ? mask : op(`${name}/Slice`, 'Slice', [mask, ...bounds]);
         scores = op(`${name}.masked`, 'Mul', [
           scores,

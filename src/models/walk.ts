@@ -58,7 +58,7 @@ export interface LayerRecord {
 }
 
 /** Multiply-accumulates for one image at a ratio of widths: 1 for the student, r for the dynamic teacher. */
-export const macsOf = (records: readonly LayerRecord[], ratio: number): number =>
+export const networkMacs = (records: readonly LayerRecord[], ratio: number): number =>
   records.reduce((n, {macs, widens}) => n + macs * ratio ** widens, 0);
 
 /** Where a sliding window fits: floor((n + 2 pad − kernel) / stride) + 1. */

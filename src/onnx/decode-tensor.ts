@@ -20,7 +20,7 @@ import {
 import {externalRange, type OpenExternal} from './external-data.js';
 import {dtypeOfDataType} from './ops.js';
 import {fromWireInt, type TensorMessage} from './proto.js';
-import type {Range, TensorPayload} from './wire.js';
+import type {ByteRange, TensorPayload} from './wire.js';
 
 /** Where a model is read from. */
 export interface ModelBytes {
@@ -34,7 +34,7 @@ export interface ModelBytes {
 }
 
 /** numpy allows 64 dimensions; no tensor of a network has more than 8. */
-export const MAX_RANK = 64;
+export const MAX_ONNX_RANK = 64;
 const EXTERNAL = 1; // TensorProto.DataLocation.EXTERNAL
 
 /** dtype → field of the list that holds its numbers. The small integers and both halves travel as int32. */
@@ -84,14 +84,20 @@ type Fail = (problem: string) => never;
 
 function decodeDims(message: TensorMessage, fail: Fail): Shape {
   const shape = (message.dims ?? []).map(fromWireInt);
-  if (shape.length > MAX_RANK) fail(`has ${shape.length} dimensions`);
+  if (shape.length > MAX_ONNX_RANK) fail(`has ${shape.length} dimensions`);
   const isPossible =
     shape.every((d) => Number.isSafeInteger(d) && d >= 0) && shape.every((_, i) => isCountable(shape.slice(0, i + 1)));
   return isPossible ? shape : fail(`has the impossible shape ${formatShape(shape)}`);
 }
 const isCountable = (shape: Shape) => Number.isSafeInteger(elementCount(shape) * 8);
 
-function rawTensor(dtype: DType, shape: Shape, range: Range, read: (range: Range) => Uint8Array, fail: Fail): TensorSource {
+function rawTensor(
+  dtype: DType,
+  shape: Shape,
+  range: ByteRange,
+  read: (range: ByteRange) => Uint8Array,
+  fail: Fail,
+): TensorSource {
   const needed = byteLength({dtype, shape});
   if (range.length !== needed) fail(`has ${range.length} bytes, ${dtype}${formatShape(shape)} needs ${needed}`);
   return {
@@ -107,7 +113,7 @@ function rawTensor(dtype: DType, shape: Shape, range: Range, read: (range: Range
 function externalTensor(message: TensorMessage, dtype: DType, shape: Shape, model: ModelBytes, fail: Fail): TensorSource {
   const {file, range} = externalRange(message, byteLength({dtype, shape}), openerOf(model), fail);
   const pay = model.views.account(model.source.name, message.name ?? '');
-  const read = (r: Range) => {
+  const read = (r: ByteRange) => {
     pay(r.length);
     return file.read(r.offset, r.length);
   };

@@ -8,9 +8,9 @@ import {type ByteSource, bufferSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {ViewBudget} from '../core/memory-budget.js';
 import type {Tensor} from '../core/tensor.js';
-import {MAX_OPSET} from './check.js';
+import {MAX_READ_OPSET} from './check.js';
 import {constantTensor} from './constant-tensor.js';
-import {decodeTensor, MAX_RANK, type ModelBytes} from './decode-tensor.js';
+import {decodeTensor, MAX_ONNX_RANK, type ModelBytes} from './decode-tensor.js';
 import type {OpenExternal} from './external-data.js';
 import {type Attribute, type Dims, Graph, type Model, type Node, type Value} from './graph.js';
 import {typesOfOutputs} from './op-types.js';
@@ -124,7 +124,7 @@ class ModelDecoder {
       domains.set(name, fromWireInt(version));
     }
     const opset = domains.get('') ?? this.fail('', 'the model does not say which opset it uses');
-    if (opset < 1 || opset > MAX_OPSET) this.fail('', `there is no opset ${opset}`);
+    if (opset < 1 || opset > MAX_READ_OPSET) this.fail('', `there is no opset ${opset}`);
     domains.delete('');
     return {opset, domains};
   }
@@ -171,7 +171,7 @@ class ModelDecoder {
     const shape = dims?.map((d, i) =>
       d.dimParam ? d.dimParam : d.dimValue == null ? `${name}.${i}` : fromWireInt(d.dimValue),
     );
-    if (shape && shape.length > MAX_RANK) this.fail(`value '${name}'`, `has ${shape.length} dimensions`);
+    if (shape && shape.length > MAX_ONNX_RANK) this.fail(`value '${name}'`, `has ${shape.length} dimensions`);
     const isPossible = shape?.every((d) => typeof d === 'string' || (Number.isSafeInteger(d) && d >= 0)) ?? true;
     return isPossible ? {dtype, shape} : this.fail(`value '${name}'`, `has the impossible shape [${shape}]`);
   }
@@ -282,6 +282,6 @@ function inferMissing(node: Node, declared: ReadonlyMap<string, OutputType>): vo
 }
 
 function isPlausible(shape: Dims | undefined): boolean {
-  if (!shape || shape.length > MAX_RANK) return false;
+  if (!shape || shape.length > MAX_ONNX_RANK) return false;
   return shape.every((d) => (typeof d === 'string' ? d.length <= MAX_SYMBOL : Number.isSafeInteger(d) && d >= 0));
 }

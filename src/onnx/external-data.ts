@@ -7,7 +7,7 @@
 import type {ByteSource} from '../core/bytes.js';
 import {containedFileSource} from '../core/contained-file.js';
 import type {TensorMessage} from './proto.js';
-import type {Range} from './wire.js';
+import type {ByteRange} from './wire.js';
 
 /** Opens a file that a model names. */
 export type OpenExternal = (location: string) => ByteSource;
@@ -40,7 +40,7 @@ export function externalRange(
   needed: number,
   open: OpenExternal | undefined,
   fail: Fail,
-): {file: ByteSource; range: Range} {
+): {file: ByteSource; range: ByteRange} {
   const entries = new Map<string, string>();
   for (const {key, value} of message.externalData ?? []) {
     if (!knownKeys.has(key ?? '')) fail(`has the unknown external data key '${key}'`);

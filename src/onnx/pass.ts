@@ -22,7 +22,7 @@ export interface PassReport {
   ms: number;
 }
 
-export interface RunOptions {
+export interface PassOptions {
   /** Called after each pass, for progress. */
   onPass?: (report: PassReport) => void;
 }
@@ -34,7 +34,7 @@ export const rewritePass = (name: string, rules: readonly Rule[]): Pass => ({
 });
 
 /** Runs the passes in order. After each that changed something the model is valid, or the error names the pass that broke it. */
-export async function runPasses(model: Model, passes: readonly Pass[], {onPass}: RunOptions = {}): Promise<PassReport[]> {
+export async function runPasses(model: Model, passes: readonly Pass[], {onPass}: PassOptions = {}): Promise<PassReport[]> {
   const reports: PassReport[] = [];
   dump('graph', 'start.txt', () => printModel(model));
   for (const pass of passes) {

@@ -4,13 +4,13 @@ import type {TensorOps} from '../reparam/tensor-ops.js';
 import type {Graph, Value} from './graph.js';
 
 /** A one-dimensional int64 constant (a Reshape target, Slice bounds); equal ones are one initializer. */
-export function ints(graph: Graph, values: readonly number[]): Value {
+export function intsInitializer(graph: Graph, values: readonly number[]): Value {
   const name = `ints_${values.join('_')}`.replaceAll('-', 'm');
   return graph.value(name) ?? graph.initializer(name, int64([values.length], values));
 }
 
 /** A float32 scalar constant; equal ones are one initializer. */
-export function scalar(graph: Graph, value: number): Value {
+export function scalarInitializer(graph: Graph, value: number): Value {
   const name = `scalar_${value}`;
   return graph.value(name) ?? graph.initializer(name, float32([], [value]));
 }
@@ -20,17 +20,17 @@ export function graphOps(graph: Graph, scope: () => string): TensorOps<Value> {
   const op = (opType: string, inputs: Value[], attributes = {}) =>
     graph.op(opType, inputs, attributes, {name: `${scope()}/${opType}`});
   return {
-    scalar: (value) => scalar(graph, value),
+    scalar: (value) => scalarInitializer(graph, value),
     add: (a, b) => op('Add', [a, b]),
     sub: (a, b) => op('Sub', [a, b]),
     mul: (a, b) => op('Mul', [a, b]),
     div: (a, b) => op('Div', [a, b]),
     sqrt: (x) => op('Sqrt', [x]),
     matmul: (a, b) => op('MatMul', [a, b]),
-    reshape: (x, shape) => op('Reshape', [x, ints(graph, shape)]),
+    reshape: (x, shape) => op('Reshape', [x, intsInitializer(graph, shape)]),
     transpose: (x, perm) => op('Transpose', [x], {perm}),
     unstack(x, count) {
-      const sizes = ints(graph, new Array(count).fill(1));
+      const sizes = intsInitializer(graph, new Array(count).fill(1));
       return [...graph.node('Split', [x, sizes], {axis: 0}, {name: `${scope()}/Split`, outputs: count}).outputs];
     },
   };
@@ -40,13 +40,13 @@ export function graphOps(graph: Graph, scope: () => string): TensorOps<Value> {
 export function leadingSlice(graph: Graph, x: Value, leading: Shape, name: string): Value {
   const axes = leading.flatMap((n, d) => (x.dims[d] === n ? [] : [d]));
   if (axes.length === 0) return x;
-  const starts = ints(
+  const starts = intsInitializer(
     graph,
     axes.map(() => 0),
   );
-  const ends = ints(
+  const ends = intsInitializer(
     graph,
     axes.map((d) => leading[d]!),
   );
-  return graph.op('Slice', [x, starts, ends, ints(graph, axes)], {}, {name});
+  return graph.op('Slice', [x, starts, ends, intsInitializer(graph, axes)], {}, {name});
 }

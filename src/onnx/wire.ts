@@ -105,7 +105,7 @@ const messages = {
 >;
 
 /** A stretch of the file. */
-export interface Range {
+export interface ByteRange {
   readonly offset: number;
   readonly length: number;
 }
@@ -113,9 +113,9 @@ export interface Range {
 export interface TensorPayload {
   /** Of the tensor message, for messages to people. */
   readonly offset: number;
-  raw?: Range;
+  raw?: ByteRange;
   /** Pieces of float_data (4), int32_data (5), int64_data (7) or double_data (10). */
-  readonly typed: {field: number; range: Range}[];
+  readonly typed: {field: number; range: ByteRange}[];
 }
 
 export interface ScannedModel {
@@ -169,7 +169,7 @@ class Cursor {
     throw this.error('CHECKPOINT_CORRUPT', 'an integer has more than 10 bytes');
   }
 
-  skip(length: number, end: number): Range {
+  skip(length: number, end: number): ByteRange {
     const range = {offset: this.position, length};
     if (length > end - this.position) {
       const left = end - this.position;
@@ -224,7 +224,7 @@ interface Occurrence {
   /** Offset of the tag. */
   readonly start: number;
   /** What follows the tag (and length). */
-  readonly range: Range;
+  readonly range: ByteRange;
 }
 
 class Scanner {
@@ -279,7 +279,7 @@ class Scanner {
   }
 
   /** The bytes of a field after its tag (and length). */
-  private extent(wire: number, end: number, start: number): Range {
+  private extent(wire: number, end: number, start: number): ByteRange {
     const {cursor} = this;
     switch (wire) {
       case wires.varint: {
@@ -318,7 +318,7 @@ class Scanner {
     if (kind === 'varints') this.checkVarints(at.range);
   }
 
-  private checkVarints({offset, length}: Range): void {
+  private checkVarints({offset, length}: ByteRange): void {
     const {cursor} = this;
     for (cursor.position = offset; cursor.position < offset + length; ) cursor.varint(offset + length);
   }

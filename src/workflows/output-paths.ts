@@ -2,7 +2,7 @@
 import {statSync} from 'node:fs';
 import {basename, extname, join} from 'node:path';
 import type {Emit} from '../convert/build.js';
-import type {WeightsFormat} from '../convert/write.js';
+import type {WeightsFormatName} from '../convert/write.js';
 
 /** Added to the name when the form is not the student. */
 const formSuffixes: Record<Emit, string> = {
@@ -12,8 +12,8 @@ const formSuffixes: Record<Emit, string> = {
   'training-teacher': '.training-teacher',
 };
 /** Never the bare extension: `.pth` may be the checkpoint itself. */
-const weightsSuffixes: Record<WeightsFormat, string> = {safetensors: '.deployed.safetensors', pth: '.deployed.pth'};
-export const weightsFormatNames = Object.keys(weightsSuffixes) as WeightsFormat[];
+const weightsSuffixes: Record<WeightsFormatName, string> = {safetensors: '.deployed.safetensors', pth: '.deployed.pth'};
+export const weightsFormatNames = Object.keys(weightsSuffixes) as WeightsFormatName[];
 
 const CHECKPOINT_EXTENSION = /(\.(pth|pt|th|ckpt|bin|safetensors|tar))+$/i;
 
@@ -25,7 +25,7 @@ export function stemOf(checkpoint: string): string {
 
 export interface OutputPlan {
   outputs: Partial<Record<Emit, string>>;
-  weights: Partial<Record<WeightsFormat, string>>;
+  weights: Partial<Record<WeightsFormatName, string>>;
 }
 
 /**
@@ -35,7 +35,7 @@ export interface OutputPlan {
  */
 export function planOutputs(
   checkpoint: string,
-  wanted: {emits: readonly Emit[]; weights: readonly WeightsFormat[]},
+  wanted: {emits: readonly Emit[]; weights: readonly WeightsFormatName[]},
   output?: string,
 ): OutputPlan {
   const {emits, weights} = wanted;

@@ -8,7 +8,7 @@ import {GpdError} from '../core/error.js';
 import {checkOutput, writeAtomically} from '../core/output.js';
 import {type StateDict, sourceOf} from '../core/tensor.js';
 import type {BackendName} from '../tfjs/backend/select-backend.js';
-import type {Precision} from '../tfjs/lowering/value.js';
+import type {FloatPrecision} from '../tfjs/lowering/value.js';
 import type {ReplayFiles, TracedStep} from '../train/replay/replay.js';
 import type {Json} from '../train/replay/replay-settings.js';
 import type {Compat} from '../train/step/compat.js';
@@ -20,7 +20,7 @@ export interface ReplayRequest {
   readonly compat: Compat;
   readonly backend: BackendName | 'auto';
   /** Default: float64 where the backend has it, which native TensorFlow does not. */
-  readonly precision?: Precision | undefined;
+  readonly precision?: FloatPrecision | undefined;
   /** Where the numbers of every step go, as JSON. */
   readonly trace: string;
   /** Where the gradients of the first step go, before clipping, as safetensors. */
@@ -32,7 +32,7 @@ export interface ReplayRequest {
 
 export interface ReplayReport {
   readonly backend: string;
-  readonly precision: Precision;
+  readonly precision: FloatPrecision;
   readonly steps: readonly TracedStep[];
 }
 

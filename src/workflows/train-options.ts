@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import {fileSource, readText, readTextIfAny} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {nearest} from '../core/nearest.js';
-import type {Kind} from '../core/option-kinds.js';
+import type {OptionKind} from '../core/option-kinds.js';
 import {type Given, isOptionName, olderWords, readConfig, resolveOptions} from '../train/options/config.js';
 
 import {optionNames, options, type TrainOptions} from '../train/options/options.js';
@@ -48,13 +48,13 @@ export function givenOptions(values: Partial<TrainOptions>): Given {
   return new Map(
     given.map(([name, value]) => {
       if (!isOptionName(name)) throw unknownOption(name);
-      return [name, {value: textOf(options[name].kind as Kind<unknown>, value), from: 'the options'}];
+      return [name, {value: textOf(options[name].kind as OptionKind<unknown>, value), from: 'the options'}];
     }),
   );
 }
 
 /** Of a value of another type whatever text it has, which its option refuses. */
-function textOf(kind: Kind<unknown>, value: unknown): string {
+function textOf(kind: OptionKind<unknown>, value: unknown): string {
   if (typeof value === 'string') return value;
   try {
     return String(kind.format(value));

@@ -3,8 +3,8 @@ import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {renderError} from '../../src/cli/render/error.js';
 import {styleFor, wantsColor} from '../../src/cli/terminal/style.js';
-import {table} from '../../src/cli/terminal/table.js';
-import {wrap} from '../../src/cli/terminal/wrap.js';
+import {tableLines} from '../../src/cli/terminal/table.js';
+import {wrapText} from '../../src/cli/terminal/wrap.js';
 import {GpdError} from '../../src/core/error.js';
 import {bytes, count, duration, si, tiny} from '../../src/core/format.js';
 import {printable} from '../../src/core/printable.js';
@@ -26,7 +26,7 @@ test('names from a file cannot steer the terminal', () => {
 
 test('tables align, and cut long cells in their middle', () => {
   expect(
-    table(
+    tableLines(
       [
         ['a', '1'],
         ['layer.0.conv', '22'],
@@ -35,7 +35,7 @@ test('tables align, and cut long cells in their middle', () => {
       '',
     ),
   ).toEqual(['a         1', 'lay…onv  22']);
-  expect(wrap('one two /a/path/that/is/long three', 8)).toEqual(['one two', '/a/path/that/is/long', 'three']);
+  expect(wrapText('one two /a/path/that/is/long three', 8)).toEqual(['one two', '/a/path/that/is/long', 'three']);
 });
 
 test('colours: NO_COLOR, then FORCE_COLOR, then the terminal', () => {

@@ -2,7 +2,8 @@
 import {rmSync} from 'node:fs';
 import {join} from 'node:path';
 import {GpdError} from '../../src/core/error.js';
-import {type Dataset, type OpenDatasetOptions, openDataset} from '../../src/data/dataset.js';
+import type {Dataset} from '../../src/data/dataset.js';
+import {type OpenDatasetOptions, openDataset} from '../../src/data/open-dataset.js';
 import {warningText} from '../../src/data/warnings.js';
 import {eachInItsFolder, put, root} from './set-files.js';
 

@@ -6,7 +6,7 @@ import {precisions} from '../../src/export/precisions.js';
 import {modelBytes} from '../../src/onnx/encode.js';
 import {parseModel} from '../../src/onnx/parse-text.js';
 import {openSession} from '../../src/onnx/session.js';
-import {checkModel, randomImages} from '../../src/workflows/export/check.js';
+import {checkForm, randomImages} from '../../src/workflows/export/check.js';
 import {inFolder, run} from '../commands/program.js';
 import {tinyNetwork} from '../eval/networks.js';
 
@@ -14,7 +14,7 @@ const subject = (model = tinyNetwork()) => subjectOfModel('tiny', 'student', mod
 
 test('a file that onnxruntime refuses fails the check, though the emulation agrees', async () => {
   const file = {...subject(), open: () => openSession(modelBytes(mixedTypes()))};
-  const check = await checkModel(subject(), {subject: subject(), file}, precisions.fp16, randomImages(8));
+  const check = await checkForm(subject(), {subject: subject(), file}, precisions.fp16, randomImages(8));
   expect(check).toMatchObject({ok: false, problem: expect.stringContaining('onnxruntime refused the model')});
 });
 
@@ -28,10 +28,10 @@ const mixedTypes = () =>
 
 test('a file that computes something else fails, though the emulation agrees; both are measured', async () => {
   const file = subject(tinyNetwork({seed: 'another'}));
-  const check = await checkModel(subject(), {subject: subject(), file}, precisions.fp16, randomImages(8));
+  const check = await checkForm(subject(), {subject: subject(), file}, precisions.fp16, randomImages(8));
   expect([check.ok, check.relative < 1e-6]).toEqual([false, true]);
   expect(check.file!.relative).toBeGreaterThan(0.02);
-  const same = await checkModel(subject(), {subject: subject(), file: subject()}, precisions.fp16, randomImages(8));
+  const same = await checkForm(subject(), {subject: subject(), file: subject()}, precisions.fp16, randomImages(8));
   expect(same).toMatchObject({ok: true, problem: null, file: {sameTop1: 32}});
 });
 
@@ -47,7 +47,7 @@ test('probabilities and best classes are compared with the logits', async () => 
       %probabilities = Softmax(%scaled) {axis = 1}`);
   const check = (scale: number) => {
     const form = subject(withAnswers(scale));
-    return checkModel(form, {subject: form, file: form}, precisions.fp32, randomImages(8));
+    return checkForm(form, {subject: form, file: form}, precisions.fp32, randomImages(8));
   };
   expect(await check(1)).toMatchObject({ok: true});
   expect(await check(1.1)).toMatchObject({ok: false, problem: expect.stringContaining('probabilities')});

@@ -7,7 +7,7 @@ import {byteLength, float32, type Tensor, tensor, toFloat32} from '../../src/cor
 import {emulateHalf} from '../../src/export/half/emulate.js';
 import {half} from '../../src/export/half/half.js';
 import {measureRanges} from '../../src/export/half/measure.js';
-import {MAX_HALF, nearestHalf, rangeOf} from '../../src/export/half/range.js';
+import {MAX_HALF, nearestHalf, valueRangeOf} from '../../src/export/half/range.js';
 import {toHalf} from '../../src/export/half/to-half.js';
 import type {Calibration} from '../../src/export/precision.js';
 import {assertValid} from '../../src/onnx/check.js';
@@ -84,10 +84,10 @@ describe('numbers', () => {
 
   test('a tensor of subnormals loses most of its bits, one of normal numbers eleven are left', () => {
     const values = [0.3, -0.7, 0.001, 0.9];
-    expect(rangeOf(values).rounding).toBeLessThan(2 ** -11);
-    expect(rangeOf(values.map((v) => v * 2 ** -22)).rounding).toBeGreaterThan(2 ** -5);
-    expect(rangeOf([0, 0])).toEqual({maxAbs: 0, rounding: 0});
-    expect(rangeOf([1, Number.NaN]).maxAbs).toBeNaN();
+    expect(valueRangeOf(values).rounding).toBeLessThan(2 ** -11);
+    expect(valueRangeOf(values.map((v) => v * 2 ** -22)).rounding).toBeGreaterThan(2 ** -5);
+    expect(valueRangeOf([0, 0])).toEqual({maxAbs: 0, rounding: 0});
+    expect(valueRangeOf([1, Number.NaN]).maxAbs).toBeNaN();
   });
 });
 
@@ -97,8 +97,8 @@ test('ranges are those of every value between the nodes, over all batches', asyn
   expect([...ranges.keys()]).toEqual(['input', 'conv1', 'relu1', 'conv2', 'relu2', 'pool', 'flat', 'logits']);
   const images = [noise(2, SIDE, 'first'), noise(2, SIDE, 'second')];
   const all = (await Promise.all(images.map((batch) => logitsOf(model, batch)))).flatMap((logits) => [...logits]);
-  expect(ranges.get('logits')!.maxAbs).toBeCloseTo(rangeOf(all).maxAbs, 6);
-  expect(ranges.get('logits')!.rounding).toBeCloseTo(rangeOf(all).rounding, 5);
+  expect(ranges.get('logits')!.maxAbs).toBeCloseTo(valueRangeOf(all).maxAbs, 6);
+  expect(ranges.get('logits')!.rounding).toBeCloseTo(valueRangeOf(all).rounding, 5);
 });
 
 test.each([

@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import {random} from '../../src/core/random.js';
 import {float32} from '../../src/core/tensor.js';
 import {recipes} from '../../src/data/recipe.js';
-import {type ModelOptions, makeModel, prepareStudent} from '../../src/export/make.js';
+import {type FormOptions, makeModel, prepareStudent} from '../../src/export/make.js';
 import type {Calibration, PrecisionContext} from '../../src/export/precision.js';
 import type {PrecisionName} from '../../src/export/precisions.js';
 import {addAnswers} from '../../src/export/preprocess/answers.js';
@@ -33,7 +33,7 @@ const calibration: Calibration = {
 };
 const context: PrecisionContext = {calibration, io: 'float32', int8: {method: 'minmax'}};
 /** As a user has it: read back from the bytes. */
-async function made(precision: PrecisionName, options: ModelOptions, student = tinyNetwork()) {
+async function made(precision: PrecisionName, options: FormOptions, student = tinyNetwork()) {
   const {model, notes} = await makeModel(await prepareStudent(student, precision, options), precision, options, context);
   return {model: decodeModel(modelBytes(model)), notes, bytes: modelBytes(model)};
 }
@@ -178,7 +178,7 @@ test('a foreign model that cannot be raised to the opset of the target keeps its
   expect((await prepareStudent(model, 'fp32', {target: 'coreml'})).opset).toBe(17);
 });
 
-const embedded = (target: TargetName): ModelOptions => ({
+const embedded = (target: TargetName): FormOptions => ({
   target,
   embed: {recipe: {...recipes.cnn(8), resize: 9}},
 });

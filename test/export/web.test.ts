@@ -6,7 +6,7 @@ import {pathToFileURL} from 'node:url';
 import sharp from 'sharp';
 import {random} from '../../src/core/random.js';
 import {tensor, toFloat32} from '../../src/core/tensor.js';
-import {renderPage} from '../../src/export/web/page.js';
+import {renderWebPage} from '../../src/export/web/page.js';
 import {findRuntime} from '../../src/export/web/runtime.js';
 import {openSession} from '../../src/onnx/session.js';
 import {exportFile} from '../../src/workflows/export/export.js';
@@ -260,7 +260,7 @@ testWith('chromium', 'a file that is missing or is another one is named', async 
 test('labels and names cannot leave their place in the page', () => {
   const file = (name: string) => ({name, bytes: 1});
   const files = {model: file('model.onnx'), runtime: file('ort.js'), wasm: file('ort.wasm')};
-  const page = renderPage({...files, name: '<img src=x>', precision: '"quoted"', topK: 5, labels});
+  const page = renderWebPage({...files, name: '<img src=x>', precision: '"quoted"', topK: 5, labels});
   expect(page).not.toContain('<img');
   expect(page.match(/<\/script>/g)!.length).toBe(2); // those of the page itself
   const [, json] = /<script type="application\/json" id="facts">(.*?)<\/script>/s.exec(page)!;

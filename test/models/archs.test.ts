@@ -5,7 +5,7 @@ import {fullSizeEntries} from '../../fixtures/full-size.js';
 import {crc32} from '../../src/checkpoint/crc32.js';
 import {bytesOf, elementCount, type Shape} from '../../src/core/tensor.js';
 import {type ArchName, archNames, archs} from '../../src/models/families/index.js';
-import {macsOf, manifestOf} from '../../src/models/walk.js';
+import {manifestOf, networkMacs} from '../../src/models/walk.js';
 import {storedEntries} from '../../src/reparam/stored-tensors.js';
 import {describeShared, shared} from '../shared.js';
 
@@ -56,7 +56,7 @@ describeShared(FULL, 'full size, against the original', () => {
 
   test.each(full)('%s: multiply-accumulates of the student', (file, name) => {
     const {conv_linear, attention_matmul} = read(`${file}.deployed.manifest.json`).macs_224_batch1;
-    expect(macsOf(manifestOf(archs[name].build()).records, 1)).toBe(conv_linear + attention_matmul);
+    expect(networkMacs(manifestOf(archs[name].build()).records, 1)).toBe(conv_linear + attention_matmul);
   });
 
   test.each(full)('%s: the formula gives the same bits', (file) => {

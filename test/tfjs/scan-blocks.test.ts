@@ -7,7 +7,7 @@ import {assertValid} from '../../src/onnx/check.js';
 import {modelBytes} from '../../src/onnx/encode.js';
 import {Graph, type Value} from '../../src/onnx/graph.js';
 import {loadSyncRuntime, type SyncRuntime} from '../../src/onnx/sync-session.js';
-import {ints} from '../../src/onnx/tensor-ops.js';
+import {intsInitializer} from '../../src/onnx/tensor-ops.js';
 import type {OnnxruntimeBackend} from '../../src/tfjs/backend/backend.js';
 import {jit} from '../../src/tfjs/jit/jit.js';
 import {loweredModel} from '../../src/tfjs/lowering/plan.js';
@@ -47,7 +47,7 @@ function build({lines, outputs}: {lines: readonly [string, number, number][]; ou
     const a = values.at(-1 - (i % Math.min(i % 7 === 0 ? values.length : 4, values.length)))!; // mostly a late one
     const alike = values.filter((v) => v.dims.join() === a.dims.join());
     if (ofOne.includes(opType)) values.push(graph.op(opType, [a]));
-    else if (opType === 'Reshape') values.push(graph.op('Reshape', [a, ints(graph, [-1])]));
+    else if (opType === 'Reshape') values.push(graph.op('Reshape', [a, intsInitializer(graph, [-1])]));
     else values.push(graph.op(opType, [a, j % 5 === 0 ? one : alike[j % alike.length]!]));
   }
   const made = values.slice(first);

@@ -6,7 +6,7 @@ import {fileSource} from '../../src/core/bytes.js';
 import {type Tensor, toFloat32} from '../../src/core/tensor.js';
 import {dkdLoss} from '../../src/train/step/losses/dkd.js';
 import {gpdLosses} from '../../src/train/step/losses/gpd-losses.js';
-import {crossEntropy, type Logits} from '../../src/train/step/losses/losses.js';
+import {crossEntropy, type LogitsTensor} from '../../src/train/step/losses/losses.js';
 import {contextLoss, fuse} from '../../src/train/step/losses/review-kd.js';
 import {oneHot, targetsOf} from '../../src/train/step/mix.js';
 import {batchStatistics, normaliseBatch} from '../../src/train/step/networks/batch-norm.js';
@@ -16,7 +16,7 @@ import {startBackend} from '../tfjs/both.js';
 
 const float32 = {rtol: 1e-5, because: 'float32 against float64'};
 const numberOf = (t: tf.Tensor) => t.dataSync()[0]!;
-const upload = (t: Tensor) => tf.tensor(toFloat32(t).data, [...t.shape]) as tf.Tensor as Logits;
+const upload = (t: Tensor) => tf.tensor(toFloat32(t).data, [...t.shape]) as tf.Tensor as LogitsTensor;
 
 /** The tensors and values of one file. */
 function reading(name: string) {
@@ -26,11 +26,15 @@ function reading(name: string) {
   return {at, values, keys: [...stored.keys()], labels: (key: string) => Array.from(at(key).dataSync())};
 }
 type File = 'cnn' | 'rvt';
-type Case = {name: string; file: File; loss: (z: Logits, at: (part: string) => Logits, labels: () => number[]) => tf.Tensor};
+type Case = {
+  name: string;
+  file: File;
+  loss: (z: LogitsTensor, at: (part: string) => LogitsTensor, labels: () => number[]) => tf.Tensor;
+};
 
 const hot = (labels: number[]) => upload(oneHot(labels, 10));
 const smoothed = (labels: number[]) => upload(targetsOf(labels, 10, 0.1, undefined));
-const argMax = (t: Logits) => tf.cast(tf.oneHot(tf.argMax(t, 1) as tf.Tensor1D, 10), 'float32') as Logits;
+const argMax = (t: LogitsTensor) => tf.cast(tf.oneHot(tf.argMax(t, 1) as tf.Tensor1D, 10), 'float32') as LogitsTensor;
 function dkdOptions(name: string) {
   const [, alpha, beta, temperature] = /a([\d.]+)_b([\d.]+)_T([\d.]+)/.exec(name)!;
   return {alpha: Number(alpha), beta: Number(beta), temperature: Number(temperature)};
@@ -45,7 +49,7 @@ const softDkd = (name: string): Case => ({
   file: 'rvt',
   loss: (z, at) => dkdLoss(z, at('teacher'), argMax(at('target')), dkdOptions(name)),
 });
-const kd = (kind: string, loss: (z: Logits, e: Logits) => tf.Tensor): Case => ({
+const kd = (kind: string, loss: (z: LogitsTensor, e: LogitsTensor) => tf.Tensor): Case => ({
   name: `kd_${kind}_weight3`,
   file: 'cnn',
   loss: (z, at) => tf.mul(loss(z, at('dynamic_teacher')), 3),
@@ -71,7 +75,7 @@ describeShared('goldens/train/losses', 'losses of the original', () => {
     test.each(cases)('$name and its gradient', ({name, file, loss}) => {
       const {at, labels, values} = files[file];
       const part = (key: string) => at(`${name}/${key}`);
-      const run = (z: tf.Tensor) => loss(z as Logits, part, () => labels(`${name}/target`)) as tf.Scalar;
+      const run = (z: tf.Tensor) => loss(z as LogitsTensor, part, () => labels(`${name}/target`)) as tf.Scalar;
       const {value, grad} = tf.valueAndGrad(run)(part('student'));
       expectClose([numberOf(value)], [values[name]], float32);
       expectClose(grad.dataSync(), part('grad_student').dataSync(), float32);

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {random} from '../../src/core/random.js';
 import {dkdLoss} from '../../src/train/step/losses/dkd.js';
 import {type GpdLoss, gpdLosses} from '../../src/train/step/losses/gpd-losses.js';
-import {accuracies, type Logits} from '../../src/train/step/losses/losses.js';
+import {accuracies, type LogitsTensor} from '../../src/train/step/losses/losses.js';
 import {expectClose} from '../close.js';
 import {startBackend} from '../tfjs/both.js';
 
@@ -61,7 +61,7 @@ function dkd(z: Matrix, t: Matrix, labels: readonly number[], alpha: number, bet
   return mean(terms) * temperature ** 2;
 }
 
-const as2d = (values: Matrix) => tf.tensor2d(values) as Logits;
+const as2d = (values: Matrix) => tf.tensor2d(values) as LogitsTensor;
 const numberOf = (t: tf.Tensor) => t.dataSync()[0]!;
 
 beforeAll(startBackend);

@@ -6,7 +6,7 @@ import type {ConvModule} from '../../src/reparam/modules.js';
 import {type GpdForm, parametersOf, type Role, type TensorUse} from '../../src/reparam/parameters.js';
 import {referenceOps} from '../../src/reparam/reference.js';
 import {keyOf, storedShape, storedTensors} from '../../src/reparam/stored-tensors.js';
-import {leadingBlock, pairParameters} from '../../src/train/step/networks/orepa-pair.js';
+import {leadingPart, pairParameters} from '../../src/train/step/networks/orepa-pair.js';
 import {type SequentialKernel, storedBatchNorm, tfjsLayers} from '../../src/train/step/networks/tfjs-layers.js';
 import {tfjsOps} from '../../src/train/step/networks/tfjs-ops.js';
 import {expectClose} from '../close.js';
@@ -51,7 +51,7 @@ describe.each(['cpu', 'onnxruntime'])('on %s', (backend) => {
     const keys = [...tensors.keys()];
     const uploaded = keys.map((key) => tf.tensor([...tensors.get(key)!.data], [...tensors.get(key)!.shape]));
     const loading = (values: readonly tf.Tensor[]) => (use: TensorUse) =>
-      leadingBlock(values[keys.indexOf(use.key)]!, use.leading);
+      leadingPart(values[keys.indexOf(use.key)]!, use.leading);
     const numbers = ({key, leading}: TensorUse) => toFloat64(leadingNumbers(tensors.get(key)!, leading));
 
     const pair = pairParameters(form, loading(uploaded), never);
@@ -90,7 +90,7 @@ describe.each(['cpu', 'onnxruntime'])('on %s', (backend) => {
     const {conv} = tfjsLayers(storedBatchNorm);
     const maps = roles.map((role) => tf.randomNormal([2, 4, 3, m.in * (role === 'teacher' ? ratio : 1)], 0, 1, 'float32', 1));
     const outputs = (positions: number, all: readonly tf.Tensor[]) => {
-      const load = (use: TensorUse) => leadingBlock(all[keys.indexOf(use.key)]!, use.leading);
+      const load = (use: TensorUse) => leadingPart(all[keys.indexOf(use.key)]!, use.leading);
       const pair = pairParameters(form, load, () => positions);
       const kernels = roles.map((role) => pair[role].conv(m) as SequentialKernel);
       expect(kernels.map(({sequential}) => sequential !== undefined)).toEqual(roles.map(() => positions === 0));

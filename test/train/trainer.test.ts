@@ -10,7 +10,7 @@ import {compatRules} from '../../src/train/step/compat.js';
 import {activeLosses, type LossValues, lossOptions, type StaticLossName} from '../../src/train/step/losses/index.js';
 import {fusionModules, reviewKdSize} from '../../src/train/step/losses/review-kd.js';
 import type {NamedTensors} from '../../src/train/step/parameters/named-tensors.js';
-import type {Batch, StaticTeacher, StepConfig, StepInput} from '../../src/train/step/step-config.js';
+import type {StaticTeacher, StepConfig, StepInput, TrainingBatch} from '../../src/train/step/step-config.js';
 import {createTrainer} from '../../src/train/step/trainer.js';
 import {expectClose} from '../close.js';
 import {startBackend} from '../tfjs/both.js';
@@ -47,7 +47,7 @@ function everything(changes: Partial<StepConfig> = {}): {config: StepConfig; sta
   return {config, state};
 }
 
-function batch(seed: number): Batch {
+function batch(seed: number): TrainingBatch {
   const r = random(seed);
   const shape = [6, 3, SIDE, SIDE];
   const images = float32(

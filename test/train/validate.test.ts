@@ -1,7 +1,7 @@
 /** Accuracy and loss of a tally against their definitions. */
 import {random} from '../../src/core/random.js';
 import {float32} from '../../src/core/tensor.js';
-import {bestOf, filledUp, Tally} from '../../src/train/run/validate.js';
+import {bestOf, filledUp, ValidationTally} from '../../src/train/run/validate.js';
 
 const r = random('tally');
 
@@ -9,7 +9,7 @@ test('top-1, top-5 and cross-entropy', () => {
   const [n, classes] = [200, 12];
   const data = Float32Array.from({length: n * classes}, () => Math.round(6 * r.normal()) / 2); // with equal logits
   const labels = Array.from({length: n}, () => r.integer(classes));
-  const tally = new Tally();
+  const tally = new ValidationTally();
   tally.add(float32([n, classes], data), labels);
   const rows = labels.map((label, i) => ({label, row: [...data.subarray(i * classes, (i + 1) * classes)]}));
   const rankOf = ({label, row}: (typeof rows)[number]) =>
@@ -26,7 +26,7 @@ test('top-1, top-5 and cross-entropy', () => {
 });
 
 test('a network that gives NaN is never right', () => {
-  const tally = new Tally();
+  const tally = new ValidationTally();
   tally.add(float32([1, 3], [Number.NaN, 1, 2]), [2]);
   tally.add(float32([1, 3], [Number.NaN, 1, 2]), [0]);
   expect(tally.accuracy.top1).toBe(0);
@@ -35,7 +35,7 @@ test('a network that gives NaN is never right', () => {
 test('rows that were filled up are not counted', () => {
   const images = filledUp(float32([1, 3, 2, 2], new Float32Array(12).fill(1)), 3);
   expect([images.shape, [...images.data].reduce((a, b) => a + b, 0)]).toEqual([[3, 3, 2, 2], 12]);
-  const tally = new Tally();
+  const tally = new ValidationTally();
   tally.add(float32([3, 2], [1, 0, 5, 0, 5, 0]), [1]);
   expect(tally.accuracy).toMatchObject({top1: 0, top5: 100});
 });

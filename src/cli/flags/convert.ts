@@ -2,9 +2,9 @@
 import {CLIError} from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 import type {InferredFlags} from '@oclif/core/interfaces';
-import {DEFAULT_OPSET, emitNames, MAX_OPSET, MIN_OPSET} from '../../convert/build.js';
+import {DEFAULT_OPSET, emitNames, MAX_WRITTEN_OPSET, MIN_OPSET} from '../../convert/build.js';
 import type {ConvertOptions} from '../../convert/convert.js';
-import type {WeightsFormat} from '../../convert/write.js';
+import type {WeightsFormatName} from '../../convert/write.js';
 import {planOutputs, weightsFormatNames} from '../../workflows/output-paths.js';
 import {readLabels} from '../../workflows/read-labels.js';
 import {exitCodes} from '../exit-codes.js';
@@ -35,9 +35,9 @@ export const convertFlags = {
   })(),
   ...recogniseFlags,
   opset: Flags.integer({
-    description: `ONNX opset, ${MIN_OPSET} to ${MAX_OPSET}`,
+    description: `ONNX opset, ${MIN_OPSET} to ${MAX_WRITTEN_OPSET}`,
     min: MIN_OPSET,
-    max: MAX_OPSET,
+    max: MAX_WRITTEN_OPSET,
     default: DEFAULT_OPSET,
     helpValue: 'N',
     helpGroup: 'model',
@@ -60,7 +60,7 @@ export function convertOptions(checkpoint: string, flags: InferredFlags<typeof c
   if (!formats.has('onnx') && (flags.all || flags.emit)) {
     throw new CLIError('--emit and --all choose ONNX models, but --format leaves them out', {exit: exitCodes.usage});
   }
-  const weights = [...formats].filter((format): format is WeightsFormat => format !== 'onnx');
+  const weights = [...formats].filter((format): format is WeightsFormatName => format !== 'onnx');
   const {opset, batch, seed, force} = flags;
   return {
     ...recogniseOptions(flags),

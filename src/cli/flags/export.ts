@@ -2,7 +2,7 @@
 import {CLIError} from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 import type {InferredFlags} from '@oclif/core/interfaces';
-import {MAX_OPSET, MIN_OPSET} from '../../convert/build.js';
+import {MAX_WRITTEN_OPSET, MIN_OPSET} from '../../convert/build.js';
 import {formatNames} from '../../export/formats.js';
 import {precisionNames} from '../../export/precisions.js';
 import {resizerNames} from '../../export/preprocess/resize.js';
@@ -64,9 +64,9 @@ export const exportFlags = {
   })(),
   opset: Flags.integer({
     ...form,
-    description: `ONNX opset, ${MIN_OPSET} to ${MAX_OPSET}`,
+    description: `ONNX opset, ${MIN_OPSET} to ${MAX_WRITTEN_OPSET}`,
     min: MIN_OPSET,
-    max: MAX_OPSET,
+    max: MAX_WRITTEN_OPSET,
     helpValue: 'N',
   }),
   batch: batch({...form, description: 'fixed batch size, or dynamic'}),

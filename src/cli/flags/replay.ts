@@ -2,7 +2,7 @@
 import * as Flags from '@oclif/core/flags';
 import type {InferredFlags} from '@oclif/core/interfaces';
 import type {BackendName} from '../../tfjs/backend/select-backend.js';
-import type {Precision} from '../../tfjs/lowering/value.js';
+import type {FloatPrecision} from '../../tfjs/lowering/value.js';
 import type {Compat} from '../../train/step/compat.js';
 import type {ReplayRequest} from '../../workflows/replay.js';
 
@@ -63,6 +63,6 @@ export function replayRequest({
     ...{folder: replay, trace, grads, final, force},
     compat: (compat ?? 'default') as Compat,
     backend: (backend ?? 'auto') as BackendName | 'auto',
-    precision: precision as Precision | undefined,
+    precision: precision as FloatPrecision | undefined,
   };
 }

@@ -4,7 +4,7 @@ import {bytes, count, duration, plural, si} from '../../core/format.js';
 import {printable} from '../../core/printable.js';
 import type {BenchResult, BenchRow, BenchVerdict} from '../../eval/bench.js';
 import type {Style} from '../terminal/style.js';
-import {table} from '../terminal/table.js';
+import {tableLines} from '../terminal/table.js';
 
 const right = {align: 'right'} as const;
 const threadsText = (threads: number | null): string => (threads === null ? 'default' : String(threads));
@@ -56,7 +56,7 @@ function renderRows(rows: readonly BenchRow[], style: Style): string[] {
     duration(r.loadMs),
     bytes(r.peakBytes),
   ]);
-  const [first, ...rest] = table([head, ...cells], [{maxWidth: 36}, ...head.slice(1).map(() => right)]);
+  const [first, ...rest] = tableLines([head, ...cells], [{maxWidth: 36}, ...head.slice(1).map(() => right)]);
   return [style.dim(first!), ...rest];
 }
 

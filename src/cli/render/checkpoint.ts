@@ -5,7 +5,7 @@ import {printable} from '../../core/printable.js';
 import {formatShape} from '../../core/tensor.js';
 import type {CheckpointSummary, TensorSummary} from '../../workflows/summaries/checkpoint.js';
 import type {Style} from '../terminal/style.js';
-import {table} from '../terminal/table.js';
+import {tableLines} from '../terminal/table.js';
 import {renderNetwork} from './network.js';
 
 const containers: Record<string, string> = {
@@ -40,7 +40,7 @@ function renderEntries({entries, stateDicts, ignored, prefix}: CheckpointSummary
     .filter(({key}) => key === null)
     .map(({tensors}) => `  the file itself is the state dict, of ${plural(tensors, 'tensor')}`);
   return [
-    ...(entries.length === 0 ? bare : table(rows, [{maxWidth: 24}, {maxWidth: 28}, {paint: style.dim}])),
+    ...(entries.length === 0 ? bare : tableLines(rows, [{maxWidth: 24}, {maxWidth: 28}, {paint: style.dim}])),
     ...(prefix === '' ? [] : [`  every key begins with '${prefix}', which is left out`]),
   ];
 }
@@ -60,7 +60,7 @@ function renderArgs({args, meta}: CheckpointSummary, style: Style): string[] {
     ? []
     : [
         style.bold(args ? 'training options' : 'values'),
-        ...table(rows, [{paint: style.dim, maxWidth: 32}, {maxWidth: 100}]),
+        ...tableLines(rows, [{paint: style.dim, maxWidth: 32}, {maxWidth: 100}]),
         '',
       ];
 }
@@ -72,7 +72,7 @@ function renderTensors(tensors: readonly TensorSummary[], style: Style, all: boo
       `${t.dtype} ${formatShape(t.shape)}`,
       printable(t.reason ?? t.use ?? ''),
     ]);
-    return [style.bold('tensors'), ...table(rows, [{}, {}, {paint: style.dim}])];
+    return [style.bold('tensors'), ...tableLines(rows, [{}, {}, {paint: style.dim}])];
   }
   const rows = groupTensors(tensors).map(({name, members}) => [
     printable(name),
@@ -81,7 +81,7 @@ function renderTensors(tensors: readonly TensorSummary[], style: Style, all: boo
     [...new Set(members.map((t) => t.dtype))].join(', '),
     usesOf(members),
   ]);
-  const [head, ...body] = table(
+  const [head, ...body] = tableLines(
     [['part', 'tensors', 'bytes', 'dtypes', isRecognised(tensors) ? 'read by' : ''], ...rows.slice(0, MAX_GROUPS)],
     [{maxWidth: 28}, {align: 'right'}, {align: 'right'}, {}, {}],
   );

@@ -7,8 +7,8 @@ import {withoutText} from '../../models/unknown-keys.js';
 import type {ConversionSummary, OutputSummary} from '../../workflows/summaries/conversion.js';
 import type {NetworkSummary} from '../../workflows/summaries/network.js';
 import type {Style} from '../terminal/style.js';
-import {table} from '../terminal/table.js';
-import {wrap} from '../terminal/wrap.js';
+import {tableLines} from '../terminal/table.js';
+import {wrapText} from '../terminal/wrap.js';
 import {renderNetwork} from './network.js';
 
 const WIDTH = 80;
@@ -27,7 +27,7 @@ export function renderConversion(c: ConversionSummary, style: Style): string[] {
     ),
     ...c.weights.slice(0, 1).flatMap(({proof}) => renderProof(`deployed weights${without}`, proof, c.network, style)), // the same in every format
     ...c.warnings.flatMap((warning) =>
-      wrap(printable(warning), WIDTH - 9).map((line, i) => `${i === 0 ? style.warn('warning') : ' '.repeat(7)}  ${line}`),
+      wrapText(printable(warning), WIDTH - 9).map((line, i) => `${i === 0 ? style.warn('warning') : ' '.repeat(7)}  ${line}`),
     ),
     ...c.outputs.map((output) => renderOutput(output, style)),
     ...c.weights.map((weights) => renderWeights(weights, style)),
@@ -43,7 +43,7 @@ function renderSizes({before, outputs, input}: ConversionSummary, style: Style):
     [input.stateDictKey ?? 'checkpoint', count(before.parameters), bytes(before.weightBytes), '', si(before.macs)],
     ...outputs.map((o) => [o.emit, count(o.parameters), bytes(o.weightBytes), count(o.nodes), si(o.macs)]),
   ];
-  const [head, ...body] = table(rows, [{}, right, right, right, right]);
+  const [head, ...body] = tableLines(rows, [{}, right, right, right, right]);
   return [style.dim(head!), ...body];
 }
 
@@ -67,7 +67,7 @@ function renderProof(
 function renderLeftOut({without, outputs, weights}: ConversionSummary): string[] {
   if (!without) return [];
   const isProven = weights.length > 0 || outputs.some(({proof}) => proof);
-  return wrap(`${isProven ? 'proven for' : 'made of'} ${withoutText(without.keys.map(printable), MAX_LISTED)}`, WIDTH);
+  return wrapText(`${isProven ? 'proven for' : 'made of'} ${withoutText(without.keys.map(printable), MAX_LISTED)}`, WIDTH);
 }
 
 function renderOutput({path, bytes: size, externalBytes, opset}: OutputSummary, style: Style): string {
@@ -82,5 +82,5 @@ const renderWeights = ({path, bytes: size, tensors}: WeightsReport, style: Style
 function renderTiming({timing, input, peakBytes}: ConversionSummary): string[] {
   const phases = timing.phases.filter(({ms}) => ms >= timing.totalMs / 20).map(({phase, ms}) => `${phase} ${duration(ms)}`);
   const line = `${duration(timing.totalMs)} for ${bytes(input.bytes)}, at most ${bytes(peakBytes)} of memory: ${phases.join(', ')}`;
-  return wrap(line, WIDTH);
+  return wrapText(line, WIDTH);
 }

@@ -9,8 +9,8 @@ import type {ProviderExplanation} from '../../eval/explain-provider.js';
 import type {GateResult} from '../../eval/gates.js';
 import {howScored} from '../../eval/output-form.js';
 import type {Style} from '../terminal/style.js';
-import {table} from '../terminal/table.js';
-import {wrap} from '../terminal/wrap.js';
+import {tableLines} from '../terminal/table.js';
+import {wrapText} from '../terminal/wrap.js';
 import {renderLeftOut} from './left-out.js';
 import {renderModelWarnings, renderWarnings} from './warnings.js';
 
@@ -46,8 +46,8 @@ function renderSettings({settings, images, complete}: Evaluation, style: Style):
   const engine = `run by ${provider.used} (${provider.reason}), ${plural(batchSize, 'image')} in a batch`;
   return [
     `${style.bold(printable(data))}  ${seen} images${classes > 0 ? `, ${plural(classes, 'class').replace(/classs$/, 'classes')}` : ''}`,
-    ...wrap(prepared, WIDTH).map(style.dim),
-    ...wrap(engine, WIDTH).map(style.dim),
+    ...wrapText(prepared, WIDTH).map(style.dim),
+    ...wrapText(engine, WIDTH).map(style.dim),
     ...partial,
   ];
 }
@@ -67,7 +67,7 @@ function renderModels({models, baseline}: Evaluation, style: Style): string[] {
     m.name === baseline || m.agreement === null ? '' : `${percentText(m.agreement)} %`,
     rate(m.imagesPerSecond),
   ]);
-  const [first, ...rest] = table([head, ...rows], [{maxWidth: 44}, ...head.slice(1).map(() => right)]);
+  const [first, ...rest] = tableLines([head, ...rows], [{maxWidth: 44}, ...head.slice(1).map(() => right)]);
   return [
     style.dim(first!),
     ...rest,
@@ -80,7 +80,7 @@ function renderModels({models, baseline}: Evaluation, style: Style): string[] {
 function renderOutputs({name, outputs: {form, because}}: ModelSummary): string[] {
   if (form === 'logits') return [];
   const text = `  ${printable(name)} gives ${form}: ${printable(because)}; ${howScored(form)}`;
-  return wrap(text, WIDTH);
+  return wrapText(text, WIDTH);
 }
 
 const rate = (r: number): string => (r >= 100 ? count(Math.round(r)) : r.toPrecision(3));
@@ -115,7 +115,7 @@ function renderConfusions({models}: Evaluation, style: Style): string[] {
   const [worst, best] = [measured[0]!, measured.at(-1)!];
   return [
     `${style.bold(printable(name))} errs most often with`,
-    ...table(rows, [{}, right, {maxWidth: 40}, {paint: style.dim}, {maxWidth: 40}], ''),
+    ...tableLines(rows, [{}, right, {maxWidth: 40}, {paint: style.dim}, {maxWidth: 40}], ''),
     `  hardest class ${printable(worst.class)} ${percentText(worst.top1)} %, easiest ${printable(best.class)} ${percentText(best.top1)} %`,
   ];
 }
@@ -145,7 +145,7 @@ function renderFastCheck({fastCheck}: Evaluation): string[] {
       ? `cannot be compared: its outputs are NaN or infinite on ${count(nonFinite)}`
       : `gives the same top class on ${agreement.toFixed(2)} %${points}`;
   const text = `--fast is not exact: on ${plural(images, 'image')} prepared both ways, ${printable(model)} ${found}`;
-  return wrap(text, WIDTH);
+  return wrapText(text, WIDTH);
 }
 
 function renderFailures({failures, images}: Evaluation, style: Style): string[] {

@@ -5,8 +5,8 @@ import {printable} from '../../core/printable.js';
 import type {LogitsCheck} from '../../workflows/export/check.js';
 import type {ExportReport, FormReport} from '../../workflows/export/export.js';
 import type {Style} from '../terminal/style.js';
-import {table} from '../terminal/table.js';
-import {wrap} from '../terminal/wrap.js';
+import {tableLines} from '../terminal/table.js';
+import {wrapText} from '../terminal/wrap.js';
 import {renderGate} from './evaluation.js';
 import {renderLeftOut} from './left-out.js';
 import {renderModelWarnings, renderWarnings} from './warnings.js';
@@ -23,7 +23,9 @@ export function renderExport(report: ExportReport, style: Style): string[] {
     ...renderWarnings(report.warnings, style),
     '',
     ...renderForms(report, style),
-    ...(input.timingFailed === null ? [] : wrap(`the source could not be timed with ${printable(input.timingFailed)}`, WIDTH)),
+    ...(input.timingFailed === null
+      ? []
+      : wrapText(`the source could not be timed with ${printable(input.timingFailed)}`, WIDTH)),
     '',
     ...forms.flatMap((form) => renderForm(form, style)),
     ...(forms.some(({precision}) => precision === 'fp16' || precision === 'int8')
@@ -53,7 +55,7 @@ function renderForms({input, forms}: ExportReport, style: Style): string[] {
   ];
   const shown = columns.filter(([, cell]) => rows.some((row) => cell(row) !== ''));
   const cells = rows.map((row) => [row.name, ...shown.map(([, cell]) => cell(row))]);
-  const [first, ...rest] = table([['', ...shown.map(([head]) => head)], ...cells], [{}, ...shown.map(() => right)]);
+  const [first, ...rest] = tableLines([['', ...shown.map(([head]) => head)], ...cells], [{}, ...shown.map(() => right)]);
   return [style.dim(first!), ...rest];
 }
 
@@ -68,12 +70,12 @@ function renderForm({name, check, notes, warnings, refused, timingFailed}: FormR
     ...(problem === null ? [compared.join(', '), ...ofFile].filter(Boolean) : [problem]),
     ...(refused === null ? [] : [refused]),
   ];
-  const lines = wrap(`${name}: ${printable(numbers.join('; '))}`, WIDTH - 9);
+  const lines = wrapText(`${name}: ${printable(numbers.join('; '))}`, WIDTH - 9);
   const [first = '', ...more] = lines;
-  const timing = timingFailed === null ? [] : wrap(printable(`could not be timed with ${timingFailed}`), WIDTH - 9);
-  const details = notes.flatMap((note) => wrap(printable(note), WIDTH - 9));
+  const timing = timingFailed === null ? [] : wrapText(printable(`could not be timed with ${timingFailed}`), WIDTH - 9);
+  const details = notes.flatMap((note) => wrapText(printable(note), WIDTH - 9));
   const warned = warnings.flatMap((warning) =>
-    wrap(printable(warning), WIDTH - 9).map((line, i) => `${i === 0 ? style.warn('warning') : '       '}  ${line}`),
+    wrapText(printable(warning), WIDTH - 9).map((line, i) => `${i === 0 ? style.warn('warning') : '       '}  ${line}`),
   );
   const indented = (lines: readonly string[]) => lines.map((line) => `         ${line}`);
   return [

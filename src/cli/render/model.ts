@@ -5,7 +5,7 @@ import {printable} from '../../core/printable.js';
 import {formatShape} from '../../core/tensor.js';
 import type {OnnxSummary, ValueSummary} from '../../workflows/summaries/model.js';
 import type {Style} from '../terminal/style.js';
-import {table} from '../terminal/table.js';
+import {tableLines} from '../terminal/table.js';
 import {labelled} from '../terminal/wrap.js';
 
 export function renderModel(m: OnnxSummary, style: Style): string[] {
@@ -34,7 +34,7 @@ const describe = ({name, dtype, shape}: ValueSummary): string =>
 
 const MAX_VALUE = 70;
 const renderMetadata = (metadata: Record<string, string>, style: Style): string[] =>
-  table(
+  tableLines(
     Object.entries(metadata).map(([key, value]) => [printable(key), printable(value)]),
     [{paint: style.dim, maxWidth: 30}, {maxWidth: MAX_VALUE}],
   );

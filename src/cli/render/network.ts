@@ -4,7 +4,7 @@ import {count} from '../../core/format.js';
 import {printable} from '../../core/printable.js';
 import type {KeyCounts, NetworkSummary} from '../../workflows/summaries/network.js';
 import type {Style} from '../terminal/style.js';
-import {table} from '../terminal/table.js';
+import {tableLines} from '../terminal/table.js';
 import {labelled} from '../terminal/wrap.js';
 
 const kinds: Record<NetworkSummary['kind'], (n: NetworkSummary) => string> = {
@@ -29,7 +29,7 @@ export function renderNetwork(network: NetworkSummary, style: Style): string[] {
   ];
   return [
     `${style.bold(printable(name))}  ${features.filter(Boolean).join(', ')}`,
-    ...table(rows, [{paint: style.dim}, {}, {paint: style.dim}]),
+    ...tableLines(rows, [{paint: style.dim}, {}, {paint: style.dim}]),
     ...labelled(uses, {labelWidth, paint: style.dim}),
   ];
 }

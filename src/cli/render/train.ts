@@ -4,7 +4,7 @@ import {bytes, plural, tiny} from '../../core/format.js';
 import {printable} from '../../core/printable.js';
 import type {TrainSummary} from '../../workflows/train.js';
 import type {Style} from '../terminal/style.js';
-import {table} from '../terminal/table.js';
+import {tableLines} from '../terminal/table.js';
 import {renderWarnings} from './warnings.js';
 
 const SHOWN = 5;
@@ -29,7 +29,7 @@ export function renderTrain(summary: TrainSummary, style: Style): string[] {
     ...(shown.length > 0
       ? [
           '',
-          ...table(
+          ...tableLines(
             [header, ...rows],
             header.map(() => right),
           ),

@@ -6,8 +6,8 @@ import {type Divergence, isNotFinite, type LayerComparison} from '../../eval/div
 import type {TensorStatistics} from '../../eval/tensor-statistics.js';
 import type {VerificationResult} from '../../workflows/verify.js';
 import type {Style} from '../terminal/style.js';
-import {table} from '../terminal/table.js';
-import {wrap} from '../terminal/wrap.js';
+import {tableLines} from '../terminal/table.js';
+import {wrapText} from '../terminal/wrap.js';
 import {renderLeftOut} from './left-out.js';
 import {renderModelWarnings, renderWarnings} from './warnings.js';
 
@@ -45,7 +45,7 @@ function renderOutputs({outputs, tolerance}: VerificationResult, style: Style): 
     o.width > 1 ? `${count(o.sameTop1)}/${count(o.images)}` : '–',
     count(o.exceeding),
   ]);
-  const [first, ...rest] = table([head, ...rows], [{maxWidth: 30}, {}, ...head.slice(2).map(() => right)]);
+  const [first, ...rest] = tableLines([head, ...rows], [{maxWidth: 30}, {}, ...head.slice(2).map(() => right)]);
   return [
     style.dim(first!),
     ...rest,
@@ -89,7 +89,10 @@ function renderDivergence(d: Divergence, v: VerificationResult, style: Style): s
   ]);
   return [
     place,
-    ...table([['', 'layer', 'operator', 'shape', 'most', 'relative'], ...rows], [{}, {maxWidth: 44}, {}, {}, right, right]),
+    ...tableLines(
+      [['', 'layer', 'operator', 'shape', 'most', 'relative'], ...rows],
+      [{}, {maxWidth: 44}, {}, {}, right, right],
+    ),
     `${isNotFinite(d.first) ? 'first that is not finite or differs' : 'first to differ'}: ${style.bold(printable(d.first.name))}${d.lastEqual ? `; ${printable(d.lastEqual.name)} before it agrees` : ''}`,
     ...renderTensors(d.first),
     ...tails,
@@ -107,7 +110,7 @@ function renderTails({tails, compared, first}: Divergence, {reference, actual}: 
   const lines = sides.flatMap(([name, nodes]) =>
     nodes.length === 0 ? [] : [`${printable(name)} computes ${nodes.map(printable).join(', ')}${where}`],
   );
-  return wrap(`${lines.join('; ')}${lines.length === 1 ? ', the other does not: that is the difference' : ''}`, WIDTH);
+  return wrapText(`${lines.join('; ')}${lines.length === 1 ? ', the other does not: that is the difference' : ''}`, WIDTH);
 }
 const renderTensors = ({reference, actual}: LayerComparison): string[] => [
   `  reference  ${numbers(reference)}`,

@@ -2,7 +2,7 @@
 import {printable} from '../../core/printable.js';
 import {type DataWarning, type WarningOfSet, warningText} from '../../data/warnings.js';
 import type {Style} from '../terminal/style.js';
-import {wrap} from '../terminal/wrap.js';
+import {wrapText} from '../terminal/wrap.js';
 
 const WIDTH = 100;
 const LABEL = 'warning';
@@ -22,6 +22,6 @@ interface ModelWithWarnings {
 }
 
 const renderWarning = (text: string, style: Style): string[] =>
-  wrap(printable(text), WIDTH - LABEL.length - 2).map((line, i) =>
+  wrapText(printable(text), WIDTH - LABEL.length - 2).map((line, i) =>
     i === 0 ? `${style.warn(LABEL)}  ${line}` : `${' '.repeat(LABEL.length + 2)}${line}`,
   );

@@ -1,7 +1,7 @@
 /** One line on stderr that says what is going on, and disappears. Only where a person looks: on a terminal. */
 import type {ConvertOptions} from '../../convert/convert.js';
 
-export interface Progress {
+export interface PhaseProgress {
   phase(name: string): void;
   end(): void;
 }
@@ -22,13 +22,13 @@ export function progressLine(share: number, text: string, columns: number | unde
   const done = Math.round(Math.min(1, Math.max(0, share)) * width);
   return `${CLEAR}${'━'.repeat(done)}${'─'.repeat(width - done)}  ${text}`;
 }
-const silent: Progress = {phase: () => {}, end: () => {}};
+const silent: PhaseProgress = {phase: () => {}, end: () => {}};
 
 /**
  * The line is drawn before each phase and not by a timer: the runtime blocks the event loop while it computes.
  * `phases` is how many there will be.
  */
-export function progressOn(stream: NodeJS.WriteStream, phases: number): Progress {
+export function progressOn(stream: NodeJS.WriteStream, phases: number): PhaseProgress {
   if (!stream.isTTY || process.env['TERM'] === 'dumb') return silent;
   let begun = 0;
   return {

@@ -1,5 +1,5 @@
 /** Columns of text, aligned. Widths are in characters: no cell contains colours, they are added to whole columns. */
-export interface Column {
+export interface TableColumn {
   align?: 'left' | 'right';
   paint?: (text: string) => string;
   /** Longer cells are cut in their middle, where names of layers differ least. */
@@ -12,7 +12,7 @@ const shorten = (text: string, width: number): string => {
   return `${text.slice(0, width - 1 - tail)}…${text.slice(text.length - tail)}`;
 };
 
-export function table(rows: readonly (readonly string[])[], columns: readonly Column[], indent = '  '): string[] {
+export function tableLines(rows: readonly (readonly string[])[], columns: readonly TableColumn[], indent = '  '): string[] {
   const cells = rows.map((row) => row.map((cell, i) => shorten(cell, columns[i]?.maxWidth ?? Number.POSITIVE_INFINITY)));
   const widths = columns.map((_, i) => cells.reduce((widest, row) => Math.max(widest, row[i]?.length ?? 0), 0));
   return cells.map((row) => {

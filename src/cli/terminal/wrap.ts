@@ -1,5 +1,5 @@
 /** Breaks text between words. A word that is too long (a path) stays whole: it must survive copying. */
-export function wrap(text: string, width: number): string[] {
+export function wrapText(text: string, width: number): string[] {
   const lines: string[] = [];
   let line: string | undefined;
   for (const word of text.split(' ')) {
@@ -18,7 +18,7 @@ export const labelled = (
 ): string[] => {
   const {labelWidth, width = 80, paint} = options;
   return rows.flatMap(([label, text]) =>
-    wrap(text, width - labelWidth - 4).map(
+    wrapText(text, width - labelWidth - 4).map(
       (line, i) => `  ${i === 0 ? paint(label.padEnd(labelWidth)) : ' '.repeat(labelWidth)}  ${line}`,
     ),
   );

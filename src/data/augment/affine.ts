@@ -7,7 +7,7 @@ import type {FilterName} from '../coefficients.js';
 import type {Image} from '../resample.js';
 
 /** x ← a·x + b·y + c, y ← d·x + e·y + f, from places of the result to places of the source. */
-export type Affine = readonly [a: number, b: number, c: number, d: number, e: number, f: number];
+export type AffineMatrix = readonly [a: number, b: number, c: number, d: number, e: number, f: number];
 export type Colour = readonly [red: number, green: number, blue: number];
 
 export interface AffineOptions {
@@ -34,7 +34,7 @@ const samplers: Readonly<Record<FilterName, Sampler>> = {
   },
 };
 
-export function affine({width, height, data}: Image, [a, b, c, d, e, f]: Affine, {filter, fill}: AffineOptions): Image {
+export function affine({width, height, data}: Image, [a, b, c, d, e, f]: AffineMatrix, {filter, fill}: AffineOptions): Image {
   const sample = samplers[filter];
   const out = new Uint8Array(data.length);
   const clamp = (n: number, size: number) => (n < 0 ? 0 : n >= size ? size - 1 : n);

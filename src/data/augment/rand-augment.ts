@@ -4,7 +4,7 @@
  */
 import type {Random} from '../../core/random.js';
 import type {Image} from '../resample.js';
-import {type Affine, type AffineOptions, affine, rotate} from './affine.js';
+import {type AffineMatrix, type AffineOptions, affine, rotate} from './affine.js';
 import * as colour from './colour.js';
 import {between} from './crop.js';
 
@@ -42,7 +42,7 @@ const sign = (r: Random) => (r.uniform() > 0.5 ? -1 : 1);
 /** 1 is no change; the further from it, the stronger. */
 const factor = (level: number, r: Random) => Math.max(0.1, 1 + sign(r) * level * 0.9);
 const moved =
-  (matrix: (amount: number, image: Image) => Affine, most: number): Operation =>
+  (matrix: (amount: number, image: Image) => AffineMatrix, most: number): Operation =>
   (image, level, r, options) =>
     affine(image, matrix(sign(r) * level * most, image), options);
 

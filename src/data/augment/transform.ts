@@ -6,7 +6,7 @@ import {random} from '../../core/random.js';
 import {decodeImage} from '../image.js';
 import {type Geometry, neededPart, preprocess} from '../preprocess.js';
 import type {Recipe} from '../recipe.js';
-import {type Image, neededBox, resample, type Size, sizeOf} from '../resample.js';
+import {type Image, imageSize, neededBox, resample, type Size} from '../resample.js';
 import type {Colour} from './affine.js';
 import {drawResizedCrop, flipped, paddedCrop} from './crop.js';
 import {jitter, type RandAugment, randAugment} from './rand-augment.js';
@@ -60,6 +60,6 @@ function placeOf({crop, geometry, side, cropArea}: TrainTransform, stream: strin
   });
   return {
     needed: (size: Size) => neededBox(size, options(size)),
-    cut: (image: Image) => resample(image, options(sizeOf(image))),
+    cut: (image: Image) => resample(image, options(imageSize(image))),
   };
 }

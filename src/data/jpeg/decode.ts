@@ -11,7 +11,7 @@ import type {Box, Image, Size} from '../resample.js';
 import {type BaselineJpeg, type JpegComponent, readBaseline} from './header.js';
 import {acMeaning, dcMeaning, type HuffmanTable, huffmanTable} from './huffman.js';
 import {GUARD_BYTES, type JpegKernels, RGB_PIXELS, withJpegKernels} from './kernels.js';
-import {at, BLOCK_BYTES, blockFields, job, MAX_BLOCKS, MAX_SIDE, TABLE_BYTES} from './layout.js';
+import {at, blockFields, COEFFICIENT_BLOCK_BYTES, job, MAX_BLOCKS, MAX_SIDE, TABLE_BYTES} from './layout.js';
 import {scaledIdct} from './scaled-idct.js';
 
 /** Everything is copied twice; above this memory would not do. */
@@ -201,7 +201,7 @@ class Decoding {
       const record = this.fillComponent(i, component, tables[i]!);
       const side = this.plan.sides[i]!;
       for (let y = 0; y < component.down; y++) {
-        for (let x = 0; x < component.across; x++, block += BLOCK_BYTES / 4) {
+        for (let x = 0; x < component.across; x++, block += COEFFICIENT_BLOCK_BYTES / 4) {
           this.words.set(record, block);
           this.words[block + blockFields.target] =
             this.memory.planes[i]! + y * side.height * this.memory.stride + x * side.width;
@@ -241,7 +241,7 @@ class Decoding {
       stride: this.memory.stride,
       step: this.plan.mcu.width,
     };
-    const record = new Int32Array(BLOCK_BYTES / 4);
+    const record = new Int32Array(COEFFICIENT_BLOCK_BYTES / 4);
     for (const [name, index] of Object.entries(blockFields)) record[index] = values[name as keyof typeof blockFields];
     return record;
   }

@@ -5,7 +5,7 @@
  */
 import * as w from '../wasm.js';
 import {LOOKAHEAD} from './huffman.js';
-import {at, BLOCK_BYTES, blockFields, job} from './layout.js';
+import {at, blockFields, COEFFICIENT_BLOCK_BYTES, job} from './layout.js';
 
 const range = (n: number) => Array.from({length: n}, (_, i) => i);
 const zero = w.constant(0);
@@ -247,7 +247,7 @@ function decode(): w.WasmFunction {
     ...readDc,
     ...w.when(isNeeded, transformed, readAc([], [])),
     ...w.when(isDamaged, fail),
-    ...step(local.record, w.constant(BLOCK_BYTES)),
+    ...step(local.record, w.constant(COEFFICIENT_BLOCK_BYTES)),
   ];
   const body = [
     ...clear,

@@ -37,7 +37,7 @@ export const blockFields = {
   stride: 11,
   step: 12,
 };
-export const BLOCK_BYTES = 64;
+export const COEFFICIENT_BLOCK_BYTES = 64;
 
 const align = (n: number) => (n + 15) & ~15;
 const place = <K extends string>(sizes: Readonly<Record<K, number>>): Record<K | 'end', number> => {
@@ -61,7 +61,7 @@ export const at = place({
   /** Of `unstuff`: where it stopped reading and writing. */
   stopped: 8,
   predictions: 4 * MAX_COMPONENTS,
-  blocks: MAX_BLOCKS * BLOCK_BYTES,
+  blocks: MAX_BLOCKS * COEFFICIENT_BLOCK_BYTES,
   quantisation: MAX_COMPONENTS * 128,
   vertical: MAX_COMPONENTS * MAX_SIDE * 16,
   horizontal: MAX_COMPONENTS * 2 * 128,

@@ -89,11 +89,11 @@ export function barChart(label: string, bars: readonly Bar[], max?: number): Pro
 }
 const caption = ({name, label}: Bar): string => `${shorten(name)}   ${label}`;
 
-export interface Column {
+export interface ChartColumn {
   label: string;
   value: number;
 }
-export function columnChart(label: string, columns: readonly Column[], colour: string, axis: string): Promise<Html> {
+export function columnChart(label: string, columns: readonly ChartColumn[], colour: string, axis: string): Promise<Html> {
   return draw(label, 230, {
     grid: {left: 6, right: 12, top: 14, bottom: 26, containLabel: true},
     xAxis: {

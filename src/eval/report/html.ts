@@ -20,12 +20,12 @@ function textOf(part: Part): string {
 export const html = (strings: TemplateStringsArray, ...parts: Part[]): Html =>
   new Html(strings.reduce((text, s, i) => text + textOf(parts[i - 1]) + s));
 
-export interface TableColumn {
+export interface HtmlColumn {
   title: string;
   numeric?: boolean;
 }
 /** Wide tables scroll inside themselves: a phone's page does not. */
-export const htmlTable = (columns: readonly TableColumn[], rows: readonly (readonly Part[])[]): Html => html`
+export const htmlTable = (columns: readonly HtmlColumn[], rows: readonly (readonly Part[])[]): Html => html`
 <div class="scroll"><table>
 <thead><tr>${columns.map(({title, numeric}) => html`<th${numeric && html` class="n"`}>${title}</th>`)}</tr></thead>
 <tbody>${rows.map((row) => html`<tr>${row.map((cell, i) => html`<td${columns[i]?.numeric && html` class="n"`}>${cell}</td>`)}</tr>`)}</tbody>

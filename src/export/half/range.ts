@@ -40,7 +40,7 @@ export function nearestHalf(x: number): number {
 }
 
 /** Of a constant. */
-export function rangeOf(values: ArrayLike<number>): ValueRange {
+export function valueRangeOf(values: ArrayLike<number>): ValueRange {
   let [maxAbs, energy, error] = [0, 0, 0];
   for (let i = 0; i < values.length; i++) {
     const x = values[i]!;

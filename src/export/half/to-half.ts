@@ -10,7 +10,7 @@ import {type Attribute, Graph, type Model, Node, Value} from '../../onnx/graph.j
 import {typesOfOutputs} from '../../onnx/op-types.js';
 import {dataTypeOf, ops} from '../../onnx/ops.js';
 import {refuseReduced} from '../float-source.js';
-import {rangeOf, type Unfit, unfit, type ValueRange} from './range.js';
+import {type Unfit, unfit, type ValueRange, valueRangeOf} from './range.js';
 
 type Float = 'float32' | 'float16';
 
@@ -52,7 +52,7 @@ export function unfitValues({graph}: Model, ranges: ReadonlyMap<string, ValueRan
   const found = new Map<Value, UnfitValue>();
   for (const value of graph.allValues()) {
     if (value.dtype !== 'float32') continue;
-    const range = value.initializer ? rangeOf(toFloat32(value.initializer.read()).data) : ranges.get(value.name);
+    const range = value.initializer ? valueRangeOf(toFloat32(value.initializer.read()).data) : ranges.get(value.name);
     const problem = range && unfit(range);
     if (problem) found.set(value, {value: value.name, ...problem});
   }

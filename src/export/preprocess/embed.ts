@@ -6,7 +6,7 @@ import {Graph, type Model, type Value} from '../../onnx/graph.js';
 import {cloneModel} from '../clone.js';
 import {type Folding, foldNormalisation, type Normalisation} from './fold-normalisation.js';
 import {Nodes} from './nodes.js';
-import {type Geometry, type Resizer, type ResizerName, resizers} from './resize.js';
+import {type ResizeGeometry, type Resizer, type ResizerName, resizers} from './resize.js';
 
 export interface EmbedOptions {
   readonly recipe: Recipe;
@@ -15,7 +15,7 @@ export interface EmbedOptions {
 export interface Embedded {
   readonly model: Model;
   readonly notes: readonly string[];
-  readonly details: {resizer: ResizerName; geometry: Geometry; normalisation: Folding};
+  readonly details: {resizer: ResizerName; geometry: ResizeGeometry; normalisation: Folding};
 }
 
 /** Name of the new input: uint8[N, H, W, 3]. */
@@ -26,7 +26,7 @@ const refuse = (problem: string, hint: string): GpdError =>
   new GpdError('EXPORT_REFUSED', `preprocessing inside: ${problem}`, {hint});
 
 /** Where images are shown as they are, those of other sizes are fitted; those of the right size stay the same to the bit. */
-function geometryOf({resize, crop, interpolation}: Recipe, side: number): Geometry {
+function geometryOf({resize, crop, interpolation}: Recipe, side: number): ResizeGeometry {
   const geometry = {resize: resize ?? side, crop: crop ?? side, filter: interpolation};
   if (geometry.crop !== side)
     throw refuse(`the recipe makes ${geometry.crop} px, the network takes ${side}`, 'choose another recipe');

@@ -7,7 +7,7 @@ import {PRECISION_BITS} from '../../data/coefficients.js';
 import type {Value} from '../../onnx/graph.js';
 import type {Nodes} from './nodes.js';
 
-export interface Geometry {
+export interface ResizeGeometry {
   /** The short side after resizing, in pixels; at least `crop`. */
   readonly resize: number;
   readonly crop: number;
@@ -21,7 +21,7 @@ export interface Resizer {
   /** How far logits may move because pixels differ, relative to the largest. */
   readonly bound: number;
   /** Bytes [N, H, W, 3] → whole numbers from 0 to 255 [N, 3, crop, crop], as float32. */
-  write(n: Nodes, image: Value, geometry: Geometry): Value;
+  write(n: Nodes, image: Value, geometry: ResizeGeometry): Value;
 }
 
 /** One side of the photograph: its length, what it becomes, and where the crop starts in that. int64 scalars. */
@@ -32,7 +32,7 @@ interface Side {
 }
 
 /** torchvision's Resize and CenterCrop: int(resize · long / short), and half of the rest, rounded to even. */
-function sidesOf(n: Nodes, image: Value, {resize, crop}: Geometry): {height: Side; width: Side} {
+function sidesOf(n: Nodes, image: Value, {resize, crop}: ResizeGeometry): {height: Side; width: Side} {
   const shape = n.op('Shape', [image], {}, 'int64');
   const [height, width] = [1, 2].map((axis) => n.op('Gather', [shape, n.int(axis)], {axis: 0})) as [Value, Value];
   const short = n.op('Min', [height, width]);
@@ -76,7 +76,7 @@ const filters: Readonly<Record<FilterName, {support: number; weights(n: Nodes, x
  * Pillow's weights as a matrix [crop, length] of float64, in units of 2⁻²² as its fixed-point form has them. Outside the filter's
  * reach weights are 0, so the window of `coefficients.ts` needs no mask.
  */
-function weightMatrix(n: Nodes, {length, resized, from}: Side, {crop, filter}: Geometry): Value {
+function weightMatrix(n: Nodes, {length, resized, from}: Side, {crop, filter}: ResizeGeometry): Value {
   const column = n.ints(Array.from({length: crop}, (_, i) => i));
   const outputs = n.op('Unsqueeze', [n.cast(n.op('Add', [column, from]), 'float64'), n.ints([1])]);
   const inputs = n.cast(n.op('Range', [n.int(0), length, n.int(1)]), 'float64');
@@ -100,7 +100,7 @@ function toBytes(n: Nodes, sums: Value): Value {
 }
 
 /** Row by row, then column by column, each pass rounded to bytes. Sums of 30 bits are exact in float64: the result is Pillow's. */
-function matrices(n: Nodes, image: Value, geometry: Geometry): Value {
+function matrices(n: Nodes, image: Value, geometry: ResizeGeometry): Value {
   const {height, width} = sidesOf(n, image, geometry);
   const planes = n.cast(n.op('Transpose', [image], {perm: [0, 3, 1, 2]}), 'float64'); // [N, 3, H, W]
   const across = n.op('Transpose', [weightMatrix(n, width, geometry)], {perm: [1, 0]});
@@ -113,7 +113,7 @@ function matrices(n: Nodes, image: Value, geometry: Geometry): Value {
  * ONNX's Resize on bytes. Its weights are computed in float32: about one pixel in 2,000 differs from Pillow's, by 1. Pillow leaves
  * pixels outside the image out and normalises what is left: `exclude_outside`, which onnxruntime obeys for the linear filter too.
  */
-function resizeNode(n: Nodes, image: Value, geometry: Geometry): Value {
+function resizeNode(n: Nodes, image: Value, geometry: ResizeGeometry): Value {
   const {height, width} = sidesOf(n, image, geometry);
   const planes = n.op('Transpose', [image], {perm: [0, 3, 1, 2]});
   const asList = (v: Value) => n.op('Unsqueeze', [v, n.ints([0])]);

@@ -6,19 +6,19 @@
 import {type Tensor, tensor, toFloat64} from '../../core/tensor.js';
 
 export type QuantisedType = 'uint8' | 'int8';
-export interface Affine {
+export interface QuantParameters {
   readonly dtype: QuantisedType;
   /** A float32 number: what is stored is what was computed with. */
   readonly scale: number;
   readonly zeroPoint: number;
 }
-export interface Range {
+export interface QuantRange {
   readonly low: number;
   readonly high: number;
 }
 
 /** The levels of a type. */
-export const levels: Readonly<Record<QuantisedType, Range>> = {
+export const levels: Readonly<Record<QuantisedType, QuantRange>> = {
   uint8: {low: 0, high: 255},
   int8: {low: -128, high: 127},
 };
@@ -44,10 +44,10 @@ const MAX_BIAS_LEVEL = 2 ** 30;
 const NO_FRACTION = 1.5 * 2 ** 52;
 /** For numbers up to 2⁵¹; larger ones have no fraction to speak of, and are clamped anyway. */
 export const roundHalfEven = (x: number): number => x + NO_FRACTION - NO_FRACTION;
-const clamp = (x: number, {low, high}: Range): number => Math.min(high, Math.max(low, x));
+const clamp = (x: number, {low, high}: QuantRange): number => Math.min(high, Math.max(low, x));
 
 /** Zero is always a level: padding and ReLU depend on it. */
-export function affineOf(range: Range, scheme: ActivationScheme): Affine {
+export function affineOf(range: QuantRange, scheme: ActivationScheme): QuantParameters {
   const [low, high] = [Math.min(0, range.low), Math.max(0, range.high)];
   if (scheme === 'symmetric') {
     const scale = Math.max(-low, high) / levels.int8.high;
@@ -60,12 +60,12 @@ export function affineOf(range: Range, scheme: ActivationScheme): Affine {
 const usable = (scale: number): number => (scale < MIN_SCALE ? 1 : Math.fround(scale));
 
 /** What a number becomes: in float32 up to the division, as onnxruntime computes it. */
-export const quantise = (x: number, {dtype, scale, zeroPoint}: Affine): number =>
+export const quantise = (x: number, {dtype, scale, zeroPoint}: QuantParameters): number =>
   clamp(roundHalfEven(Math.fround(Math.fround(x) / scale)) + zeroPoint, levels[dtype]);
-export const dequantise = (q: number, {scale, zeroPoint}: Affine): number => Math.fround((q - zeroPoint) * scale);
+export const dequantise = (q: number, {scale, zeroPoint}: QuantParameters): number => Math.fround((q - zeroPoint) * scale);
 
 /** Values that survive: those between the lowest and the highest level. */
-export const rangeOf = ({dtype, scale, zeroPoint}: Affine): Range => ({
+export const intervalOf = ({dtype, scale, zeroPoint}: QuantParameters): QuantRange => ({
   low: (levels[dtype].low - zeroPoint) * scale,
   high: (levels[dtype].high - zeroPoint) * scale,
 });

@@ -8,11 +8,11 @@
  */
 import type {Graph, Model, Value} from '../../onnx/graph.js';
 import {cloneModel} from '../clone.js';
-import {type Affine, quantiseWeight, type WeightRange} from './affine.js';
+import {type QuantParameters, quantiseWeight, type WeightRange} from './affine.js';
 import type {Numbers} from './emit.js';
 import {type Batches, channelMeans} from './observe.js';
 import {type Selection, takesBias, type Unit} from './plan.js';
-import {parametersOf, roundTrip, stored} from './qdq.js';
+import {quantTensors, roundTrip, stored} from './qdq.js';
 
 export async function correctBiases(
   model: Model,
@@ -36,10 +36,15 @@ export async function correctBiases(
 }
 
 /** The layer on rounded input and weights, beside the layer itself. */
-function roundedLayer(graph: Graph, {node, inputs, weight}: Unit, affine: Affine, range: WeightRange | undefined): Value {
+function roundedLayer(
+  graph: Graph,
+  {node, inputs, weight}: Unit,
+  affine: QuantParameters,
+  range: WeightRange | undefined,
+): Value {
   const name = (suffix: string) => graph.uniqueName(`${node.name}.rounded.${suffix}`);
   const {value, axis, bias} = weight!;
-  const parameters = parametersOf(affine).map((t) => graph.initializer(name('parameter'), t));
+  const parameters = quantTensors(affine).map((t) => graph.initializer(name('parameter'), t));
   const x = roundTrip(graph, graph.value(inputs[0]!.name)!, parameters, name);
   const w = stored(graph, quantiseWeight(value.initializer.read(), axis, {inputScale: affine.scale, range}), name);
   return graph.addNode(node.opType, [x, w, bias && graph.value(bias.name)], node.attributes, {name: name('output')}).output;

@@ -6,16 +6,16 @@
 import {float32, type Tensor, tensor} from '../../core/tensor.js';
 import {copyAttributes, sameOutputs} from '../../onnx/copy-nodes.js';
 import {Graph, type Model, type Node, type Value} from '../../onnx/graph.js';
-import {type Affine, quantiseBias, quantiseWeight, rangeOf, type WeightRange} from './affine.js';
+import {intervalOf, type QuantParameters, quantiseBias, quantiseWeight, type WeightRange} from './affine.js';
 import type {Selection, Unit} from './plan.js';
-import {parametersOf, roundTrip, stored} from './qdq.js';
+import {quantTensors, roundTrip, stored} from './qdq.js';
 
 /** `int32`: with the scale of what it is added to, behind a DequantizeLinear. `float32`: as it is. */
 export type BiasType = 'int32' | 'float32';
 
 export interface Numbers {
   /** Scale and zero point of each quantised activation that has its own. */
-  readonly affine: ReadonlyMap<Value, Affine>;
+  readonly affine: ReadonlyMap<Value, QuantParameters>;
   /** Biases that were corrected, by their unit. Also for units that had none. */
   readonly biases: ReadonlyMap<Unit, Float64Array>;
   /** Default int32. */
@@ -90,7 +90,7 @@ class Emitter {
     this.floats.set(value, quantised ? roundTrip(this.graph, made, this.parameters(affine), this.naming(value.name)) : made);
   }
 
-  private affineOf(value: Value): Affine | undefined {
+  private affineOf(value: Value): QuantParameters | undefined {
     return this.numbers.affine.get(this.selection.sameScale.get(value) ?? value);
   }
 
@@ -128,8 +128,8 @@ class Emitter {
   }
 
   /** Scale and zero point; equal ones are one initializer. */
-  private parameters(affine: Affine): [Value, Value] {
-    const [scale, zeroPoint] = parametersOf(affine);
+  private parameters(affine: QuantParameters): [Value, Value] {
+    const [scale, zeroPoint] = quantTensors(affine);
     const zeroName = `${affine.dtype}_${affine.zeroPoint}`.replace('-', 'm');
     return [this.constant(`s${affine.scale}`, 's', scale), this.constant(zeroName, zeroName, zeroPoint)];
   }
@@ -155,8 +155,8 @@ class Emitter {
 }
 
 /** Whether clamping to the levels does what the activation does, up to the rounding of the scale to float32. */
-function clipsWithin(affine: Affine, bounds: Unit['bounds']): boolean {
-  const {low, high} = rangeOf(affine);
+function clipsWithin(affine: QuantParameters, bounds: Unit['bounds']): boolean {
+  const {low, high} = intervalOf(affine);
   const rounding = 2 ** -23 * Math.max(-low, high);
   return low >= bounds.low - rounding && high <= bounds.high + rounding;
 }

@@ -132,7 +132,7 @@ export const channelPeaks = async (
 ): Promise<Map<string, Float64Array>> => (await reduceChannels(model, names, batches, maximum)).results;
 
 /** [images, classes] of all batches. */
-export async function logitsOf(model: Model, batches: Batches): Promise<{data: Float32Array; classes: number}> {
+export async function logitsOfBatches(model: Model, batches: Batches): Promise<{data: Float32Array; classes: number}> {
   const output = classTable(model) ?? model.graph.outputs[0]!;
   const rows: Float32Array[] = [];
   await forEachBatch(model, [output], batches, 'fused', ([t]) => rows.push(Float32Array.from(t!.data as Float32Array)));

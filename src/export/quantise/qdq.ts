@@ -1,10 +1,10 @@
 /** Integers as ONNX writes them between nodes of float32: what QuantizeLinear and DequantizeLinear need, and the nodes themselves. */
 import {type Tensor, tensor} from '../../core/tensor.js';
 import type {Graph, Value} from '../../onnx/graph.js';
-import type {Affine} from './affine.js';
+import type {QuantParameters} from './affine.js';
 
 /** Scale and zero point as constants. */
-export const parametersOf = ({scale, zeroPoint, dtype}: Affine): [scale: Tensor, zeroPoint: Tensor] => [
+export const quantTensors = ({scale, zeroPoint, dtype}: QuantParameters): [scale: Tensor, zeroPoint: Tensor] => [
   tensor('float32', [], Float32Array.of(scale)),
   dtype === 'uint8' ? tensor('uint8', [], Uint8Array.of(zeroPoint)) : tensor('int8', [], Int8Array.of(zeroPoint)),
 ];

@@ -5,7 +5,7 @@
 import {GpdError} from '../../core/error.js';
 import type {Model, Value} from '../../onnx/graph.js';
 import {cloneModel} from '../clone.js';
-import {type ActivationScheme, type Affine, affineOf, type WeightRange} from './affine.js';
+import {type ActivationScheme, affineOf, type QuantParameters, type WeightRange} from './affine.js';
 import {type Agreement, agreementOf} from './agreement.js';
 import {correctBiases} from './correct-biases.js';
 import {type BiasType, emitQuantised} from './emit.js';
@@ -13,7 +13,7 @@ import {equalise} from './equalise.js';
 import {leastThatHolds, rank} from './exclude.js';
 import type {Histogram} from './histogram.js';
 import {macsOfUnit} from './macs.js';
-import {type Batches, logitsOf, observe} from './observe.js';
+import {type Batches, logitsOfBatches, observe} from './observe.js';
 import {planUnits, type Selection, select, type Unit} from './plan.js';
 import {type RangeMethodName, rangeMethods} from './ranges.js';
 
@@ -95,7 +95,7 @@ interface Prepared {
 interface Candidate {
   readonly prepared: Prepared;
   readonly method: RangeMethodName;
-  readonly affine: ReadonlyMap<Value, Affine>;
+  readonly affine: ReadonlyMap<Value, QuantParameters>;
   readonly biases: ReadonlyMap<Unit, Float64Array>;
   readonly excluded: ReadonlySet<Unit>;
 }
@@ -127,7 +127,7 @@ class Quantisation {
   }
 
   async run(): Promise<Quantised> {
-    this.reference = await logitsOf(this.original, this.options.calibration);
+    this.reference = await logitsOfBatches(this.original, this.options.calibration);
     const plain = await this.prepare(this.original, 0);
     await this.chooseMethod(plain);
     await this.tryBiases();
@@ -168,7 +168,7 @@ class Quantisation {
   }
 
   private async agreement(candidate: Candidate): Promise<Agreement> {
-    const {data, classes} = await logitsOf(this.build(candidate), this.options.calibration);
+    const {data, classes} = await logitsOfBatches(this.build(candidate), this.options.calibration);
     return agreementOf(this.reference.data, data, classes);
   }
 

@@ -2,12 +2,12 @@
  * From the distribution of an activation to the range that its levels cover: numbers outside are clipped, and a wider range makes
  * coarser levels. Each method is one entry of the table.
  */
-import {type ActivationScheme, type Affine, affineOf, levels, type Range, rangeOf} from './affine.js';
+import {type ActivationScheme, affineOf, intervalOf, levels, type QuantParameters, type QuantRange} from './affine.js';
 import {HALF, type Histogram} from './histogram.js';
 
 export interface RangeMethod {
   readonly description: string;
-  range(histogram: Histogram, scheme: ActivationScheme): Range;
+  range(histogram: Histogram, scheme: ActivationScheme): QuantRange;
 }
 
 /** THE table of calibration methods. */
@@ -32,7 +32,7 @@ export const rangeMethods = {
 export type RangeMethodName = keyof typeof rangeMethods;
 
 /** As much is cut off on each side. */
-export function percentileRange(histogram: Histogram, share: number): Range {
+export function percentileRange(histogram: Histogram, share: number): QuantRange {
   const {counts, width, min, max, total} = histogram;
   const outside = (total * (1 - share)) / 2;
   const edge = (bins: Iterable<number>): number => {
@@ -61,9 +61,9 @@ const FRACTIONS = Array.from({length: 81}, (_, i) => 1 - i / 100);
  * The range of least cost. One side alone is searched where the other is zero or the levels are symmetric; otherwise both in turn, which
  * finds the optimum of a cost that falls and rises in each.
  */
-function best({min, max}: Histogram, scheme: ActivationScheme, cost: (affine: Affine) => number): Range {
+function best({min, max}: Histogram, scheme: ActivationScheme, cost: (affine: QuantParameters) => number): QuantRange {
   const whole = {low: Math.min(0, min), high: Math.max(0, max)};
-  const search = (ranges: Range[]): Range => {
+  const search = (ranges: QuantRange[]): QuantRange => {
     const costs = ranges.map((range) => cost(affineOf(range, scheme)));
     return ranges[costs.indexOf(Math.min(...costs))]!;
   };
@@ -78,7 +78,7 @@ function best({min, max}: Histogram, scheme: ActivationScheme, cost: (affine: Af
 }
 
 /** Σ n·(x − x̂)² over the bins, x in their middle. */
-export function squaredError(histogram: Histogram, affine: Affine): number {
+export function squaredError(histogram: Histogram, affine: QuantParameters): number {
   const {counts} = histogram;
   const level = leveller(affine);
   let sum = 0;
@@ -95,9 +95,9 @@ export function squaredError(histogram: Histogram, affine: Affine): number {
  * bins of the level that are not empty. Zero is left out of both: a ReLU makes it exact, and its mass would hide everything else.
  * After S. Migacz, 8-bit inference with TensorRT, GTC 2017.
  */
-export function divergence(histogram: Histogram, affine: Affine): number {
+export function divergence(histogram: Histogram, affine: QuantParameters): number {
   const {counts} = histogram;
-  const {low, high} = rangeOf(affine);
+  const {low, high} = intervalOf(affine);
   const level = leveller(affine);
   const [first, last] = [binOf(histogram, low), binOf(histogram, high)];
   const inside = new Float64Array(counts.length);
@@ -136,7 +136,7 @@ const binOf = ({width, counts}: Histogram, x: number): number =>
   Math.min(counts.length - 1, Math.max(0, Math.floor(x / width) + HALF));
 
 /** `quantise` without the rounding to float32, which does not matter here. */
-function leveller({scale, zeroPoint, dtype}: Affine): (x: number) => number {
+function leveller({scale, zeroPoint, dtype}: QuantParameters): (x: number) => number {
   const {low, high} = levels[dtype];
   return (x) => Math.min(high, Math.max(low, Math.round(x / scale) + zeroPoint));
 }

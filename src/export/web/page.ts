@@ -1,7 +1,7 @@
 /** The page of the web form: one file, no address but its own folder. Drop a photograph, see the best classes and the time. */
 import {join} from 'node:path';
 import {fileSource} from '../../core/bytes.js';
-import {style} from './style.js';
+import {webStyle} from './style.js';
 
 /** A file beside the page. Its size lets the page show how much is still to come, and notice what is not whole. */
 export interface PageFile {
@@ -41,7 +41,7 @@ function script(): string {
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
-export const renderPage = (facts: PageFacts): string => `<!doctype html>
+export const renderWebPage = (facts: PageFacts): string => `<!doctype html>
 <html lang="en" data-state="loading">
 <head>
 <meta charset="utf-8">
@@ -49,7 +49,7 @@ export const renderPage = (facts: PageFacts): string => `<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; img-src data:; connect-src 'self'">
 <link rel="icon" href="data:,">
 <title>${escaped(facts.name)}</title>
-<style>${style}</style>
+<style>${webStyle}</style>
 </head>
 <body>
 <noscript>This page needs JavaScript.</noscript>

@@ -25,10 +25,10 @@ export interface RuntimeFile {
   read(): Uint8Array;
 }
 /** What a page needs of onnxruntime-web. */
-export type Runtime = Readonly<Record<keyof typeof files, RuntimeFile>>;
+export type WebRuntime = Readonly<Record<keyof typeof files, RuntimeFile>>;
 
 /** Looked for as Node would, from the working folder first. Throws EXPORT_REFUSED where it is not installed. */
-export function findRuntime(folders: readonly string[] = [process.cwd(), import.meta.dirname ?? __dirname]): Runtime {
+export function findRuntime(folders: readonly string[] = [process.cwd(), import.meta.dirname ?? __dirname]): WebRuntime {
   for (const folder of folders) {
     const require = createRequire(pathToFileURL(join(folder, 'noop.js')));
     try {

@@ -1,5 +1,5 @@
 /** How the page of the web form looks: light and dark, wide and narrow; no fonts or images from anywhere. */
-export const style = `
+export const webStyle = `
 :root { color-scheme: light dark; --paper: #f5f6f8; --card: #fff; --ink: #171a1f; --soft: #616b7a; --line: #d9dee5; --mark: #2f6fe4; --bar: #dbe7fd; --bad: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --paper: #101317; --card: #191d23; --ink: #e8ebf0; --soft: #98a2b1; --line: #2c333d; --mark: #7aa7ff; --bar: #22355a; --bad: #ff8a80; } }
 * { box-sizing: border-box; }

@@ -3,7 +3,7 @@ import {float32} from '../../core/tensor.js';
 import {isConstantExpression} from '../constant-expression.js';
 import type {Node, Value} from '../graph.js';
 import {any, ints, miss, op, rule, scalar} from '../pattern.js';
-import {graphOps, ints as intsOf} from '../tensor-ops.js';
+import {graphOps, intsInitializer as intsOf} from '../tensor-ops.js';
 
 /** q·kᵀ·scale with q, k, v split from one projection: [1, N, heads, T, headSize] each. */
 const projection = op('Add', [op('MatMul', [any('x'), any('weight')], 'product', {soleUser: true}), any('bias')], 'qkv', {

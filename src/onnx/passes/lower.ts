@@ -3,7 +3,7 @@
 import type {Model, Value} from '../graph.js';
 import {any, ints as intsOf, miss, op, optional, type Rule, rule} from '../pattern.js';
 import {applyRules} from '../rewrite.js';
-import {ints, scalar} from '../tensor-ops.js';
+import {intsInitializer, scalarInitializer} from '../tensor-ops.js';
 import {raiseFrom, reductions} from './raise.js';
 
 /** Gelu(x) → x·½·(1 + erf(x/√2)), before opset 20. */
@@ -12,9 +12,9 @@ const lowerGelu = rule({
   match: op('Gelu', [any('x')], 'gelu'),
   rewrite({x, gelu}, g) {
     const name = (step: string) => ({name: `${gelu.name}.${step}`});
-    const erf = g.op('Erf', [g.op('Div', [x, scalar(g.graph, Math.SQRT2)], {}, name('div'))], {}, name('erf'));
-    const shifted = g.op('Mul', [x, g.op('Add', [erf, scalar(g.graph, 1)], {}, name('add'))], {}, name('mul'));
-    return g.op('Mul', [shifted, scalar(g.graph, 0.5)]);
+    const erf = g.op('Erf', [g.op('Div', [x, scalarInitializer(g.graph, Math.SQRT2)], {}, name('div'))], {}, name('erf'));
+    const shifted = g.op('Mul', [x, g.op('Add', [erf, scalarInitializer(g.graph, 1)], {}, name('add'))], {}, name('mul'));
+    return g.op('Mul', [shifted, scalarInitializer(g.graph, 0.5)]);
   },
 });
 
@@ -28,8 +28,8 @@ const lowerLayerNormalization = rule({
     const name = (step: string) => ({name: `${norm.name}.${step}`});
     const mean = (v: typeof x, step: string) => g.op('ReduceMean', [v], {axes: [-1], keepdims: 1}, name(step));
     const centred = g.op('Sub', [x, mean(x, 'mean')], {}, name('centre'));
-    const variance = mean(g.op('Pow', [centred, scalar(g.graph, 2)], {}, name('square')), 'variance');
-    const eps = scalar(g.graph, norm.number('epsilon', LAYER_NORM_EPS));
+    const variance = mean(g.op('Pow', [centred, scalarInitializer(g.graph, 2)], {}, name('square')), 'variance');
+    const eps = scalarInitializer(g.graph, norm.number('epsilon', LAYER_NORM_EPS));
     const deviation = g.op('Sqrt', [g.op('Add', [variance, eps], {}, name('eps'))], {}, name('sqrt'));
     const scaled = g.op('Mul', [g.op('Div', [centred, deviation], {}, name('div')), gamma], {}, name('scale'));
     return beta ? g.op('Add', [scaled, beta]) : scaled;
@@ -52,16 +52,16 @@ const lowerAttention = rule({
     const headSize = Number(q.dims[2]) / heads;
     const name = (step: string) => ({name: `${attention.name}.${step}`});
     const split = (x: Value, step: string, perm: readonly number[]) => {
-      const parts = g.op('Reshape', [x, ints(g.graph, [0, 0, heads, headSize])], {}, name(`${step}.split`));
+      const parts = g.op('Reshape', [x, intsInitializer(g.graph, [0, 0, heads, headSize])], {}, name(`${step}.split`));
       return g.op('Transpose', [parts], {perm}, name(step));
     };
     const [queries, keys] = [split(q, 'queries', [0, 2, 1, 3]), split(k, 'keys', [0, 2, 3, 1])];
-    const scale = scalar(g.graph, attention.number('scale', 1 / Math.sqrt(headSize)));
+    const scale = scalarInitializer(g.graph, attention.number('scale', 1 / Math.sqrt(headSize)));
     const scores = g.op('Mul', [g.op('MatMul', [queries, keys], {}, name('scores')), scale], {}, name('scaled'));
     const weights = g.op('Softmax', [scores], {axis: -1}, name('softmax'));
     const attended = g.op('MatMul', [weights, split(v, 'values', [0, 2, 1, 3])], {}, name('attended'));
     const merged = g.op('Transpose', [attended], {perm: [0, 2, 1, 3]}, name('merge'));
-    return g.op('Reshape', [merged, ints(g.graph, [0, 0, heads * headSize])]);
+    return g.op('Reshape', [merged, intsInitializer(g.graph, [0, 0, heads * headSize])]);
   },
 });
 

@@ -3,7 +3,7 @@ import {debugging, debugPath} from '../../core/debug.js';
 import {GpdError} from '../../core/error.js';
 import {missingFor, type ProviderName, providerUnavailable} from '../../onnx/providers.js';
 import {loadSyncRuntime} from '../../onnx/sync-session.js';
-import type {Precision} from '../lowering/value.js';
+import type {FloatPrecision} from '../lowering/value.js';
 import {kernelTimesText} from '../runtime/kernel-times.js';
 import {Runtime} from '../runtime/runtime.js';
 
@@ -23,7 +23,7 @@ export interface BackendOptions {
    * What float32 tensors are computed in and kept in between steps; default float32. float64, on the cpu alone and many times slower, tells rounding
    * from mistakes; what is read is float32 again.
    */
-  precision?: Precision;
+  precision?: FloatPrecision;
   /** Write onnxruntime's profile of every graph to files that begin so; `runtime.kernelTimes()` sums them by kernel. */
   profilePrefix?: string;
 }

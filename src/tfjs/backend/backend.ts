@@ -33,7 +33,7 @@ const MOVES_INTEGERS: ReadonlySet<string> = new Set(
 );
 
 /** What `data` holds for one dataId: numbers of any TensorFlow.js type, or a lazy value. */
-export interface Entry extends StepMark {
+export interface TensorEntry extends StepMark {
   dtype: DataType;
   refCount: number;
   complexTensorInfos?: {real: TensorInfo; imag: TensorInfo};
@@ -255,7 +255,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
 
   handle(value: LazyValue): TensorInfo {
     const dataId = {id: (this as unknown as {nextDataId(): number}).nextDataId()};
-    const entry: Entry = {dtype: value.dtype, refCount: 1, values: undefined, lazy: value, step: this.steps.step};
+    const entry: TensorEntry = {dtype: value.dtype, refCount: 1, values: undefined, lazy: value, step: this.steps.step};
     this.data.set(dataId, this.withLazyValues(entry) as never);
     hold(value);
     if (value.producer) this.live.add(value);
@@ -263,15 +263,15 @@ export class OnnxruntimeBackend extends MathBackendCPU {
     return {dataId, shape: [...value.shape], dtype: value.dtype};
   }
 
-  private entryOf(dataId: DataId): Entry {
-    return this.data.get(dataId) as unknown as Entry;
+  private entryOf(dataId: DataId): TensorEntry {
+    return this.data.get(dataId) as unknown as TensorEntry;
   }
 
   /**
    * Numbers from outside take part in a recording from now on. They are copied: the recording is computed later, and the program
    * may reuse its array before that.
    */
-  private adopt(entry: Entry, shape: readonly number[]): void {
+  private adopt(entry: TensorEntry, shape: readonly number[]): void {
     const value = new LazyValue(entry.dtype as LazyDType, [...shape]);
     value.data = this.numbersOf(value, entry.values as ArrayLike<number>);
     value.ownsNumbers = true;
@@ -287,7 +287,7 @@ export class OnnxruntimeBackend extends MathBackendCPU {
   }
 
   /** `values` becomes a getter that computes first. */
-  private withLazyValues(entry: Entry): Entry {
+  private withLazyValues(entry: TensorEntry): TensorEntry {
     return Object.defineProperty(entry, 'values', {
       get: () => {
         this.compute(entry.lazy!);

@@ -1,9 +1,9 @@
 /** Recording: calls on lazy values, with the reshapes that TensorFlow.js makes without a kernel. */
-import {dtypes} from '../../core/tensor.js';
+import {dtypes, elementCount} from '../../core/tensor.js';
 import {castEntry} from '../kernels/convert.js';
 import {reshapeEntry} from '../kernels/shape.js';
 import type {KernelEntry} from '../lowering/kernel-entry.js';
-import {LazyCall, type LazyDType, LazyValue, sizeOf, type TypedShape} from '../lowering/value.js';
+import {LazyCall, type LazyDType, LazyValue, type TypedShape} from '../lowering/value.js';
 
 /** Views of one value by shape, so that a value used twice in another shape is reshaped once, and is one input of a graph. */
 const views = new WeakMap<LazyValue, Map<string, LazyValue>>();
@@ -49,7 +49,7 @@ export const record = {
   part(value: LazyValue, offset: number, shape: readonly number[]): LazyValue | undefined {
     if (value.layout || value.resident || !value.data) return undefined;
     const part = new LazyValue(value.dtype, [...shape]);
-    const size = sizeOf(shape);
+    const size = elementCount(shape);
     part.data = size === value.data.length ? value.data : value.data.subarray(offset, offset + size);
     part.origin = value.origin ?? value;
     part.offset = value.offset + offset;

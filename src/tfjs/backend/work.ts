@@ -2,8 +2,9 @@
  * What a call costs in TensorFlow.js's own cpu code, from its shapes alone: the same program decides the same way on every machine and in every run.
  * Measured on one core; a factor of two either way changes little.
  */
+
 import {slice_util} from '@tensorflow/tfjs-core';
-import {sizeOf} from '../lowering/value.js';
+import {elementCount} from '../../core/tensor.js';
 
 type Shape = readonly number[];
 // biome-ignore lint/suspicious/noExplicitAny: attributes are the kernel's own, as TensorFlow.js documents them
@@ -20,14 +21,15 @@ const perNumber: Readonly<Record<string, number>> = {
 };
 
 /** Products of a convolution: each pixel with the taps that reach it. */
-const products = (pixels: Shape, channels: number, taps: Shape): number => (sizeOf(pixels) / channels) * sizeOf(taps);
+const products = (pixels: Shape, channels: number, taps: Shape): number =>
+  (elementCount(pixels) / channels) * elementCount(taps);
 const channelsOf = (shape: Shape, {dataFormat}: Attributes): number => (dataFormat === 'NCHW' ? shape[1]! : shape.at(-1)!);
 
 const convolution =
   (nanoseconds: number) =>
   ([x, filter]: readonly Shape[], attrs: Attributes): number => {
     const steps = [attrs.strides].flat() as number[];
-    const fewer = steps.length === 1 ? steps[0]! ** 2 : sizeOf(steps);
+    const fewer = steps.length === 1 ? steps[0]! ** 2 : elementCount(steps);
     return (nanoseconds * products(x!, channelsOf(x!, attrs), filter!)) / fewer;
   };
 const inputGradient = ([dy, filter]: readonly Shape[], attrs: Attributes): number =>
@@ -35,7 +37,7 @@ const inputGradient = ([dy, filter]: readonly Shape[], attrs: Attributes): numbe
 const filterGradient = ([, dy]: readonly Shape[], attrs: Attributes): number =>
   FILTER_GRADIENT * products(dy!, channelsOf(dy!, attrs), attrs.filterShape);
 const matrixProduct = ([a, b]: readonly Shape[], {transposeB}: Attributes): number =>
-  5 * sizeOf(a!) * b!.at(transposeB ? -2 : -1)!;
+  5 * elementCount(a!) * b!.at(transposeB ? -2 : -1)!;
 
 /** Kernels whose cost is not that of the numbers of their operands. */
 const special: Readonly<Record<string, (shapes: readonly Shape[], attrs: Attributes) => number>> = {
@@ -52,18 +54,18 @@ const special: Readonly<Record<string, (shapes: readonly Shape[], attrs: Attribu
   Conv2DBackpropFilter: filterGradient,
   Conv3DBackpropFilterV2: filterGradient,
   DepthwiseConv2dNativeBackpropFilter: filterGradient,
-  Fill: (_, {shape}) => sizeOf(shape),
-  OnesLike: ([x]) => sizeOf(x!),
-  ZerosLike: ([x]) => sizeOf(x!),
-  OneHot: ([indices], {depth}) => COPIED * sizeOf(indices!) * depth,
-  GatherV2: ([x, indices], {axis = 0}) => (100 * sizeOf(x!) * sizeOf(indices!)) / x!.at(axis)!,
-  GatherNd: ([x, indices]) => 100 * (sizeOf(indices!) + sizeOf(x!.slice(indices!.at(-1)))),
-  UnsortedSegmentSum: ([x], {numSegments}) => 400 * sizeOf(x!) * numSegments,
+  Fill: (_, {shape}) => elementCount(shape),
+  OnesLike: ([x]) => elementCount(x!),
+  ZerosLike: ([x]) => elementCount(x!),
+  OneHot: ([indices], {depth}) => COPIED * elementCount(indices!) * depth,
+  GatherV2: ([x, indices], {axis = 0}) => (100 * elementCount(x!) * elementCount(indices!)) / x!.at(axis)!,
+  GatherNd: ([x, indices]) => 100 * (elementCount(indices!) + elementCount(x!.slice(indices!.at(-1)))),
+  UnsortedSegmentSum: ([x], {numSegments}) => 400 * elementCount(x!) * numSegments,
   Slice: ([x], {begin, size}) => {
     const [first, sizes] = slice_util.parseSliceParams({shape: [...x!]} as never, begin, size);
-    return slice_util.isSliceContinous([...x!], first!, sizes!) ? 0 : 900 * sizeOf(sizes!);
+    return slice_util.isSliceContinous([...x!], first!, sizes!) ? 0 : 900 * elementCount(sizes!);
   },
-  SplitV: ([x], {axis}) => (axis === 0 ? 0 : 900 * sizeOf(x!)),
+  SplitV: ([x], {axis}) => (axis === 0 ? 0 : 900 * elementCount(x!)),
 };
 
 /** Nanoseconds that the loops of a kernel take, beside what any call costs. `shapes` has its operands in the order of its entry. */
@@ -76,7 +78,7 @@ export function workOf(kernel: string, shapes: readonly Shape[], attrs: object):
 /** Numbers of what the operands are together: they may repeat each other. */
 function together(shapes: readonly Shape[]): number {
   const [first = [], ...others] = shapes;
-  if (others.length === 0) return sizeOf(first);
+  if (others.length === 0) return elementCount(first);
   const rank = Math.max(...shapes.map((shape) => shape.length));
   let numbers = 1;
   for (let d = 1; d <= rank; d++) numbers *= Math.max(...shapes.map((shape) => shape.at(-d) ?? 1));

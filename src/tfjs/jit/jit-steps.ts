@@ -8,7 +8,7 @@ import {GpdError} from '../../core/error.js';
 import type {OnnxruntimeBackend} from '../backend/backend.js';
 import {record} from '../backend/record.js';
 import {typeText} from '../lowering/describe.js';
-import {type Carried, lowerLoop, type Role} from '../lowering/loop-plan.js';
+import {type Carried, lowerLoop, type ValueRole} from '../lowering/loop-plan.js';
 import {identity, LazyValue, permOf, type TypedShape, toPlain} from '../lowering/value.js';
 import type {Compiled} from '../runtime/runtime.js';
 import {
@@ -128,7 +128,7 @@ function recordLoop(backend: OnnxruntimeBackend, step: AnyStep, stacked: readonl
   };
 }
 
-function roleOf(source: Source, carried: readonly Carried[]): Role {
+function roleOf(source: Source, carried: readonly Carried[]): ValueRole {
   if (source.kind === 'argument') return {kind: 'batch'};
   const isCarried = source.kind === 'variable' && carried.some(({name}) => name === source.name);
   return isCarried ? {kind: 'state', name: source.name} : {kind: 'constant'};

@@ -6,13 +6,15 @@
  * and later ones. A call with other shapes or dtypes is recorded on its own. Numbers that are neither argument nor variable are
  * constants of the recording; where such a tensor has been disposed since (an optimiser's new learning rate), the function is recorded again.
  */
+
 import {clone, engine, type Tensor, tidy, type Variable} from '@tensorflow/tfjs-core';
 import {debugging} from '../../core/debug.js';
+import {elementCount} from '../../core/tensor.js';
 import {BACKEND_NAME, type OnnxruntimeBackend} from '../backend/backend.js';
 import {record} from '../backend/record.js';
 import {typeText} from '../lowering/describe.js';
 import {makePlan, type Plan} from '../lowering/plan.js';
-import {type LazyDType, LazyValue, permOf, physicalType, sizeOf, type TypedShape} from '../lowering/value.js';
+import {type LazyDType, LazyValue, permOf, physicalType, type TypedShape} from '../lowering/value.js';
 import {asTensor, type Compiled} from '../runtime/runtime.js';
 import {
   changedVariable,
@@ -203,7 +205,9 @@ function sourceFinder(backend: OnnxruntimeBackend, args: readonly Tensor[], befo
 
 /** The numbers that an input takes; undefined where they do not lie in one piece. */
 function inputOf(current: LazyValue, {shape, offset}: Source): LazyValue | undefined {
-  return sizeOf(shape) === sizeOf(current.shape) ? record.reshape(current, shape) : record.part(current, offset, shape);
+  return elementCount(shape) === elementCount(current.shape)
+    ? record.reshape(current, shape)
+    : record.part(current, offset, shape);
 }
 
 /** The inputs of a replay, or undefined where the recording no longer fits. */

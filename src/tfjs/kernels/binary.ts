@@ -1,17 +1,10 @@
 /** Kernels on two tensors that broadcast, and sums of many. */
+import {elementCount, sameShape} from '../../core/tensor.js';
 import type {Value} from '../../onnx/graph.js';
 import {broadcastDims} from '../../onnx/ops.js';
 import type {KernelEntry} from '../lowering/kernel-entry.js';
 import type {Lowering} from '../lowering/lowering.js';
-import {
-  isIdentity,
-  type LazyDType,
-  type LazyValue,
-  type Permutation,
-  sameShape,
-  sizeOf,
-  type TypedShape,
-} from '../lowering/value.js';
+import {isIdentity, type LazyDType, type LazyValue, type Permutation, type TypedShape} from '../lowering/value.js';
 import {convert} from './convert.js';
 import {combineInBlocks, filled, followed, type InBlocks} from './convolution/blocks.js';
 
@@ -27,7 +20,8 @@ export function together(g: Lowering, a: LazyValue, b: LazyValue) {
  */
 function leading(g: Lowering, a: LazyValue, b: LazyValue): Permutation {
   const [left, right] = [g.compact(a), g.compact(b)];
-  const larger = a.shape.length - b.shape.length || sizeOf(left.value.dims as number[]) - sizeOf(right.value.dims as number[]);
+  const larger =
+    a.shape.length - b.shape.length || elementCount(left.value.dims as number[]) - elementCount(right.value.dims as number[]);
   return (larger > 0 || (larger === 0 && !isIdentity(left.perm)) ? left : right).perm;
 }
 
@@ -75,7 +69,7 @@ const binary = (
 function withScalar(g: Lowering, x: Value, y: Value, apply: (x: Value, y: Value) => Value): Value {
   const large = y.dims.length === 0 ? x : x.dims.length === 0 ? y : undefined;
   if (!large || large.dims.length < 2 || large.dims.at(-1) !== 1) return apply(x, y);
-  const row = (v: Value) => (v === large ? g.reshape(v, [sizeOf(v.dims as number[])]) : v);
+  const row = (v: Value) => (v === large ? g.reshape(v, [elementCount(v.dims as number[])]) : v);
   return g.reshape(apply(row(x), row(y)), large.dims as number[]);
 }
 
@@ -119,7 +113,7 @@ const addInBlocks: InBlocks = {
 };
 const subtractInBlocks: InBlocks = {
   channels: (g, v, isImageFirst) =>
-    isImageFirst ? {plus: g.op('Neg', [v])} : {times: filled(g, sizeOf(v.dims as number[]), -1), plus: v},
+    isImageFirst ? {plus: g.op('Neg', [v])} : {times: filled(g, elementCount(v.dims as number[]), -1), plus: v},
 };
 
 const prelu: Formula = (g, x, alpha) => g.op('PRelu', [x, alpha]);

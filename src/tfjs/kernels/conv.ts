@@ -1,9 +1,10 @@
 /** Convolutions: images in NCHW, filters in OIHW, whatever the order in which TensorFlow.js names their dimensions. */
+import {sameShape} from '../../core/tensor.js';
 import type {Value} from '../../onnx/graph.js';
 import {float32Only, type KernelEntry} from '../lowering/kernel-entry.js';
 import type {Lowering} from '../lowering/lowering.js';
 import type {Strategies, Strategy} from '../lowering/strategies.js';
-import {type LazyValue, sameShape} from '../lowering/value.js';
+import type {LazyValue} from '../lowering/value.js';
 import {activate, alongChannels, fusedInputs, refusesActivation} from './activation.js';
 import {blockStrategies} from './convolution/block-strategies.js';
 import {canBlock, FORWARD} from './convolution/blocked-conv.js';

@@ -1,8 +1,9 @@
 /** Pooling and its gradients, in NCHW. */
+import {sameShape} from '../../core/tensor.js';
 import type {AttributeValues} from '../../onnx/graph.js';
 import {float32Only, type KernelEntry, SHARES_DATA} from '../lowering/kernel-entry.js';
 import type {Laid, Lowering} from '../lowering/lowering.js';
-import {type LazyValue, sameShape, type TypedShape} from '../lowering/value.js';
+import type {LazyValue, TypedShape} from '../lowering/value.js';
 import {convert} from './convert.js';
 import {averageGradient, maxGradient, maxGradientInBlocks, maxPoolInBlocks} from './convolution/pool-gradients.js';
 import {after, each, pads, poolWindows, refusesWindows, type Windows} from './convolution/window.js';

@@ -1,9 +1,11 @@
 /** Kernels that fold dimensions away. */
+
 import {util} from '@tensorflow/tfjs-core';
+import {elementCount} from '../../core/tensor.js';
 import type {Value} from '../../onnx/graph.js';
 import type {Attributes, KernelEntry} from '../lowering/kernel-entry.js';
 import type {Lowering} from '../lowering/lowering.js';
-import {type LazyDType, type LazyValue, type Permutation, sizeOf, type TypedShape} from '../lowering/value.js';
+import type {LazyDType, LazyValue, Permutation, TypedShape} from '../lowering/value.js';
 import {convert} from './convert.js';
 import {dotInBlocks, sumInBlocks} from './convolution/blocks.js';
 import {factorsOf, sumOfProducts} from './convolution/inner-product.js';
@@ -43,7 +45,7 @@ function foldProducts(g: Lowering, x: LazyValue, gone: readonly number[], scale:
   if (x.dtype !== 'float32' || gone.length !== x.shape.length - 1) return undefined;
   const kept = x.shape.findIndex((_, d) => !gone.includes(d));
   const sum = sumOfProducts(g, x, kept);
-  return sum && scaled(g, sum, scale(sizeOf(x.shape) / x.shape[kept]!));
+  return sum && scaled(g, sum, scale(elementCount(x.shape) / x.shape[kept]!));
 }
 
 /** Σ or mean over the pixels of images in blocks, and over all images or not. */

@@ -1,8 +1,10 @@
 /** Kernels that choose numbers by position or by condition. */
+
 import {backend_util, upcastType} from '@tensorflow/tfjs-core';
+import {sameShape} from '../../core/tensor.js';
 import type {KernelEntry} from '../lowering/kernel-entry.js';
 import type {Lowering} from '../lowering/lowering.js';
-import {type LazyDType, type LazyValue, sameShape} from '../lowering/value.js';
+import type {LazyDType, LazyValue} from '../lowering/value.js';
 import {convert, where} from './convert.js';
 
 const select: KernelEntry = {

@@ -2,12 +2,12 @@
  * A recorded step as the body of an ONNX Loop: variables are carried from one iteration to the next inside the runtime, batches are
  * slices of arrays that hold all of them, and what a step returns is stacked. Bytes move between host and device once for all steps.
  */
-import {int64, tensor} from '../../core/tensor.js';
+import {int64, sameShape, tensor} from '../../core/tensor.js';
 import {Graph, type Value} from '../../onnx/graph.js';
 import type {OutputType} from '../../onnx/ops.js';
 import {type Laid, Lowering, type StrategyChooser} from './lowering.js';
 import {type LoweredPlan, lowerCalls, loweredModel, type Plan} from './plan.js';
-import {type LazyValue, type Permutation, permOf, physical, sameShape, type TypedShape} from './value.js';
+import {type LazyValue, type Permutation, permOf, physical, type TypedShape} from './value.js';
 
 /** A variable that the step assigns: its type, the order in which it is kept, and where the plan has its new value. */
 export interface Carried {
@@ -18,11 +18,11 @@ export interface Carried {
 }
 
 /** What a leaf of the plan is in the loop. */
-export type Role = {kind: 'constant'} | {kind: 'batch'} | {kind: 'state'; name: string};
+export type ValueRole = {kind: 'constant'} | {kind: 'batch'} | {kind: 'state'; name: string};
 
 export interface LoopPlan {
   plan: Plan;
-  roles: readonly Role[];
+  roles: readonly ValueRole[];
   carried: readonly Carried[];
   steps: number;
   /** How many of the wanted values, from the first, are returned. */

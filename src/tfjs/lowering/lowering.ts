@@ -2,21 +2,19 @@
  * From recorded calls to an ONNX graph. Each value carries the permutation in which it exists: TensorFlow.js speaks NHWC,
  * onnxruntime's convolutions NCHW, and a transpose is made only where two neighbours disagree.
  */
-import {dtypes, float32, float64, int64, type Tensor, tensor} from '../../core/tensor.js';
+import {dtypes, elementCount, float32, float64, int64, sameShape, type Tensor, tensor} from '../../core/tensor.js';
 import {type AttributeValues, type Dims, Graph, type Value} from '../../onnx/graph.js';
 import {dataTypeOf} from '../../onnx/ops.js';
-import {ints} from '../../onnx/tensor-ops.js';
+import {intsInitializer} from '../../onnx/tensor-ops.js';
 import {
+  type FloatPrecision,
   identity,
   isIdentity,
   type LazyCall,
   type LazyDType,
   type LazyValue,
   type Permutation,
-  type Precision,
   physicalType,
-  sameShape,
-  sizeOf,
 } from './value.js';
 
 /** Operators that onnxruntime's cpu provider has for float32 alone. Dense and depthwise convolutions have a way of their own: `tap-products.ts`. */
@@ -70,7 +68,7 @@ export class Lowering {
   constructor(
     private readonly chooser?: StrategyChooser,
     /** What float32 tensors are computed in. */
-    readonly precision: Precision = 'float32',
+    readonly precision: FloatPrecision = 'float32',
   ) {}
 
   /** Before they are lowered: who uses what. What is wanted has a user outside. */
@@ -190,7 +188,7 @@ export class Lowering {
     const known = this.made.get(v) ?? new Map<string, Value>();
     this.made.set(v, known);
     const value = known.get(what) ?? make();
-    if (sizeOf(value.dims as number[]) <= LARGEST_KEPT) known.set(what, value);
+    if (elementCount(value.dims as number[]) <= LARGEST_KEPT) known.set(what, value);
     return value;
   }
 
@@ -242,7 +240,7 @@ export class Lowering {
   private wide(v: Value): Value {
     return v.dtype === 'float32' && this.precision === 'float64' ? this.cast(v, 'float64') : v;
   }
-  private cast(v: Value, to: Precision): Value {
+  private cast(v: Value, to: FloatPrecision): Value {
     return this.graph.op('Cast', [v], {to: dataTypeOf(to)}, {name: this.nameOf('Cast')});
   }
   /** For an operator of another domain, whose result has the given shape. */
@@ -271,7 +269,7 @@ export class Lowering {
     return this.op('Reshape', [x, this.ints(shape)], shape.includes(0) ? {allowzero: 1} : {});
   }
   ints(values: readonly number[]): Value {
-    return ints(this.graph, values);
+    return intsInitializer(this.graph, values);
   }
   /** Many: `ints` has them in its name, so that equal ones are one; here the caller has a name for them. */
   indices(values: readonly number[], name = this.nameOf('indices')): Value {
@@ -290,7 +288,7 @@ export class Lowering {
   }
 }
 
-function scalarTensor(value: number, dtype: LazyDType | Precision): Tensor {
+function scalarTensor(value: number, dtype: LazyDType | FloatPrecision): Tensor {
   if (dtype === 'float64') return float64([], [value]);
   if (dtype === 'float32') return float32([], [value]);
   return dtype === 'int32' ? tensor('int32', [], Int32Array.of(value)) : tensor('bool', [], Uint8Array.of(value ? 1 : 0));

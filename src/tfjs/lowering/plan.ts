@@ -1,8 +1,9 @@
 /** From values that are wanted to an ordered list of calls, a key that says what is the same, and a graph. */
+import {elementCount} from '../../core/tensor.js';
 import type {Graph, Model, Value} from '../../onnx/graph.js';
-import {callText} from './describe.js';
+import {callText, typeText} from './describe.js';
 import {type Laid, Lowering, type StrategyChooser} from './lowering.js';
-import {identity, type LazyCall, type LazyValue, type Permutation, type Precision, physicalType, sizeOf} from './value.js';
+import {type FloatPrecision, identity, type LazyCall, type LazyValue, type Permutation, physicalType} from './value.js';
 
 /** Everything that has to be computed, in order. */
 export interface Plan {
@@ -107,7 +108,7 @@ export function lowerCalls(g: Lowering, {calls, wanted}: Pick<Plan, 'calls' | 'w
 export function lowerPlan(
   {calls, leaves, wanted}: Plan,
   chooser?: StrategyChooser,
-  precision: Precision = 'float32',
+  precision: FloatPrecision = 'float32',
   plainBelow = 0,
 ): LoweredPlan {
   const g = new Lowering(chooser, precision);
@@ -115,7 +116,7 @@ export function lowerPlan(
   for (const [i, leaf] of leaves.entries()) g.feed(leaf, inputNames[i]!);
   const origins = lowerCalls(g, {calls, wanted});
   const results = wanted.map((v): Laid => {
-    if (sizeOf(v.shape) >= plainBelow) return g.any(v);
+    if (elementCount(v.shape) >= plainBelow) return g.any(v);
     return {value: g.plain(v), perm: identity(v.shape.length)};
   });
   const taken = new Set<Value>(g.graph.inputs);
@@ -133,4 +134,18 @@ export function lowerPlan(
     layouts: results.map(({perm}) => perm),
     origins,
   };
+}
+
+/** A plan, one line a call: `%7 f32[8, 10] = Softmax(%6) {"dim":1}`. What exists already is an `in`, as in the graph. */
+export function planText({calls, leaves, wanted}: Plan): string {
+  const names = new Map<LazyValue, string>(leaves.map((leaf, i) => [leaf, `in${i}`]));
+  for (const output of calls.flatMap((call) => call.outputs)) names.set(output, String(names.size - leaves.length));
+  const name = (v: LazyValue) => `%${names.get(v)}`;
+  const inputs = leaves.map((leaf) => `${name(leaf)} ${typeText(leaf)}${leaf.layout ? ` stored as (${leaf.layout})` : ''}`);
+  const lines = calls.map(({kernel, inputs: of, outputs, attrs}) => {
+    const results = outputs.map((v) => `${name(v)} ${typeText(v)}`).join(', ');
+    const attributes = Object.keys(attrs).length > 0 ? ` ${JSON.stringify(attrs)}` : '';
+    return `${results} = ${kernel}(${of.map(name).join(', ')})${attributes}`;
+  });
+  return `${[...inputs, ...lines, `→ ${wanted.map(name).join(', ')}`].join('\n')}\n`;
 }

@@ -3,10 +3,10 @@
  * processor's caches and out again, ten times in an optimiser's update; as the body of an ONNX Scan over blocks, what is between two nodes stays
  * in the cache. The numbers are the same.
  */
+import {elementCount} from '../../core/tensor.js';
 import {Graph, type Node, type Value} from '../../onnx/graph.js';
-import {ints} from '../../onnx/tensor-ops.js';
+import {intsInitializer} from '../../onnx/tensor-ops.js';
 import {ELEMENTWISE, isStatic, sameDims} from './in-place.js';
-import {sizeOf} from './value.js';
 
 export interface BlockSizes {
   /** Numbers below which a cache holds whatever a chain needs. */
@@ -28,10 +28,12 @@ export function scanBlocks(graph: Graph, sizes = USUAL): void {
   const inBlocks = (value: Value, rows: number): Value => {
     const known = blocked.get(value);
     if (known) return known;
-    const shape = [rows, sizeOf(value.dims as number[]) / rows];
+    const shape = [rows, elementCount(value.dims as number[]) / rows];
     const isChainsAlone =
       graph.inputs.includes(value) && !graph.outputs.includes(value) && [...value.users].every((n) => member.has(n));
-    const made = isChainsAlone ? value : graph.op('Reshape', [value, ints(graph, shape)], {}, {name: `${value.name}.blocks`});
+    const made = isChainsAlone
+      ? value
+      : graph.op('Reshape', [value, intsInitializer(graph, shape)], {}, {name: `${value.name}.blocks`});
     if (isChainsAlone) value.shape = shape;
     blocked.set(value, made);
     return made;
@@ -50,7 +52,12 @@ export function scanBlocks(graph: Graph, sizes = USUAL): void {
       const result = scan.outputs[i]!;
       blocked.set(value, result);
       if ([...value.users].some((node) => !member.has(node))) {
-        const whole = graph.op('Reshape', [result, ints(graph, value.dims as number[])], {}, {name: `${value.name}.whole`});
+        const whole = graph.op(
+          'Reshape',
+          [result, intsInitializer(graph, value.dims as number[])],
+          {},
+          {name: `${value.name}.whole`},
+        );
         replaceOutside(value, whole, member);
       }
       if (!graph.outputs.includes(value)) continue;
@@ -72,8 +79,8 @@ interface Chain {
 function isFusible(node: Node, {small}: BlockSizes): boolean {
   const {output} = node;
   if (node.domain !== '' || !ELEMENTWISE.has(node.opType) || output.dtype !== 'float32') return false;
-  if (!isStatic(output) || sizeOf(output.dims as number[]) < small) return false;
-  return node.inputs.every((v) => v && isStatic(v) && (sameDims(v, output) || sizeOf(v.dims as number[]) === 1));
+  if (!isStatic(output) || elementCount(output.dims as number[]) < small) return false;
+  return node.inputs.every((v) => v && isStatic(v) && (sameDims(v, output) || elementCount(v.dims as number[]) === 1));
 }
 
 /**
@@ -103,7 +110,7 @@ function chainOf(nodes: readonly Node[], sizes: BlockSizes): Chain | undefined {
   const scanned = [...new Set(nodes.flatMap((node) => node.inputs as Value[]))].filter(
     (v) => !own.has(v) && sameDims(v, shape),
   );
-  const rows = rowsOf(sizeOf(shape.dims as number[]), sizes);
+  const rows = rowsOf(elementCount(shape.dims as number[]), sizes);
   return nodes.length < SHORTEST_CHAIN || scanned.length === 0 || rows === undefined ? undefined : {nodes, scanned, rows};
 }
 
@@ -116,7 +123,7 @@ function rowsOf(size: number, {smallest, largest}: BlockSizes): number | undefin
 /** The chain's nodes on one block; single numbers are used from outside. */
 function scanOf(graph: Graph, {nodes, scanned, rows}: Chain, sources: readonly Value[], outputs: readonly Value[]): Node {
   const body = new Graph('block');
-  const block = sizeOf(outputs[0]!.dims as number[]) / rows;
+  const block = elementCount(outputs[0]!.dims as number[]) / rows;
   const inside = new Map(scanned.map((v) => [v, body.input(`block.${v.name}`, 'float32', [block])]));
   for (const node of nodes) {
     const inputs = (node.inputs as Value[]).map((v) => inside.get(v) ?? v);

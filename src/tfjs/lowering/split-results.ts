@@ -2,9 +2,9 @@
  * Results that are other values one behind the other: where the caller has the memory, each of those is written where it belongs, and nothing
  * is put together afterwards.
  */
+import {elementCount} from '../../core/tensor.js';
 import type {Graph, Node, Value} from '../../onnx/graph.js';
 import {isStatic} from './in-place.js';
-import {sizeOf} from './value.js';
 
 export interface ResultPart {
   /** Of an output of the graph. */
@@ -22,7 +22,7 @@ export function splitResults(graph: Graph): Map<string, readonly ResultPart[]> {
     const parts = (joins.inputs as Value[]).map((operand) => ownResult(graph, operand));
     found.set(
       result.name,
-      parts.map(({name, dims}) => ({name, shape: dims as number[], size: sizeOf(dims as number[])})),
+      parts.map(({name, dims}) => ({name, shape: dims as number[], size: elementCount(dims as number[])})),
     );
     graph.outputs = graph.outputs.filter((v) => v !== result);
   }
@@ -38,7 +38,7 @@ const isJoin = ({opType, domain, inputs, output}: Node, graph: Graph): boolean =
   opType === 'Concat' &&
   domain === '' &&
   output.shape?.length === 1 &&
-  sizeOf(output.dims as number[]) >= SMALLEST &&
+  elementCount(output.dims as number[]) >= SMALLEST &&
   output.users.size === 0 &&
   graph.outputs.filter((v) => v === output).length === 1 &&
   inputs.every((v) => v !== undefined && isStatic(v));

@@ -5,12 +5,12 @@
 import {compare} from '../../core/compare.js';
 import {trace} from '../../core/debug.js';
 import {fillUniform} from '../../core/random.js';
-import {type Tensor, tensor} from '../../core/tensor.js';
+import {elementCount, type Tensor, tensor} from '../../core/tensor.js';
 import {modelBytes} from '../../onnx/encode.js';
 import type {SyncRuntime} from '../../onnx/sync-session.js';
 import {type Form, type Laid, Lowering} from './lowering.js';
 import {loweredModel} from './plan.js';
-import {type LazyData, LazyValue, physical, sizeOf, toPlain} from './value.js';
+import {type LazyData, LazyValue, physical, toPlain} from './value.js';
 
 /** One way to compute a value from float32 inputs. */
 export type Strategy = (g: Lowering, inputs: readonly LazyValue[]) => Laid;
@@ -49,7 +49,7 @@ export class Chooser {
   /** The name of the fastest. `what` names the operation with everything but the inputs that its speed may depend on. */
   choose(what: string, inputs: readonly LazyValue[], forms: readonly Form[], strategies: Strategies): string {
     const [first] = Object.keys(strategies) as [string];
-    if (inputs.every((v) => sizeOf(v.shape) < WORTH_MEASURING)) return first;
+    if (inputs.every((v) => elementCount(v.shape) < WORTH_MEASURING)) return first;
     const key = `${what} ${inputs.map((v, i) => `[${v.shape}]${forms[i]!.perm}${forms[i]!.inBlocks ? ' in blocks' : ''}`)}`;
     const known = this.chosen.get(key);
     if (known && Object.hasOwn(strategies, known)) return known; // it may be a file's
@@ -153,7 +153,7 @@ function blockOf(native: SyncRuntime, options: object): number | undefined {
     const x = tensor(
       'float32',
       shape,
-      Float32Array.from({length: sizeOf(shape)}, (_, i) => i),
+      Float32Array.from({length: elementCount(shape)}, (_, i) => i),
     );
     const [result] = session.run(new Map([['x', x]]), [g.graph.outputs[0]!.name]).values();
     session.close();
@@ -169,7 +169,7 @@ function fromBlocks(data: LazyData, [n, c, h, w]: readonly number[], block: numb
 }
 
 function randomNumbers(shape: readonly number[], seed: number): Tensor {
-  const data = new Float32Array(sizeOf(shape));
+  const data = new Float32Array(elementCount(shape));
   fillUniform(data, seed, -1, 1);
   return tensor('float32', shape, data);
 }

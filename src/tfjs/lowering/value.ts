@@ -3,7 +3,9 @@
  * or the kernel call that will make them. A call holds its input *values*, not TensorFlow.js's handles: `tidy` disposes handles
  * of intermediates long before anything is computed.
  */
+
 import type {Tensor} from '../../core/tensor.js';
+import {elementCount} from '../../core/tensor.js';
 import {isResident, type ResidentTensor} from '../../onnx/resident.js';
 import type {KernelEntry} from './kernel-entry.js';
 
@@ -11,7 +13,7 @@ export type LazyDType = 'float32' | 'int32' | 'bool';
 /** float32 tensors have Float64Array where the backend computes in float64. */
 export type LazyData = Float32Array | Float64Array | Int32Array | Uint8Array;
 /** What float32 tensors are computed in. */
-export type Precision = 'float32' | 'float64';
+export type FloatPrecision = 'float32' | 'float64';
 
 /** Dimension i of the physical array is dimension perm[i] of the tensor. */
 export type Permutation = readonly number[];
@@ -88,13 +90,10 @@ export const physicalType = (v: LazyValue): LazyDType | 'float64' =>
 export const permOf = (v: LazyValue): Permutation => v.layout ?? identity(v.shape.length);
 /** The shape of the array. */
 export const physical = (shape: readonly number[], perm: Permutation): number[] => perm.map((d) => shape[d]!);
-export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
-  a.length === b.length && a.every((d, i) => d === b[i]);
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1);
 
 /** Numbers in physical order to TensorFlow.js's, for a tensor of that shape. */
 export function toPlain(data: LazyData, shape: readonly number[], perm: readonly number[]): LazyData {
-  const out = new (data.constructor as Float32ArrayConstructor)(sizeOf(shape)) as LazyData;
+  const out = new (data.constructor as Float32ArrayConstructor)(elementCount(shape)) as LazyData;
   const strides = new Array<number>(shape.length).fill(1);
   for (let i = perm.length - 2; i >= 0; i--) strides[i] = strides[i + 1]! * shape[perm[i + 1]!]!;
   const stepOf = shape.map((_, d) => strides[perm.indexOf(d)]!);

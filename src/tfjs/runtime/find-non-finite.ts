@@ -22,7 +22,7 @@ export const allFinite = (data: LazyData): boolean => {
 };
 
 /** Minimum, maximum and mean are of the finite numbers. */
-export function statisticsOf(v: LazyValue, data: LazyData): ValueStatistics {
+export function valueStatistics(v: LazyValue, data: LazyData): ValueStatistics {
   const s = {type: typeText(v), min: Number.POSITIVE_INFINITY, max: Number.NEGATIVE_INFINITY, mean: 0, nan: 0, infinite: 0};
   let finite = 0;
   for (const x of data) {
@@ -61,7 +61,7 @@ export function findNonFinite(
   compute: (wanted: readonly LazyValue[]) => LazyData[],
 ): NonFinite | undefined {
   const bad = leaves.findIndex((_, i) => !allFinite(given[i]!));
-  if (bad >= 0) return {call: undefined, inputs: [], outputs: [statisticsOf(leaves[bad]!, given[bad]!)]};
+  if (bad >= 0) return {call: undefined, inputs: [], outputs: [valueStatistics(leaves[bad]!, given[bad]!)]};
   for (let start = 0; start < calls.length; start += AT_ONCE) {
     const part = calls.slice(start, start + AT_ONCE);
     const outputs = part.flatMap((call) => call.outputs);
@@ -72,8 +72,8 @@ export function findNonFinite(
     const inputs = compute(call.inputs);
     return {
       call,
-      inputs: call.inputs.map((v, i) => statisticsOf(v, inputs[i]!)),
-      outputs: [statisticsOf(outputs[at]!, numbers[at]!)],
+      inputs: call.inputs.map((v, i) => valueStatistics(v, inputs[i]!)),
+      outputs: [valueStatistics(outputs[at]!, numbers[at]!)],
     };
   }
   return undefined;

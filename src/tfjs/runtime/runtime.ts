@@ -1,27 +1,25 @@
 /** Plans become sessions, once for each structure, and sessions are run. */
 import {dump, trace} from '../../core/debug.js';
-import {type Tensor, tensor} from '../../core/tensor.js';
+import {elementCount, type Tensor, tensor} from '../../core/tensor.js';
 import {modelBytes} from '../../onnx/encode.js';
 import type {Graph} from '../../onnx/graph.js';
 import {readProfiles} from '../../onnx/profile.js';
 import {type SyncRuntime, type SyncSession, withoutCopies} from '../../onnx/sync-session.js';
 import {printModel} from '../../onnx/text.js';
-import {planText} from '../lowering/describe.js';
 import {mayOverwrite} from '../lowering/in-place.js';
-import {type LoweredPlan, lowerPlan, makePlan, type Plan} from '../lowering/plan.js';
+import {type LoweredPlan, lowerPlan, makePlan, type Plan, planText} from '../lowering/plan.js';
 import {scanBlocks} from '../lowering/scan-blocks.js';
 import {type ResultPart, splitResults} from '../lowering/split-results.js';
 import {Chooser} from '../lowering/strategies.js';
 import {
+  type FloatPrecision,
   isIdentity,
   type LazyData,
   type LazyValue,
   type Permutation,
-  type Precision,
   permOf,
   physical,
   physicalType,
-  sizeOf,
 } from '../lowering/value.js';
 import {inKernelTerms} from './engine-error.js';
 import {allFinite, findNonFinite, nonFiniteError} from './find-non-finite.js';
@@ -59,7 +57,7 @@ export interface RuntimeSwitches {
   /** Profile every graph, into files that begin so. */
   profilePrefix?: string;
   /** What float32 tensors are computed in, and kept in. */
-  precision?: Precision;
+  precision?: FloatPrecision;
 }
 
 export interface CompileOptions {
@@ -89,7 +87,7 @@ export class Runtime {
   readonly statistics: RuntimeStatistics = {compiled: 0, runs: 0, calls: 0};
 
   readonly chooser: Chooser;
-  readonly precision: Precision;
+  readonly precision: FloatPrecision;
 
   /** Graphs under profile: where the files of each are, and what its nodes were made for. */
   private readonly profiled: {prefix: string; origins: ReadonlyMap<string, string>; session: SyncSession}[] = [];
@@ -242,7 +240,7 @@ export class Runtime {
   /** Every session has a pool of threads of its own, which costs more to start than small tensors take to compute. */
   private optionsFor({calls, leaves}: Plan): object {
     const values = [leaves, ...calls.map((call) => call.outputs)].flat();
-    const isSmall = values.every((v) => sizeOf(v.shape) < SMALL);
+    const isSmall = values.every((v) => elementCount(v.shape) < SMALL);
     return isSmall ? {...this.options, intraOpNumThreads: 1} : this.options;
   }
 

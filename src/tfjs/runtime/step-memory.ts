@@ -3,16 +3,15 @@
  * afterwards, for the next step or the next variable of that size. Without this every step makes arrays that only a garbage collection
  * gives back; with a second array for each variable, a large network's parameters, slots and averages would all be there twice.
  */
-import {dtypes, type Tensor, tensor} from '../../core/tensor.js';
+import {dtypes, elementCount, type Tensor, tensor} from '../../core/tensor.js';
 import {
+  type FloatPrecision,
   type LazyData,
   type LazyDType,
   type LazyValue,
   type Permutation,
-  type Precision,
   physical,
   physicalType,
-  sizeOf,
   type TypedShape,
 } from '../lowering/value.js';
 
@@ -21,11 +20,11 @@ export class MemoryPool {
   private readonly free = new Map<string, LazyData[]>();
 
   /** What float32 tensors are computed in. */
-  constructor(private readonly precision: Precision) {}
+  constructor(private readonly precision: FloatPrecision) {}
 
   /** For a result in physical order. What it holds is left over. */
   take({dtype: named, shape}: TypedShape, layout: Permutation): Tensor {
-    const size = sizeOf(shape);
+    const size = elementCount(shape);
     const dtype = named === 'float32' ? this.precision : named;
     const data = this.freeOf(dtype, size).pop() ?? new dtypes[dtype].array(size);
     return tensor(dtype, physical(shape, layout), data as Float32Array<ArrayBuffer>);
@@ -36,7 +35,7 @@ export class MemoryPool {
     if (value.ownsNumbers && value.handles === 0) this.freeOf(physicalType(value), value.data!.length).push(value.data!);
   }
 
-  private freeOf(dtype: LazyDType | Precision, size: number): LazyData[] {
+  private freeOf(dtype: LazyDType | FloatPrecision, size: number): LazyData[] {
     const key = `${dtype} ${size}`;
     const known = this.free.get(key) ?? [];
     this.free.set(key, known);

@@ -1,11 +1,11 @@
 /** From what was given (a preset, a file, flags) to the whole configuration of a run: every option has a value, and they fit together. */
 import {GpdError} from '../../core/error.js';
 import {nearest} from '../../core/nearest.js';
-import type {Kind} from '../../core/option-kinds.js';
+import type {OptionKind} from '../../core/option-kinds.js';
 import {archs, familyOf} from '../../models/families/index.js';
 import {formatScalar, parseConfig} from './config-file.js';
 import {describeSchedule} from './describe-schedule.js';
-import {type Context, type Group, type OptionName, optionNames, options, type TrainOptions} from './options.js';
+import {type DefaultsContext, type Group, type OptionName, optionNames, options, type TrainOptions} from './options.js';
 
 /** Values as text, and where each was given, for messages. */
 export type Given = ReadonlyMap<OptionName, {readonly value: string; readonly from: string}>;
@@ -33,7 +33,7 @@ export function readConfig(text: string, file: string): Given {
   );
 }
 
-function parsed<T>(kind: Kind<T>, name: OptionName, {value, from}: {value: string; from: string}): T {
+function parsed<T>(kind: OptionKind<T>, name: OptionName, {value, from}: {value: string; from: string}): T {
   try {
     return kind.parse(value);
   } catch (error) {
@@ -45,7 +45,7 @@ function parsed<T>(kind: Kind<T>, name: OptionName, {value, from}: {value: strin
 export const olderWords = (given: readonly Given[]): string[] =>
   given.flatMap((map) =>
     [...map].flatMap(([name, {value, from}]) => {
-      const now = (options[name].kind as Kind<unknown>).now?.(value);
+      const now = (options[name].kind as OptionKind<unknown>).now?.(value);
       return now === undefined ? [] : [`${from}: ${name} ${value} is read as ${name} ${now}, as it is written now`];
     }),
   );
@@ -55,11 +55,11 @@ export function resolveOptions(given: readonly Given[]): TrainOptions {
   const all: Given = new Map(given.flatMap((map) => [...map]));
   const lookup = <K extends OptionName>(name: K): TrainOptions[K] | undefined => {
     const found = all.get(name);
-    return found && parsed(options[name].kind as Kind<TrainOptions[K]>, name, found);
+    return found && parsed(options[name].kind as OptionKind<TrainOptions[K]>, name, found);
   };
   const arch = lookup('arch') ?? 'resnet18';
   const family = familyOf(archs[arch].build()).training;
-  const context: Context = {
+  const context: DefaultsContext = {
     arch,
     family,
     epochs: lookup('epochs') ?? options.epochs.fallback({arch, family, epochs: 0, imageSize: 0}),
@@ -75,7 +75,7 @@ export function resolveOptions(given: readonly Given[]): TrainOptions {
 const withGivenNulls = (values: [OptionName, unknown][], all: Given): [OptionName, unknown][] =>
   values.map(([name, value]) => {
     const found = all.get(name);
-    return [name, found && (options[name].kind as Kind<unknown>).parse(found.value) === null ? null : value];
+    return [name, found && (options[name].kind as OptionKind<unknown>).parse(found.value) === null ? null : value];
   });
 
 /** `resnet34:FILE` in its parts. The path may have colons. */
@@ -125,7 +125,7 @@ const titles: Readonly<Record<Group, string>> = {
 };
 
 export const formatOption = (name: OptionName, config: TrainOptions): string =>
-  (options[name].kind as Kind<unknown>).format(config[name]);
+  (options[name].kind as OptionKind<unknown>).format(config[name]);
 
 /** What a value comes to in this run, where it does not say so itself. */
 const commentOn = (name: OptionName, config: TrainOptions): string =>

@@ -2,7 +2,18 @@
  * THE table of training options: what each does, what it is unless said otherwise, and what the original calls it (its CNN and
  * its RVT programs name things differently). Flags, configuration files, `--help` and docs/training.md are all made from it.
  */
-import {choice, integer, type Kind, list, moment, names, number, optional, text, toggle} from '../../core/option-kinds.js';
+import {
+  choice,
+  integer,
+  list,
+  moment,
+  names,
+  number,
+  type OptionKind,
+  optional,
+  text,
+  toggle,
+} from '../../core/option-kinds.js';
 import type {TrainingDefaults} from '../../models/families/family.js';
 import {archNames} from '../../models/families/index.js';
 import {compatNames} from '../step/compat.js';
@@ -11,7 +22,7 @@ import {type LossOptionTable, lossOptions, staticLosses, staticLossNames} from '
 import type {ValuesOf} from '../step/losses/static-loss.js';
 
 /** What defaults may depend on. */
-export interface Context {
+export interface DefaultsContext {
   readonly arch: string;
   readonly family: TrainingDefaults;
   readonly epochs: number;
@@ -24,8 +35,8 @@ export interface Option<T> {
   readonly group: Group;
   /** A fragment, for help. */
   readonly describe: string;
-  readonly kind: Kind<T>;
-  readonly fallback: (context: Context) => T;
+  readonly kind: OptionKind<T>;
+  readonly fallback: (context: DefaultsContext) => T;
   /** Options of the original: `train_dkd.py` and `train_reviewkd.py`, and `main_gpd.py`. */
   readonly cnn?: string;
   readonly rvt?: string;
@@ -34,8 +45,8 @@ export interface Option<T> {
 }
 
 type Details<T> = {
-  kind: Kind<T>;
-  or: NoInfer<T> | ((context: Context) => NoInfer<T>);
+  kind: OptionKind<T>;
+  or: NoInfer<T> | ((context: DefaultsContext) => NoInfer<T>);
   cnn?: string;
   rvt?: string;
   decides?: boolean;
@@ -48,11 +59,11 @@ const group =
     ...details,
     group: name,
     describe,
-    fallback: typeof or === 'function' ? (or as (context: Context) => T) : () => or,
+    fallback: typeof or === 'function' ? (or as (context: DefaultsContext) => T) : () => or,
   });
 const by =
   <const T>(values: Record<TrainingDefaults, T>) =>
-  ({family}: Context): T =>
+  ({family}: DefaultsContext): T =>
     values[family];
 
 const network = group('network');

@@ -1,5 +1,5 @@
 /** Learning rates as functions of the epoch, from 0. */
-import type {Moment} from '../../core/option-kinds.js';
+import type {EpochMoment} from '../../core/option-kinds.js';
 
 export type Schedule =
   /** The original's for ResNet and MobileNet: linear warm-up, then a tenth from each of these epochs on. */
@@ -35,13 +35,13 @@ export interface Milestones {
   /** Whole epochs. Those that were given as such are all here, the ones beyond the end of the run too. */
   readonly milestones: readonly number[];
   /** Shares that come to no epoch of their own in a run as short as this. */
-  readonly leftOut: readonly Moment[];
+  readonly leftOut: readonly EpochMoment[];
 }
 
 /** Which epochs the moments are. Shares are rounded to whole epochs, halves upwards. */
-export function resolveMoments(moments: readonly Moment[], epochs: number): Milestones {
+export function resolveMoments(moments: readonly EpochMoment[], epochs: number): Milestones {
   const milestones: number[] = moments.filter((moment) => typeof moment === 'number');
-  const leftOut: Moment[] = [];
+  const leftOut: EpochMoment[] = [];
   for (const moment of moments) {
     if (typeof moment === 'number') continue;
     const epoch = Math.round((epochs * Number.parseFloat(moment)) / 100);

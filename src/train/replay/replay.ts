@@ -10,12 +10,12 @@ import {type ActiveLoss, activeLosses, type LossValues, lossOptions} from '../st
 import {fusionModules, reviewKdSize} from '../step/losses/review-kd.js';
 import type {NamedTensors} from '../step/parameters/named-tensors.js';
 import {
-  type Batch,
   flatMetrics,
   type StaticTeacher,
   type StepConfig,
   type StepMetrics,
   type TrainerState,
+  type TrainingBatch,
 } from '../step/step-config.js';
 import {createTrainer, type Trainer} from '../step/trainer.js';
 import {type Json, type PlannedStep, type ReplaySettings, replaySettings} from './replay-settings.js';
@@ -130,7 +130,7 @@ function stored(batches: StateDict, name: string): {images: Tensor; labels: numb
   return {images: images.read(), labels: Array.from(labels.read().data as ArrayLike<number | bigint>, Number)};
 }
 
-function batchOf(files: ReplayFiles, {upsample}: ReplaySettings, {batch, mix}: PlannedStep): Batch {
+function batchOf(files: ReplayFiles, {upsample}: ReplaySettings, {batch, mix}: PlannedStep): TrainingBatch {
   const {images, labels} = stored(files.batches, `train${batch}`);
   return {images: normalised(images, upsample), labels, ...(mix && {mix})};
 }

@@ -16,7 +16,7 @@ import {keyOf, storedTensors} from '../../reparam/stored-tensors.js';
 import {asReference, type Compat} from '../step/compat.js';
 import type {Connectors, ConnectorTensor} from '../step/losses/static-loss.js';
 import type {NamedTensors} from '../step/parameters/named-tensors.js';
-import {constant, drawn, freshWeights, kaimingUniform} from './initial-weights.js';
+import {drawn, freshWeights, kaimingUniform, repeated} from './initial-weights.js';
 
 export interface InitialOptions {
   readonly arch: Architecture;
@@ -105,14 +105,14 @@ function branches(m: ConvModule, plain: ReadonlyMap<string, Tensor>, seed: numbe
   const scales = isPretrained ? PRETRAINED_SCALES : FRESH_SCALES;
   const made: Readonly<Record<string, (shape: readonly number[]) => Tensor<'float32'>>> = {
     weight_orepa_origin: () => plain.get(`${m.name}.weight`) as Tensor<'float32'>,
-    bias_orepa_origin: (shape) => (plain.get(`${m.name}.bias`) as Tensor<'float32'> | undefined) ?? constant(shape, 0),
-    weight_orepa_1x1_kxk_idconv1: (shape) => constant(shape, 0),
+    bias_orepa_origin: (shape) => (plain.get(`${m.name}.bias`) as Tensor<'float32'> | undefined) ?? repeated(shape, 0),
+    weight_orepa_1x1_kxk_idconv1: (shape) => repeated(shape, 0),
     vector: (shape) =>
       float32(
         shape,
         scales.flatMap((scale) => new Array<number>(m.out).fill(scale)),
       ),
-    weight_orepa_avg_avg: (shape) => constant(shape, 1 / area),
+    weight_orepa_avg_avg: (shape) => repeated(shape, 1 / area),
     id_tensor: (shape) =>
       float32(
         shape,
@@ -182,6 +182,6 @@ function connectorEntries({name, tensors}: Connectors, ratio: number, seed: numb
 
 function connectorTensor({key, shape, initial}: ConnectorTensor, seed: number): Tensor {
   if (initial === 'counter') return int64([], [0]);
-  if ('constant' in initial) return constant(shape, initial.constant);
+  if ('constant' in initial) return repeated(shape, initial.constant);
   return drawn(shape, `weights ${seed}/${key}`, kaimingUniform(initial.fan, initial.gain));
 }

@@ -24,7 +24,7 @@ export function drawn(shape: Shape, seed: string, draw: Draw): Tensor<'float32'>
   for (let i = 0; i < data.length; i++) data[i] = draw(r);
   return float32(shape, data);
 }
-export const constant = (shape: Shape, value: number): Tensor<'float32'> =>
+export const repeated = (shape: Shape, value: number): Tensor<'float32'> =>
   float32(shape, new Float32Array(elementCount(shape)).fill(value));
 
 /** Kaiming for uniform weights before a ReLU: the bound of OREPA's branches and of ReviewKD's convolutions (there without the 2). */
@@ -40,7 +40,7 @@ const normalisation = (leaf: string) => (leaf === 'weight' || leaf === 'running_
 
 function tensorOf(family: Family, m: Module, leaf: string, shape: Shape, seed: string): Tensor {
   if (leaf === 'num_batches_tracked') return int64([], [0]);
-  if (m.kind === 'batchNorm' || m.kind === 'layerNorm') return constant(shape, normalisation(leaf));
+  if (m.kind === 'batchNorm' || m.kind === 'layerNorm') return repeated(shape, normalisation(leaf));
   if (m.kind === 'mask') return drawn(shape, seed, normal(0.02));
   return drawn(shape, seed, drawOf(family.initialise(m, leaf as 'weight' | 'bias')));
 }

@@ -10,7 +10,7 @@ import {dictionary, parseJson, SchemaError, text} from '../../core/schema.js';
 import {float32} from '../../core/tensor.js';
 import {BACKEND_NAME, type OnnxruntimeBackend} from '../../tfjs/backend/backend.js';
 import {restoreLayouts, type VariableLayouts, variableLayouts} from '../../tfjs/jit/variable-layouts.js';
-import type {Batch, Mix, Trainer} from '../step/step-config.js';
+import type {Mix, Trainer, TrainingBatch} from '../step/step-config.js';
 
 /** Recordings settle in two or three rounds. */
 const MAX_ROUNDS = 8;
@@ -75,7 +75,7 @@ export class Steady {
 
 const MIX: Mix = {kind: 'mixup', lam: 0.5};
 
-function noise({config: {imageSize, arch}}: Trainer, size: number, isMixed: boolean): Batch {
+function noise({config: {imageSize, arch}}: Trainer, size: number, isMixed: boolean): TrainingBatch {
   const r = random('warm-up');
   const images = float32(
     [size, 3, imageSize, imageSize],

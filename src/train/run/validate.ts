@@ -11,7 +11,7 @@ export interface LabelledImages {
 }
 
 /** Sums over images. */
-export class Tally {
+export class ValidationTally {
   images = 0;
   private top1 = 0;
   private top5 = 0;
@@ -63,7 +63,12 @@ export interface ValidateOptions {
 
 /** Throws DATASET_INVALID where no batch has an image. */
 export async function validate(trainer: Trainer, {batches, batchSize, onBatch}: ValidateOptions): Promise<Validation> {
-  const tallies = {student: new Tally(), teacher: new Tally(), emaStudent: new Tally(), emaTeacher: new Tally()};
+  const tallies = {
+    student: new ValidationTally(),
+    teacher: new ValidationTally(),
+    emaStudent: new ValidationTally(),
+    emaTeacher: new ValidationTally(),
+  };
   const [hasTeacher, hasEma] = [trainer.config.gpd !== undefined, trainer.config.emaDecay !== undefined];
   for await (const {images, labels} of batches) {
     const whole = filledUp(images, batchSize);

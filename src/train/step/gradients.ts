@@ -8,7 +8,7 @@ import {type GpdLoss, gpdLosses} from './losses/gpd-losses.js';
 import type {ActiveLoss, StaticLossName} from './losses/index.js';
 import {accuracies, crossEntropy} from './losses/losses.js';
 import type {Seen} from './losses/static-loss.js';
-import {connectorParameters, type Forward, type Mode, Network, type Parameters} from './networks/networks.js';
+import {connectorParameters, type Forward, type Mode, type Parameters, TrainedNetwork} from './networks/networks.js';
 import {fillStatistics} from './networks/statistics.js';
 import {flatten, globalNorm} from './parameters/flat-parameters.js';
 import type {TensorStore} from './parameters/store.js';
@@ -52,8 +52,8 @@ function prepare({images, mixWeights}: StepTensors): tf.Tensor {
 }
 
 export class GradientStage {
-  private readonly network: Network;
-  private readonly teacher: Network | undefined;
+  private readonly network: TrainedNetwork;
+  private readonly teacher: TrainedNetwork | undefined;
 
   constructor(
     private readonly config: StepConfig,
@@ -62,10 +62,10 @@ export class GradientStage {
   ) {
     const {arch, form, imageSize, staticTeacher} = config;
     const moments = new Set(staticTeacher?.losses.flatMap((loss) => this.momentOf(loss) ?? []));
-    this.network = new Network({arch, form, imageSize, store, prefix: networkPrefix(config), moments});
+    this.network = new TrainedNetwork({arch, form, imageSize, store, prefix: networkPrefix(config), moments});
     if (staticTeacher && teacherStore) {
       const {arch, form} = staticTeacher;
-      this.teacher = new Network({arch, form, imageSize, store: teacherStore, prefix: '', moments});
+      this.teacher = new TrainedNetwork({arch, form, imageSize, store: teacherStore, prefix: '', moments});
     }
   }
 

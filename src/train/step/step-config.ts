@@ -68,7 +68,7 @@ export type Mix =
       readonly box: readonly [top: number, bottom: number, left: number, right: number];
     };
 
-export interface Batch {
+export interface TrainingBatch {
   /** Normalised, [N, 3, S, S]. */
   readonly images: Tensor<'float32' | 'float64'>;
   /** The class of each image. */
@@ -140,7 +140,7 @@ export interface TrainerState {
 /** A new run has a model alone; a fresh optimiser, and an average that starts as a copy. */
 export type InitialState = Pick<TrainerState, 'model'> & Partial<TrainerState>;
 
-export interface Logits {
+export interface StepLogits {
   /** [N, classes]. */
   readonly student: Tensor<'float32'>;
   /** Absent for a baseline. */
@@ -150,9 +150,9 @@ export interface Logits {
 export interface Trainer {
   readonly config: StepConfig;
   /** One optimisation step. Parameters stay as they are where a number is not finite: see `StepMetrics.applied`. */
-  step(batch: Batch, input: StepInput): Promise<StepMetrics>;
+  step(batch: TrainingBatch, input: StepInput): Promise<StepMetrics>;
   /** Logits in evaluation mode of the weights or of their moving average. */
-  evaluate(images: Tensor<'float32' | 'float64'>, weights?: 'model' | 'ema'): Promise<Logits>;
+  evaluate(images: Tensor<'float32' | 'float64'>, weights?: 'model' | 'ema'): Promise<StepLogits>;
   /** A copy of everything: it stays as it is when training goes on. */
   state(): Promise<TrainerState>;
   /** Continues from a state of the same configuration. */

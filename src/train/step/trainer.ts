@@ -10,7 +10,7 @@ import {asReference} from './compat.js';
 import {GradientStage, type Metric, networkPrefix} from './gradients.js';
 import type {StaticLossName} from './losses/index.js';
 import {mixWeights, oneHot, targetsOf} from './mix.js';
-import {Network} from './networks/networks.js';
+import {TrainedNetwork} from './networks/networks.js';
 import {fillStatistics} from './networks/statistics.js';
 import {cut, type Flat, flatsOf, globalNorm} from './parameters/flat-parameters.js';
 import type {NamedTensors} from './parameters/named-tensors.js';
@@ -18,15 +18,15 @@ import {groupsOf} from './parameters/optimizer-state.js';
 import {slotNames} from './parameters/optimizers.js';
 import {download, isParameter, TensorStore, upload} from './parameters/store.js';
 import type {
-  Batch,
   DistilledMetrics,
   InitialState,
-  Logits,
   StepConfig,
   StepInput,
+  StepLogits,
   StepMetrics,
   Trainer,
   TrainerState,
+  TrainingBatch,
 } from './step-config.js';
 import {UpdateStage} from './update.js';
 
@@ -102,7 +102,7 @@ class TensorflowTrainer implements Trainer {
     this.begin(initial);
   }
 
-  async step(batch: Batch, {lr, kdScale = 1, onGradients}: StepInput): Promise<StepMetrics> {
+  async step(batch: TrainingBatch, {lr, kdScale = 1, onGradients}: StepInput): Promise<StepMetrics> {
     const inputs = this.upload(batch, kdScale);
     const [packed, ...gradients] = this.captured.gradients(...inputs) as [tf.Tensor, ...tf.Tensor[]];
     tf.dispose(inputs);
@@ -121,7 +121,7 @@ class TensorflowTrainer implements Trainer {
     return this.report(named, gradNorm!, clip, applied);
   }
 
-  async evaluate(images: Tensor<'float32' | 'float64'>, weights: 'model' | 'ema' = 'model'): Promise<Logits> {
+  async evaluate(images: Tensor<'float32' | 'float64'>, weights: 'model' | 'ema' = 'model'): Promise<StepLogits> {
     const input = upload(images);
     const results = this.captured.evaluate[weights](input);
     const [student, teacher] = await Promise.all(results.map(download));
@@ -173,7 +173,7 @@ class TensorflowTrainer implements Trainer {
   }
 
   /** In the order in which `computeGradients` takes them. */
-  private upload({images, labels, mix}: Batch, kdScale: number): tf.Tensor[] {
+  private upload({images, labels, mix}: TrainingBatch, kdScale: number): tf.Tensor[] {
     const {arch, imageSize, labelSmoothing = 0, gpd} = this.config;
     if (
       images.shape[1] !== 3 ||
@@ -267,7 +267,7 @@ class TensorflowTrainer implements Trainer {
         throw new GpdError('CONFIG_INVALID', 'there is no moving average to evaluate', {hint: 'train with --model-ema'});
       };
     const {arch, form, imageSize, gpd, compat} = this.config;
-    const network = new Network({arch, form, imageSize, store, prefix: networkPrefix(this.config)});
+    const network = new TrainedNetwork({arch, form, imageSize, store, prefix: networkPrefix(this.config)});
     return capture((images) => {
       if (asReference(compat, 'copiedStatistics')) fillStatistics(store);
       const x = tf.transpose(images!, [0, 2, 3, 1]);

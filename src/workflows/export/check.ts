@@ -89,7 +89,7 @@ async function* groupsOf({batches}: Pick<Calibration, 'batches'>): AsyncGenerato
 }
 
 /** Logits of the form, the written file's among them, beside those of the float32 student on the same images. */
-export async function checkModel(
+export async function checkForm(
   reference: Subject,
   form: CheckedForm,
   {bound}: Precision,
@@ -257,7 +257,7 @@ export interface WrittenWeights {
 }
 
 /** Reads the file back, compares every number with what was to be written, and runs the plain network on it. */
-export async function checkWeights(
+export async function checkWeightsForm(
   reference: Subject,
   written: WrittenWeights,
   precision: Precision,
@@ -279,7 +279,7 @@ export async function checkWeights(
     const recognised = recognise(complete, undefined, {...options, ratio: undefined, arch: undefined, ignore: undefined});
     const actual = subjectOfModel(path, 'student', await referenceForm(recognised, 'student', {}));
     const images = randomImages(reference.input.side);
-    const check = await checkModel(reference, {subject: actual, file: actual}, precision, images);
+    const check = await checkForm(reference, {subject: actual, file: actual}, precision, images);
     return {...check, inputs: `${read.size} tensors read back, ${check.inputs}`};
   } finally {
     checkpoint.close();

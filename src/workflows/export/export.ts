@@ -14,7 +14,7 @@ import type {Evaluation} from '../../eval/evaluation.js';
 import {type Subject, subjectOfModel} from '../../eval/subject.js';
 import type {FormatName, WriteOptions} from '../../export/formats.js';
 import {formats} from '../../export/formats.js';
-import {type ModelOptions, makeModel, prepareStudent} from '../../export/make.js';
+import {type FormOptions, makeModel, prepareStudent} from '../../export/make.js';
 import type {Precise, PrecisionContext} from '../../export/precision.js';
 import {type PrecisionName, precisions} from '../../export/precisions.js';
 import type {ResizerName} from '../../export/preprocess/resize.js';
@@ -22,11 +22,20 @@ import {targets} from '../../export/targets.js';
 import {inHalf, renamed} from '../../export/weights.js';
 import type {Model} from '../../onnx/graph.js';
 import {type CalibrationOf, calibrationOf} from './calibration.js';
-import {checkModel, checkPhotographs, checkWeights, type FormCheck, farFromFloat32, imagesFor, randomImages} from './check.js';
+import {
+  checkForm,
+  checkPhotographs,
+  checkWeightsForm,
+  type FormCheck,
+  farFromFloat32,
+  imagesFor,
+  randomImages,
+} from './check.js';
 import {type MeasuredForm, measureForms} from './measure.js';
 import {type ExportFileOptions, type ExportSettings, exportSettings} from './options.js';
 import {type PlannedForm, planForms} from './plan.js';
 import {type ExportSource, openSource} from './source.js';
+import type {StagedForm} from './staged-form.js';
 import {subjectsOfForm} from './subject.js';
 
 /** One form: what was made, and what became of it. Numbers are null where nothing was measured. */
@@ -72,20 +81,6 @@ export interface ExportReport {
   evaluation: Evaluation | null;
   /** Every form holds what was asked of it. */
   ok: boolean;
-}
-
-/** A form under construction. */
-export interface StagedForm {
-  readonly plan: PlannedForm;
-  readonly made: Precise | undefined;
-  readonly bytes: number;
-  readonly files: readonly string[];
-  readonly staging: Staging;
-  readonly check: FormCheck;
-  /** What evaluation runs; undefined for weights. */
-  readonly subject: Subject | undefined;
-  /** What is timed: the file itself, with its own types. */
-  readonly timed: Subject | undefined;
 }
 
 /** Nothing appears under a form's name that does not hold. Throws GpdError, or the reason of the signal. */
@@ -197,7 +192,7 @@ class ExportRun {
     const file = {temporaryPath: written.main.temporaryPath, path: plan.path, weights, originals, folded};
     await enterPhase(options, `check ${plan.name}`);
     const own = {...options, imageSize: source.subject.input.side};
-    const check = await checkWeights(source.subject, file, precisions[plan.precision], own);
+    const check = await checkWeightsForm(source.subject, file, precisions[plan.precision], own);
     return {
       plan,
       made: undefined,
@@ -225,7 +220,7 @@ class ExportRun {
     const precision = precisions[plan.precision];
     const check = await (inside
       ? checkPhotographs(source.subject, own, precision, {recipe, resizer: resizerOf(made)})
-      : checkModel(source.subject, own, precision, imagesFor(source.subject.input.side, precision, this.calibration)));
+      : checkForm(source.subject, own, precision, imagesFor(source.subject.input.side, precision, this.calibration)));
     return {
       plan,
       made,
@@ -304,7 +299,7 @@ class ExportRun {
     const student = await prepareStudent(model, precision, this.modelOptions(false, false));
     if (student.opset === model.opset || precisions[precision].bound || !isStudentOf(student, model)) return student;
     const moved = subjectOfModel(subject.path, 'student', student, subject.family);
-    const check = await checkModel(subject, {subject: moved, file: moved}, precisions.fp32, randomImages(subject.input.side));
+    const check = await checkForm(subject, {subject: moved, file: moved}, precisions.fp32, randomImages(subject.input.side));
     if (check.ok) return student;
     throw new GpdError('EXPORT_REFUSED', `the network, rewritten for opset ${student.opset}: ${check.problem}`, {
       at: subject.path,
@@ -318,7 +313,7 @@ class ExportRun {
     return top1Of(this.source.subject, this.options);
   }
 
-  private modelOptions(inside: boolean, isWeb: boolean): ModelOptions {
+  private modelOptions(inside: boolean, isWeb: boolean): FormOptions {
     const {target, opset, batch, resizer, softmax, topK, labels, imageSize} = this.options;
     const ownTarget = target ?? (isWeb ? 'ort-web' : undefined);
     const side = this.source.conversion ? undefined : imageSize;

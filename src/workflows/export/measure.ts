@@ -7,9 +7,9 @@ import type {Evaluation, ModelSummary} from '../../eval/evaluation.js';
 import {type Subject, subjectOfModel} from '../../eval/subject.js';
 import type {Model} from '../../onnx/graph.js';
 import {type EvaluateFilesOptions, evaluateSubjects} from '../evaluate.js';
-import type {StagedForm} from './export.js';
 import type {ExportSettings} from './options.js';
 import type {ExportSource} from './source.js';
+import type {StagedForm} from './staged-form.js';
 
 export interface MeasuredForm {
   /** Percent, null without labels. */

@@ -1,6 +1,7 @@
 /** Run by loader.test.ts beside the dying worker: prints the error that reaches the consumer. */
-import {type Dataset, openDataset} from '../../../src/data/dataset.js';
+import type {Dataset} from '../../../src/data/dataset.js';
 import {loadBatches} from '../../../src/data/loader.js';
+import {openDataset} from '../../../src/data/open-dataset.js';
 import {recipes} from '../../../src/data/recipe.js';
 
 async function failure(dataset: Dataset): Promise<unknown> {

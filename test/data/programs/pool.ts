@@ -2,8 +2,9 @@
 import {createHash} from 'node:crypto';
 import {parseRandAugment} from '../../../src/data/augment/rand-augment.js';
 import {fillOf, streamOf, type TrainTransform} from '../../../src/data/augment/transform.js';
-import {type Dataset, openDataset} from '../../../src/data/dataset.js';
+import type {Dataset} from '../../../src/data/dataset.js';
 import {loadBatches} from '../../../src/data/loader.js';
+import {openDataset} from '../../../src/data/open-dataset.js';
 import {recipes} from '../../../src/data/recipe.js';
 
 const recipe = recipes.cnn(32);

@@ -1,14 +1,14 @@
 import {random} from '../../../src/core/random.js';
 import {float32, float64, tensor} from '../../../src/core/tensor.js';
 import {
-  type Affine,
   affineOf,
   dequantise,
+  intervalOf,
   levels,
+  type QuantParameters,
   quantise,
   quantiseBias,
   quantiseWeight,
-  rangeOf,
   roundHalfEven,
 } from '../../../src/export/quantise/affine.js';
 import {modelBytes} from '../../../src/onnx/encode.js';
@@ -36,7 +36,7 @@ test('zero is a level, the ends of the range are at most half a level away, and 
       expect(quantise(Number.POSITIVE_INFINITY, affine)).toBe(high);
       expect(quantise(Number.NEGATIVE_INFINITY, affine)).toBe(low);
       for (let q = low; q <= high; q += 5) expect(quantise(dequantise(q, affine), affine)).toBe(q);
-      const covered = rangeOf(affine);
+      const covered = intervalOf(affine);
       const reach = affine.scale * (scheme === 'symmetric' ? 1.001 : 0.501); // float32 scale, rounded zero point
       expect(covered.low).toBeLessThanOrEqual(Math.min(0, range.low) + reach);
       expect(covered.high).toBeGreaterThanOrEqual(Math.max(0, range.high) - reach);
@@ -99,7 +99,7 @@ test('a channel of zeros, or of hardly anything, with a large bias: the bias fit
 });
 
 test('what a symmetric and an asymmetric range are', () => {
-  const expected: [Affine, ReturnType<typeof affineOf>][] = [
+  const expected: [QuantParameters, ReturnType<typeof affineOf>][] = [
     [{dtype: 'uint8', scale: 1, zeroPoint: 0}, affineOf({low: 0, high: 255}, 'asymmetric')],
     [{dtype: 'uint8', scale: 1, zeroPoint: 55}, affineOf({low: -55, high: 200}, 'asymmetric')],
     [{dtype: 'int8', scale: 2, zeroPoint: 0}, affineOf({low: -254, high: 3}, 'symmetric')],

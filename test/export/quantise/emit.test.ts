@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {bufferSource} from '../../../src/core/bytes.js';
 import {random} from '../../../src/core/random.js';
 import {float32, float64, toFloat64} from '../../../src/core/tensor.js';
-import {type Affine, affineOf, dequantise, quantise} from '../../../src/export/quantise/affine.js';
+import {affineOf, dequantise, type QuantParameters, quantise} from '../../../src/export/quantise/affine.js';
 import {emitQuantised} from '../../../src/export/quantise/emit.js';
 import {planUnits, select} from '../../../src/export/quantise/plan.js';
 import {checkModel} from '../../../src/onnx/check.js';
@@ -34,7 +34,7 @@ const residual = () =>
     %b3 = f32[5] ~5
     %logits: f32[N, 5] = Gemm(%f, %w3, %b3) {transB = 1}`);
 
-function affines(values: Iterable<Value>, sameScale: ReadonlyMap<Value, Value>): Map<Value, Affine> {
+function affines(values: Iterable<Value>, sameScale: ReadonlyMap<Value, Value>): Map<Value, QuantParameters> {
   const positive = new Set(['r1', 'r2', 'p', 'g', 'f']);
   return new Map(
     [...values]
@@ -42,7 +42,7 @@ function affines(values: Iterable<Value>, sameScale: ReadonlyMap<Value, Value>):
       .map((v, i) => [v, affineOf({low: positive.has(v.name) ? 0 : -3 - i, high: 4 + i}, 'asymmetric')]),
   );
 }
-function quantised(model: Model, excluded: readonly string[] = []): {model: Model; affine: Map<Value, Affine>} {
+function quantised(model: Model, excluded: readonly string[] = []): {model: Model; affine: Map<Value, QuantParameters>} {
   const units = planUnits(model.graph);
   const selection = select(model.graph, units, new Set(units.filter(({node}) => excluded.includes(node.name))));
   const affine = affines(select(model.graph, units, new Set()).quantised, selection.sameScale);

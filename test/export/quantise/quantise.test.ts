@@ -4,7 +4,7 @@ import {argmax} from '../../../src/eval/scores.js';
 import {affineOf} from '../../../src/export/quantise/affine.js';
 import {correctBiases} from '../../../src/export/quantise/correct-biases.js';
 import {emitQuantised} from '../../../src/export/quantise/emit.js';
-import {type Batches, channelMeans, logitsOf, observe} from '../../../src/export/quantise/observe.js';
+import {type Batches, channelMeans, logitsOfBatches, observe} from '../../../src/export/quantise/observe.js';
 import {planUnits, select} from '../../../src/export/quantise/plan.js';
 import {type QuantiseOptions, quantiseModel} from '../../../src/export/quantise/quantise.js';
 import {checkModel} from '../../../src/onnx/check.js';
@@ -71,7 +71,7 @@ function depthwise(spread: number): Model {
 async function checker(model: Model): Promise<NonNullable<QuantiseOptions['check']>> {
   const batches = batchesOf(images('check', 200));
   const answers = async (m: Model) => {
-    const {data, classes} = await logitsOf(m, batches);
+    const {data, classes} = await logitsOfBatches(m, batches);
     return Array.from({length: data.length / classes}, (_, i) => argmax(data.subarray(i * classes, (i + 1) * classes)));
   };
   const labels = await answers(model);

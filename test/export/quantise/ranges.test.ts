@@ -1,5 +1,5 @@
 import {random} from '../../../src/core/random.js';
-import {type Affine, affineOf, levels, rangeOf} from '../../../src/export/quantise/affine.js';
+import {affineOf, intervalOf, levels, type QuantParameters} from '../../../src/export/quantise/affine.js';
 import {HALF, Histogram} from '../../../src/export/quantise/histogram.js';
 import {divergence, percentileRange, rangeMethods, squaredError} from '../../../src/export/quantise/ranges.js';
 
@@ -57,7 +57,7 @@ test('a percentile leaves the share outside, to one bin', () => {
   }
 });
 
-const level = (x: number, {scale, zeroPoint, dtype}: Affine) =>
+const level = (x: number, {scale, zeroPoint, dtype}: QuantParameters) =>
   Math.min(levels[dtype].high, Math.max(levels[dtype].low, Math.round(x / scale) + zeroPoint));
 
 test('the squared error is that of the numbers, to what a bin blurs', () => {
@@ -77,9 +77,9 @@ test('the squared error is that of the numbers, to what a bin blurs', () => {
 });
 
 /** KL(P ‖ Q) as the text defines it, with maps instead of arrays. */
-function naiveDivergence(histogram: Histogram, affine: Affine): number {
+function naiveDivergence(histogram: Histogram, affine: QuantParameters): number {
   const {width} = histogram;
-  const {low, high} = rangeOf(affine);
+  const {low, high} = intervalOf(affine);
   const clampBin = (x: number) => Math.min(HALF - 1, Math.max(-HALF, Math.floor(x / width)));
   const [first, last] = [clampBin(low), clampBin(high)];
   const p = new Map<number, number>();

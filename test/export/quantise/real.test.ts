@@ -5,11 +5,12 @@ import {join} from 'node:path';
 import {convertFile} from '../../../src/convert/convert.js';
 import {fileSource} from '../../../src/core/bytes.js';
 import type {Tensor} from '../../../src/core/tensor.js';
-import {type Dataset, openDataset} from '../../../src/data/dataset.js';
+import type {Dataset} from '../../../src/data/dataset.js';
 import {type Batch, loadBatches} from '../../../src/data/loader.js';
+import {openDataset} from '../../../src/data/open-dataset.js';
 import {recipes} from '../../../src/data/recipe.js';
 import {argmax} from '../../../src/eval/scores.js';
-import {logitsOf} from '../../../src/export/quantise/observe.js';
+import {logitsOfBatches} from '../../../src/export/quantise/observe.js';
 import {quantiseModel} from '../../../src/export/quantise/quantise.js';
 import {decodeModel} from '../../../src/onnx/decode.js';
 import {modelBytes} from '../../../src/onnx/encode.js';
@@ -40,7 +41,7 @@ describeShared('data/pretrained', 'ResNet-20 on CIFAR', () => {
         yield images;
       };
     const check = async (candidate: Model) => {
-      const {data, classes} = await logitsOf(candidate, batches(labelled.images));
+      const {data, classes} = await logitsOfBatches(candidate, batches(labelled.images));
       const right = labelled.labels.filter((label, i) => argmax(data.subarray(i * classes, (i + 1) * classes)) === label);
       return (100 * right.length) / labelled.labels.length;
     };

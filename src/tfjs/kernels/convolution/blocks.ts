@@ -3,9 +3,10 @@
  * is what it always is. A number a channel, to multiply with or to add, is a depthwise convolution with one tap: it passes the image through the
  * caches once, and so does what a convolution does to its result on the way: a bias, another image, a Relu.
  */
+import {elementCount, sameShape} from '../../../core/tensor.js';
 import type {Value} from '../../../onnx/graph.js';
 import {type Laid, type Lowering, NCHWC} from '../../lowering/lowering.js';
-import {type LazyValue, type Permutation, sameShape, sizeOf} from '../../lowering/value.js';
+import type {LazyValue, Permutation} from '../../lowering/value.js';
 
 /** What the operator adds to its result, or does to it, in that order. */
 interface Following {
@@ -71,7 +72,7 @@ export function combineInBlocks(
     return laid(images?.(g, a, b, perm) ?? apply(g.blocks(a, perm), g.blocks(b, perm)));
   }
   const numbers = g.broadcastable(other, perm);
-  const size = sizeOf(numbers.dims as number[]);
+  const size = elementCount(numbers.dims as number[]);
   if (size === 1) return laid(ordered(value, g.reshape(numbers, [])));
   const isAlongChannels = size === value.dims[1] && numbers.dims.at(-3) === size;
   if (!channels || !isAlongChannels) return undefined;

@@ -12,7 +12,7 @@ import type {Laid, Lowering} from '../../lowering/lowering.js';
 import {identity, type LazyValue} from '../../lowering/value.js';
 import {blockedConv} from './blocked-conv.js';
 import {moved} from './places.js';
-import {table} from './table.js';
+import {tabulate} from './table.js';
 import type {Span, Windows} from './window.js';
 
 /** Zeros after x that the last of `size` outputs needs; negative where it never gets there. */
@@ -111,7 +111,7 @@ function imagesAsFilters(g: Lowering, images: Value, groups: number, block: numb
   const [n, c, h, w] = images.dims as [number, number, number, number];
   const [columns, places, each] = [c / block, h * w, n / groups];
   const rows = moved(g, images, block, `filters of ${images.dims} ${groups}`, () =>
-    table([groups * columns, (each / block) * places, block], (filter, at, k) => {
+    tabulate([groups * columns, (each / block) * places, block], (filter, at, k) => {
       const image = Math.floor(filter / columns) * each + Math.floor(at / places) * block + k;
       return (image * columns + (filter % columns)) * places + (at % places);
     }),

@@ -2,9 +2,10 @@
  * The gradient of a dense convolution's filter, dw[r, s, i, o] = Σ x[n, y·stride + r·dilation, …, i]·dy[n, y, …, o]: a sum over images
  * and positions. Several ways; which is fastest depends on the shape.
  */
+import {elementCount} from '../../../core/tensor.js';
 import type {Lowering} from '../../lowering/lowering.js';
 import type {Strategies, Strategy} from '../../lowering/strategies.js';
-import {identity, sizeOf} from '../../lowering/value.js';
+import {identity} from '../../lowering/value.js';
 import {canBlock} from './blocked-conv.js';
 import {taps} from './columns.js';
 import {type ChannelsLast, canCorrelate, correlate, correlateBlocked} from './correlation.js';
@@ -18,7 +19,7 @@ export const filterGradientByTaps =
   (g, [x, dy]) => {
     const [, , channels, out] = filter as [number, number, number, number];
     const [n, c, h, w] = windows.perm as [number, number, number, number];
-    const count = sizeOf(dy!.shape) / out;
+    const count = elementCount(dy!.shape) / out;
     const right = g.reshape(g.in(dy!, [n, h, w, c]), [count, out]);
     const parts = taps(g, g.in(x!, [n, h, w, c]), windows, [1, 2]).map((tap) => g.reshape(tap, [count, channels]));
     const products = parts.map((tap) => g.op('Gemm', [tap, right], {transA: 1}));
@@ -45,7 +46,7 @@ export function filterGradientStrategies({block}: Lowering, windows: Windows, fi
     },
   };
   const batch = windows.outShape[n]!;
-  const isSmall = batch * sizeOf(filter) <= MOST_PRODUCTS;
+  const isSmall = batch * elementCount(filter) <= MOST_PRODUCTS;
   const strategies = {taps: filterGradientByTaps(windows, filter), ...(isSmall && images)};
   if (!canCorrelate(windows)) return strategies;
   const ways: Record<string, typeof correlate> = {correlate};

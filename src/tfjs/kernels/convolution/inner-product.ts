@@ -2,10 +2,11 @@
  * Sums of products, Σ a·b over everything but one dimension, as batch norm and its gradient need them. The products need not be written:
  * what lies behind the dimension that stays are rows, and one row times another is a product of matrices.
  */
+import {elementCount, sameShape} from '../../../core/tensor.js';
 import type {Value} from '../../../onnx/graph.js';
 import type {Lowering} from '../../lowering/lowering.js';
 import type {Strategy} from '../../lowering/strategies.js';
-import {type LazyValue, sameShape, sizeOf} from '../../lowering/value.js';
+import type {LazyValue} from '../../lowering/value.js';
 
 /** What a value is the product of, number by number, if it is one that is needed for nothing else. */
 export function factorsOf(g: Lowering, v: LazyValue): [LazyValue, LazyValue] | undefined {
@@ -25,7 +26,7 @@ export function sumOfProducts(g: Lowering, x: LazyValue, kept: number): Value | 
   const place = perm.indexOf(kept);
   if (place === perm.length - 1 || String(g.any(factors[1]).perm) !== String(perm)) return undefined;
   const physical = perm.map((d) => x.shape[d]!);
-  const [before, row] = [sizeOf(physical.slice(0, place)), sizeOf(physical.slice(place + 1))];
+  const [before, row] = [elementCount(physical.slice(0, place)), elementCount(physical.slice(place + 1))];
   const size = physical[place]!;
   const plain: Strategy = (h, [a, b]) => {
     const axes = h.ints(perm.flatMap((d, i) => (d === kept ? [] : [i])));

@@ -2,9 +2,10 @@
  * Convolutions as sums over the filter's taps of what each meets of the image times its weights, which are matrix products and plain sums: for numbers
  * that onnxruntime's own convolutions do not take, those of float64. Images in NHWC.
  */
+import {elementCount} from '../../../core/tensor.js';
 import type {Value} from '../../../onnx/graph.js';
 import {channelsLast, type Laid, type Lowering} from '../../lowering/lowering.js';
-import {identity, type LazyValue, sizeOf} from '../../lowering/value.js';
+import {identity, type LazyValue} from '../../lowering/value.js';
 import {backwards, besideTimes, productOfColumns, taps} from './columns.js';
 import {filterGradientByTaps} from './filter-gradient.js';
 import type {Span, Windows} from './window.js';
@@ -81,7 +82,7 @@ const inputGradient =
 const depthwiseFilterGradient: Ways['filterGradient'] = (g, x, dy, windows, filter) => {
   const perm = channelsLast(windows.perm);
   const [, , channels, multiplier] = filter as Size4;
-  const places = sizeOf(dy.shape) / (channels * multiplier);
+  const places = elementCount(dy.shape) / (channels * multiplier);
   const parts = stacked(g, taps(g, g.in(x, perm), windows, [1, 2]), [places, channels, 1]);
   const products = g.op('Mul', [parts, g.reshape(g.in(dy, perm), [1, places, channels, multiplier])]);
   return {value: g.reshape(sum(g, products, 1), filter), perm: identity(4)};

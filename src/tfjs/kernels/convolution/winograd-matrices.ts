@@ -4,7 +4,7 @@
  * "Arithmetic complexity of computations", 1980; Lavin and Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308, whose
  * names these are: input, filter and output transform.
  */
-import {table} from './table.js';
+import {tabulate} from './table.js';
 import type {Span, Windows} from './window.js';
 
 export const TAPS = 3;
@@ -72,7 +72,7 @@ export function outputMatrix({out}: Pick<Span, 'out'>): Matrix {
 }
 
 /** Row by row. */
-export const numbersOf = ({shape: [rows, columns], at}: Matrix): number[] => table([rows, columns, 1], (i, j) => at(i, j));
+export const numbersOf = ({shape: [rows, columns], at}: Matrix): number[] => tabulate([rows, columns, 1], (i, j) => at(i, j));
 
 /** Tiles that reach far beyond the map cost what they save. */
 const WORTH = 0.6;

@@ -7,7 +7,7 @@ import type {Laid, Lowering} from '../../lowering/lowering.js';
 import {identity, type LazyValue} from '../../lowering/value.js';
 import {type BlockedOptions, blockedConv, blockFilters, resultSize} from './blocked-conv.js';
 import type {ChannelsLast} from './correlation.js';
-import {table} from './table.js';
+import {tabulate} from './table.js';
 import {pads, type Span, type Windows} from './window.js';
 import {
   filterTransform,
@@ -87,7 +87,7 @@ export function correlateWinograd(
   const images = g.op('MatMul', [matrix, g.reshape(last(x), [1, batch * h.size, w.size, channels])]);
   const adjoint = g.matrix(
     [POINTS, w.out, tiles],
-    table([POINTS, w.out, tiles], (point, at, tile) => outputWeight(at, point, tile)),
+    tabulate([POINTS, w.out, tiles], (point, at, tile) => outputWeight(at, point, tile)),
     `winograd adjoint ${w.out}`,
   );
   const rows = g.reshape(g.in(dy, [c, n, y, z]), [1, out * batch * h.out, w.out]);

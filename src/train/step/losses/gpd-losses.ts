@@ -1,9 +1,9 @@
 /** THE table of what draws the student towards the dynamic teacher's logits, by their word in `--gpd-loss`. */
 import * as tf from '@tensorflow/tfjs-core';
-import {crossEntropy, type Logits} from './losses.js';
+import {crossEntropy, type LogitsTensor} from './losses.js';
 
 /** Without weight; no gradient may flow through the teacher's logits. */
-type LogitsLoss = (student: Logits, teacher: Logits) => tf.Scalar;
+type LogitsLoss = (student: LogitsTensor, teacher: LogitsTensor) => tf.Scalar;
 export interface GpdLoss {
   readonly loss: LogitsLoss;
   /** What the original computes under this name, where that is something else. */
@@ -18,7 +18,7 @@ const binaryCrossEntropy: LogitsLoss = (logits, targets) =>
 const SPREAD = 0.1;
 
 /** −mean (1/C) Σ log p: cross-entropy against the uniform distribution. */
-const uniformCrossEntropy = (logits: Logits): tf.Scalar => tf.neg(tf.mean(tf.logSoftmax(logits)));
+const uniformCrossEntropy = (logits: LogitsTensor): tf.Scalar => tf.neg(tf.mean(tf.logSoftmax(logits)));
 
 export const gpdLosses = {
   sce: {

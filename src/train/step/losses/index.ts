@@ -4,7 +4,7 @@ import type {Architecture} from '../../../models/layers.js';
 import {attentionTransfer} from './attention-transfer.js';
 import {dkd} from './dkd.js';
 import {reviewKd} from './review-kd.js';
-import type {Connectors, LossInput, Moment, StaticLoss, ValuesOf} from './static-loss.js';
+import type {Connectors, LossInput, StaticLoss, TapMoment, ValuesOf} from './static-loss.js';
 
 /** Where several are used they are added in this order, whatever order they are given in. */
 export const staticLosses = {
@@ -25,7 +25,7 @@ export type LossValues = ValuesOf<LossOptionTable>;
 /** A loss with its options, made ready for two networks. */
 export interface ActiveLoss {
   readonly name: StaticLossName;
-  readonly features?: Moment | undefined;
+  readonly features?: TapMoment | undefined;
   readonly connectors?: Connectors | undefined;
   compute(input: LossInput): tf.Scalar;
 }

@@ -3,16 +3,16 @@
  * it, in one file. `index.ts` is the table of them; flags, configuration files, docs, initial states and steps follow from it.
  */
 import type * as tf from '@tensorflow/tfjs-core';
-import type {Kind} from '../../../core/option-kinds.js';
+import type {OptionKind} from '../../../core/option-kinds.js';
 import type {Shape} from '../../../core/tensor.js';
 import type {Architecture} from '../../../models/layers.js';
-import type {Logits} from './losses.js';
+import type {LogitsTensor} from './losses.js';
 
 /** An option of `gpd train` that belongs to the loss. */
 export interface LossOption<T> {
   /** A fragment, for help. */
   readonly describe: string;
-  readonly kind: Kind<T>;
+  readonly kind: OptionKind<T>;
   /** The default. */
   readonly or: T;
   /** What the original's CNN and RVT programs call it. */
@@ -21,15 +21,15 @@ export interface LossOption<T> {
 }
 /** By the name of the flag. No two losses may use the same. */
 export type LossOptions = Readonly<Record<string, LossOption<unknown>>>;
-export type ValuesOf<O> = {readonly [K in keyof O]: O[K] extends {kind: Kind<infer T>} ? T : never};
+export type ValuesOf<O> = {readonly [K in keyof O]: O[K] extends {kind: OptionKind<infer T>} ? T : never};
 
 /** Where features are taken: the map of every stage before its last activation or after it, and the pooled vector. */
-export type Moment = 'beforeActivation' | 'afterActivation';
+export type TapMoment = 'beforeActivation' | 'afterActivation';
 
 /** What one pass of a network shows. */
 export interface Seen {
   /** [N, classes]. */
-  readonly logits: Logits;
+  readonly logits: LogitsTensor;
   /** Maps [N, H, W, C], shallow to deep, the pooled vector as [N, 1, 1, C]; empty unless the loss asks for them. */
   readonly features: readonly tf.Tensor[];
 }
@@ -65,7 +65,7 @@ export interface LossInput {
   /** No gradient flows to it. */
   readonly teacher: Seen;
   /** Distributions [N, classes]: smoothed and mixed labels. */
-  readonly targets: Logits;
+  readonly targets: LogitsTensor;
   readonly connectors: ConnectorParameters;
 }
 
@@ -81,7 +81,7 @@ export interface StaticLoss<O extends LossOptions = LossOptions> {
   readonly original?: string;
   readonly options: O;
   /** Absent: logits are enough. */
-  readonly features?: Moment;
+  readonly features?: TapMoment;
   /** Checks that the networks fit, and says what is trained along. Throws CONFIG_INVALID. */
   prepare?(student: Architecture, teacher: Architecture, imageSize: number): Connectors | undefined;
   /** Weighted, the mean over the batch. */

@@ -5,10 +5,10 @@ import {runNetwork, tapsOf} from '../../../models/taps.js';
 import {manifestOf} from '../../../models/walk.js';
 import type {ConvModule} from '../../../reparam/modules.js';
 import {type GpdForm, type LayerParameters, parametersOf, type Role, type TensorUse} from '../../../reparam/parameters.js';
-import type {ConnectorParameters, Moment} from '../losses/static-loss.js';
+import type {ConnectorParameters, TapMoment} from '../losses/static-loss.js';
 import type {TensorStore} from '../parameters/store.js';
 import {batchStatistics, normaliseBatch} from './batch-norm.js';
-import {leadingBlock, pairParameters} from './orepa-pair.js';
+import {leadingPart, pairParameters} from './orepa-pair.js';
 import {updateStatistics} from './statistics.js';
 import {type BatchNorm, storedBatchNorm, tfjsLayers} from './tfjs-layers.js';
 import {tfjsOps} from './tfjs-ops.js';
@@ -17,7 +17,7 @@ export interface Forward {
   /** [N, classes]. */
   readonly logits: tf.Tensor2D;
   /** At each moment that was asked for: maps [N, H, W, C], shallow to deep. */
-  readonly features: Readonly<Partial<Record<Moment, readonly tf.Tensor[]>>>;
+  readonly features: Readonly<Partial<Record<TapMoment, readonly tf.Tensor[]>>>;
 }
 
 /** How batch norms behave: `training` updates the stored statistics, `probing` leaves them. */
@@ -25,7 +25,7 @@ export type Mode = 'training' | 'probing' | 'evaluation';
 
 export type Parameters = Record<Role, LayerParameters<tf.Tensor>>;
 
-export interface NetworkOptions {
+export interface TrainedNetworkOptions {
   readonly arch: Architecture;
   readonly form: GpdForm;
   readonly imageSize: number;
@@ -33,17 +33,17 @@ export interface NetworkOptions {
   /** Before the network's own names in the store. */
   readonly prefix: string;
   /** When features are taken. Absent: there are none. */
-  readonly moments?: ReadonlySet<Moment>;
+  readonly moments?: ReadonlySet<TapMoment>;
 }
 
-export class Network {
+export class TrainedNetwork {
   /** Layers, shallow to deep. */
-  private readonly taps: readonly (readonly [moment: Moment, layers: readonly string[]])[];
+  private readonly taps: readonly (readonly [moment: TapMoment, layers: readonly string[]])[];
   private readonly form: GpdForm;
   /** Of each convolution's result, H·W. */
   private readonly areas: ReadonlyMap<string, number>;
 
-  constructor(private readonly options: NetworkOptions) {
+  constructor(private readonly options: TrainedNetworkOptions) {
     const {arch, form, imageSize, moments = []} = options;
     this.form = {...form, unfilledStatistics: new Set()}; // that was when the state was read; see statistics.ts
     this.taps = [...moments].map((moment) => {
@@ -54,7 +54,7 @@ export class Network {
   }
 
   private readonly load = ({key, leading}: TensorUse): tf.Tensor =>
-    leadingBlock(this.options.store.get(this.options.prefix + key), leading);
+    leadingPart(this.options.store.get(this.options.prefix + key), leading);
 
   /** For both passes of one step on so many images: what they share is computed once. */
   pair = (images: number): Parameters =>

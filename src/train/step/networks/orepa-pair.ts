@@ -22,7 +22,7 @@ export type LoadTensor = (use: TensorUse) => tf.Tensor;
 const AREA = 9; // OREPA kernels are 3x3
 
 /** The leading block of a tensor, with a gradient. */
-export const leadingBlock = (t: tf.Tensor, shape: readonly number[]): tf.Tensor =>
+export const leadingPart = (t: tf.Tensor, shape: readonly number[]): tf.Tensor =>
   t.shape.every((n, d) => n === shape[d])
     ? t
     : tf.slice(
@@ -105,8 +105,8 @@ function denseKernels(m: ConvModule, ratio: number, part: (leaf: string) => tf.T
   const second = tf.mul(byTap(part('weight_orepa_1x1_kxk_conv2')), scales[3]!);
   const teacher = sequentialKernel(common, first, second, positions);
   if (ratio === 1) return {teacher, student: teacher};
-  const own = (taps: tf.Tensor) => tf.mul(leadingBlock(taps, [AREA, m.in, m.out]), ratio);
-  const student = sequentialKernel(own(common), tf.mul(leadingBlock(first, [m.in, m.in, 1, 1]), ratio), own(second), positions);
+  const own = (taps: tf.Tensor) => tf.mul(leadingPart(taps, [AREA, m.in, m.out]), ratio);
+  const student = sequentialKernel(own(common), tf.mul(leadingPart(first, [m.in, m.in, 1, 1]), ratio), own(second), positions);
   return {teacher, student};
 }
 

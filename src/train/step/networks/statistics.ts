@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {Role} from '../../../reparam/parameters.js';
 import type {TensorStore} from '../parameters/store.js';
 import {type BatchStatistics, runningStatistics} from './batch-norm.js';
-import {leadingBlock} from './orepa-pair.js';
+import {leadingPart} from './orepa-pair.js';
 
 const OWN_MEAN = '.tiny_running_mean';
 
@@ -45,7 +45,7 @@ export function updateStatistics(
     tf.Variable,
   ];
   const channels = batch.mean.shape;
-  const running = {mean: leadingBlock(mean, channels), variance: leadingBlock(variance, channels)};
+  const running = {mean: leadingPart(mean, channels), variance: leadingPart(variance, channels)};
   const updated = runningStatistics(running, batch, widening);
   mean.assign(withLeading(mean, updated.mean));
   variance.assign(withLeading(variance, updated.variance));
