@@ -7,7 +7,7 @@ import {type ConvModule, isOrepaCandidate, type Module} from '../reparam/modules
 import type {GpdForm} from '../reparam/parameters.js';
 import {checkVariances} from './check-variances.js';
 import type {Family} from './families/family.js';
-import {archNames, families, isArchName} from './families/index.js';
+import {archNames, families, familyOfTensors, isArchName} from './families/index.js';
 import type {Architecture} from './layers.js';
 import {type KeyUse, matchKeys} from './match-keys.js';
 import {sizeReader} from './size-reader.js';
@@ -71,7 +71,7 @@ function unwrapReviewKd(stateDict: StateDict): {stateDict: StateDict; keys: KeyU
 }
 
 function recogniseFamily(stateDict: StateDict): Family {
-  const family = families.find(({signature}) => signature.every((key) => stateDict.has(key)));
+  const family = familyOfTensors(stateDict);
   if (family) return family;
   const sample = [...stateDict.keys()].slice(0, 3).join(', ');
   throw new GpdError('ARCH_UNKNOWN', `the ${stateDict.size} tensors (${sample}, …) form none of the known networks`, {

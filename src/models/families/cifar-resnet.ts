@@ -65,7 +65,7 @@ function read(r: SizeReader): Architecture {
 export const cifarResnetFamily = {
   name: 'cifar-resnet',
   title: 'CIFAR ResNet',
-  signature: ['bn1.weight', 'layer3.0.bn1.weight'],
+  signature: ['layer1.0.conv1', 'layer3.0.conv1'],
   stem: {module: 'conv1', width: 16},
   read,
   published: {

@@ -19,7 +19,10 @@ export interface Family {
   readonly name: string;
   /** As messages name it. */
   readonly title: string;
-  /** Keys that every member has, whatever GPD did to it. The first family in the table whose keys are all there is the one. */
+  /**
+   * Layers that every member has, whatever became of its tensors: their names, the keys' without the last part. The first family in
+   * the table whose layers are all there is the one.
+   */
   readonly signature: readonly string[];
   /** The stem's convolution and its published width: how the ratio shows in a network of published size. */
   readonly stem: {readonly module: string; readonly width: number};

@@ -128,7 +128,7 @@ function timmName(key: string): string {
 export const mobilenetV2Family = {
   name: 'mobilenet_v2',
   title: 'MobileNetV2',
-  signature: ['features.0.1.weight', 'features.17.conv.3.weight', 'classifier.1.weight'],
+  signature: ['features.0.0', 'features.17.conv.2'],
   stem: {module: 'features.0.0', width: 32},
   read,
   published: {

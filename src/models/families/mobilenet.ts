@@ -75,7 +75,7 @@ function timmName(key: string): string {
 export const mobilenetFamily = {
   name: 'mobilenet',
   title: 'MobileNet v1',
-  signature: ['model.0.0.weight', 'model.1.3.weight'],
+  signature: ['model.0.0', 'model.1.3'],
   stem: {module: 'model.0.0', width: 32},
   read,
   published: {

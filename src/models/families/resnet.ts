@@ -103,7 +103,7 @@ function read(r: SizeReader): Architecture {
 export const resnetFamily = {
   name: 'resnet',
   title: 'ResNet',
-  signature: ['bn1.weight', 'layer4.0.bn1.weight'],
+  signature: ['layer1.0.conv1', 'layer4.0.conv1'],
   stem: {module: 'conv1', width: 64},
   read,
   published: Object.fromEntries(names.map((name) => [name, published(name)])) as Record<ResNetName, PublishedNetwork>,

@@ -189,7 +189,7 @@ function features(layers: readonly string[]): string[] {
 export const rvtFamily = {
   name: 'rvt',
   title: 'RVT',
-  signature: ['patch_embed.proj.0.weight'],
+  signature: ['patch_embed.proj.0'],
   stem: {module: 'patch_embed.proj.0', width: 32},
   read,
   published: {
