@@ -41,6 +41,8 @@ const owners: readonly [name: RegExp, owners: readonly string[]][] = [
   [/^@oclif\/core(\/|$)/, ['src/cli/', 'src/commands/']],
   [/^@tensorflow\//, ['src/tfjs/', 'src/train/']],
   [/^sharp$/, ['src/data/']],
+  [/^xz-decompress$/, ['src/data/unpack.ts']],
+  [/^hyparquet(-compressors)?$/, ['src/data/']],
   [/^echarts$/, ['src/eval/report/']],
   // Parsers take bytes, never paths: files are opened on the lowest floor, by the readers of image sets, and by what the user types.
   // Evaluation and training keep the state of long runs; providers look for the libraries that they need; the runtime writes its profiles to files.

@@ -15,8 +15,6 @@ const LOCATOR_SIZE = 20;
 const END64 = 0x06064b50;
 const END64_SIZE = 56;
 const MAX_COMMENT = 0xffff;
-/** An entry takes 46 bytes and its name, so this is room for half a million. */
-const MAX_DIRECTORY = 64 << 20;
 
 export const zipProblem = (source: ByteSource, problem: string, at: number): GpdError =>
   new GpdError('CHECKPOINT_CORRUPT', `${source.name}: ${problem}`, {
@@ -24,7 +22,8 @@ export const zipProblem = (source: ByteSource, problem: string, at: number): Gpd
     hint: 'the file is damaged or was made to deceive: get it again from its source',
   });
 
-export function findDirectory(source: ByteSource): DirectoryPlace {
+/** Throws LIMIT_EXCEEDED for one of more than `most` bytes. */
+export function findDirectory(source: ByteSource, most: number): DirectoryPlace {
   const end = findEnd(source);
   const place = readEnd64(source, end.at, end) ?? end;
   const expectedEnd = place.end;
@@ -35,15 +34,11 @@ export function findDirectory(source: ByteSource): DirectoryPlace {
       end.at,
     );
   }
-  if (place.size > MAX_DIRECTORY) {
-    throw new GpdError(
-      'LIMIT_EXCEEDED',
-      `${source.name}: a central directory of ${place.size} bytes; up to ${MAX_DIRECTORY} are read`,
-      {
-        at: `${source.name}@${place.offset}`,
-        hint: 'this is not a checkpoint of a network',
-      },
-    );
+  if (place.size > most) {
+    throw new GpdError('LIMIT_EXCEEDED', `${source.name}: a central directory of ${place.size} bytes; up to ${most} are read`, {
+      at: `${source.name}@${place.offset}`,
+      hint: 'this is not a checkpoint of a network',
+    });
   }
   return {offset: place.offset, size: place.size, count: place.count};
 }

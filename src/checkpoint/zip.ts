@@ -21,15 +21,24 @@ export interface ZipArchive {
   readonly entries: ReadonlyMap<string, ZipEntry>;
 }
 
-/** ResNet-152 with OREPA, optimizer and EMA has about 10,000 storages. */
-const MAX_ENTRIES = 200_000;
+/** What an archive may have: more is not what the reader expects. */
+export interface ZipLimits {
+  readonly entries: number;
+  readonly directoryBytes: number;
+}
+/** ResNet-152 with OREPA, optimizer and EMA has about 10,000 storages. An entry takes 46 bytes of the directory, and its name. */
+const OF_CHECKPOINTS: ZipLimits = {entries: 200_000, directoryBytes: 64 << 20};
 /** Records that are read whole are small ones (pickles, versions): their bytes are in the file, unless they are compressed. */
 const MAX_RECORD = 64 << 20;
 const MAX_INFLATED = 4 << 20;
 
-export function readZip(source: ByteSource, budget = new MemoryBudget(source.name, source.size)): ZipArchive {
-  const directory = findDirectory(source);
-  if (directory.count > MAX_ENTRIES) throw limit(source, `${directory.count} entries; up to ${MAX_ENTRIES} are read`);
+export function readZip(
+  source: ByteSource,
+  budget = new MemoryBudget(source.name, source.size),
+  limits: ZipLimits = OF_CHECKPOINTS,
+): ZipArchive {
+  const directory = findDirectory(source, limits.directoryBytes);
+  if (directory.count > limits.entries) throw limit(source, `${directory.count} entries; up to ${limits.entries} are read`);
   const reader = new ByteReader(source.read(directory.offset, directory.size), source.name);
   const listed = new Map<string, ListedEntry>();
   const folded = new Set<string>(); // names that differ only in case, or in how accents are written, are one file on some systems

@@ -18,6 +18,9 @@ const isTest = ({path}: Entry) => fileOf(path) === 'test_batch.bin';
 const isTrain = ({path}: Entry) => /^data_batch_[1-5]\.bin$/.test(fileOf(path));
 const isPython = ({path}: Entry) => /^(test_batch|data_batch_[1-5]|batches\.meta)$/.test(fileOf(path));
 
+/** A batch that may be named itself. */
+export const isCifarFile = (file: string): boolean => /^(data_batch_\d|test_batch).*\.bin$/.test(file);
+
 /** The set in a listing, or undefined where there is none: the test batch if it is there, else the training batches. */
 export async function cifarIn(listing: Listing): Promise<Dataset | undefined> {
   const test = listing.entries.filter(isTest);

@@ -1,4 +1,5 @@
 /** What a folder and an archive have in common: files with relative paths that can be read. */
+import type {Place} from './data-file.js';
 import type {DataWarning} from './warnings.js';
 
 export interface Entry {
@@ -6,6 +7,8 @@ export interface Entry {
   readonly path: string;
   readonly size: number;
   read(): Promise<Uint8Array>;
+  /** Where its bytes lie, for what is read by offset, as archives are. Undefined for what is compressed. */
+  place?(): Place;
 }
 
 export interface Listing {
@@ -15,6 +18,8 @@ export interface Listing {
   /** Folders that hold no file are classes too. */
   readonly folders: readonly string[];
   readonly warnings: readonly DataWarning[];
+  /** Folders that are archives in truth: `000000` of `000000.tar`. */
+  readonly roots?: readonly string[];
   close(): Promise<void>;
 }
 

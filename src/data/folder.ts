@@ -4,6 +4,7 @@ import {readdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {ownBytes} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
+import {DataFile, wholeFile} from './data-file.js';
 import {type Entry, isHidden, type Listing} from './entries.js';
 import {warnings} from './warnings.js';
 
@@ -31,7 +32,7 @@ export async function listFolder(folder: string): Promise<Listing> {
         await visit(path, [...above, real]);
       } else if (kind === 'file') {
         const file = join(folder, path);
-        entries.push({path, size: -1, read: () => readWhole(file)});
+        entries.push({path, size: -1, read: () => readWhole(file), place: () => wholeFile(new DataFile(file))});
       } else left[kind].push(path);
     }
   };

@@ -78,7 +78,10 @@ function noImages({name, entries, warnings: said}: Listing, others: readonly str
 
 /** What images lie in, where a set has none of its own. */
 const INSIDE: readonly (readonly [ending: RegExp, hint: string])[] = [
-  [/\.(tar|tar\.gz|tgz|zip)$/i, 'images may lie in the archives inside: unpack each into a folder, which is its class'],
+  [
+    /\.(tar|tar\.\w+|tgz|tbz2?|txz|zip)$/i,
+    'images may lie in the archives inside: unpack each into a folder, which is its class',
+  ],
   [/\.parquet$/i, 'parquet files are not read: write their images into class folders'],
   [/\.tfrecords?$|-\d{5}-of-\d{5}$/i, 'TFRecord files are not read: write their images into class folders'],
 ];

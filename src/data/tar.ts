@@ -1,7 +1,7 @@
 /** The index of a tar archive: one pass over its headers, contents stay in the file and are read by offset. */
-import {type FileHandle, open} from 'node:fs/promises';
-import {type ByteSource, fileSource} from '../core/bytes.js';
+import type {ByteSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
+import {indexed, type Place} from './data-file.js';
 import {type Entry, isHidden, type Listing} from './entries.js';
 import {isEmptyBlock, parsePax, parseTarHeader, TAR_BLOCK_BYTES, type TarHeader, whyUnsafeName} from './tar-header.js';
 import {type DataWarning, warnings} from './warnings.js';
@@ -151,28 +151,13 @@ function sizeFrom(records: ReadonlyMap<string, string>, archive: string, offset:
   return Number(size);
 }
 
-/** `name`: what the user calls it, where the file is only an unpacked copy. */
-export async function listTar(path: string, name = path): Promise<Listing> {
-  const source = fileSource(path);
-  let index: TarIndex;
-  try {
-    index = indexTar({...source, name});
-  } finally {
-    source.close();
-  }
-  const file = await open(path, 'r');
-  const entries = index.files.map(
-    (entry): Entry => ({path: entry.path, size: entry.size, read: () => readAt(file, entry.offset, entry.size)}),
-  );
-  return {name, entries, folders: index.folders, warnings: index.warnings, close: () => file.close()};
-}
-
-async function readAt(file: FileHandle, offset: number, size: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(size);
-  for (let done = 0; done < size; ) {
-    const {bytesRead} = await file.read(bytes, done, size - done, offset + done);
-    if (bytesRead === 0) throw new Error('the archive became shorter while it was being read');
-    done += bytesRead;
-  }
-  return bytes;
+/** The entries of an archive; archives among them can be listed in turn. */
+export function listTar(place: Place): Listing {
+  const {files, folders, warnings: said} = indexed(place, indexTar);
+  const entries = files.map(({path, offset, size}): Entry => {
+    const at = place.offset + offset;
+    const inside = (): Place => ({name: `${place.name}/${path}`, file: place.file, offset: at, size});
+    return {path, size, read: () => place.file.read(at, size), place: inside};
+  });
+  return {name: place.name, entries, folders, warnings: said, async close() {}};
 }

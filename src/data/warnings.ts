@@ -56,6 +56,31 @@ const kinds = {
     message: (count, folder) =>
       `${n(count, 'image lies', 'images lie')} beside folders of images in '${folder}', which was taken for the only class`,
   },
+  'no-archive': {
+    concerns: 'images',
+    message: (count) =>
+      `${n(count, 'file')} with an archive's ending ${count === 1 ? 'is no archive' : 'are no archives'} and ${leftOut(count)}`,
+  },
+  'split-taken': {
+    concerns: 'images',
+    message: (_, taken) => `of several sets '${taken}' was taken (name the folder or file of another to have that); left out`,
+  },
+  'other-images': {
+    concerns: 'images',
+    message: (count, kept) => `${n(count, 'image')} ${leftOut(count)}: of each sample one is taken (${kept})`,
+  },
+  'some-labels': {
+    concerns: 'labels',
+    message: (count) => `${n(count, 'image')} ${count === 1 ? 'has' : 'have'} no label, where others have one`,
+  },
+  'label-column': {
+    concerns: 'labels',
+    message: (_, taken) => `of several labels '${taken}' was taken (--label-column names another); left out`,
+  },
+  'texts-no-labels': {
+    concerns: 'labels',
+    message: (count) => `${n(count, 'text')} beside the images ${were(count)} not taken for labels: they are captions`,
+  },
   'other-batches': {
     concerns: 'images',
     message: (count) => `the test batch was taken, ${n(count, 'training batch', 'training batches')} ${leftOut(count)}`,
@@ -114,10 +139,36 @@ export interface DataWarning {
 
 const MAX_EXAMPLES = 2;
 
+/** What the finder added, for `mergeWarnings`. */
+const details = new WeakMap<DataWarning, string>();
+
 /** A warning about `things`, their names or only their number; none where there are none. */
 export function warnings(kind: DataWarningKind, things: readonly string[] | number, detail = ''): DataWarning[] {
   const [count, examples] = typeof things === 'number' ? [things, []] : [things.length, things.slice(0, MAX_EXAMPLES)];
-  return count === 0 ? [] : [{kind, count, examples, message: (kinds[kind] as Kind).message(count, detail)}];
+  return count === 0 ? [] : [warningOf(kind, count, {examples, detail})];
+}
+
+function warningOf(
+  kind: DataWarningKind,
+  count: number,
+  {examples, detail}: {examples: readonly string[]; detail: string},
+): DataWarning {
+  const warning = {kind, count, examples, message: (kinds[kind] as Kind).message(count, detail)};
+  details.set(warning, detail);
+  return warning;
+}
+
+/** One warning of each kind and detail, where a set was put together from several. */
+export function mergeWarnings(all: readonly DataWarning[]): DataWarning[] {
+  const merged = new Map<string, DataWarning>();
+  for (const warning of all) {
+    const detail = details.get(warning) ?? '';
+    const key = `${warning.kind} ${detail}`;
+    const {count = 0, examples = []} = merged.get(key) ?? {};
+    const both = {examples: [...examples, ...warning.examples].slice(0, MAX_EXAMPLES), detail};
+    merged.set(key, warningOf(warning.kind, count + warning.count, both));
+  }
+  return [...merged.values()];
 }
 
 /** Where a run has several sets. */

@@ -1,4 +1,6 @@
-/** Tar archives made by hand, so that a test can say every byte. */
+/** Archives made by hand, so that a test can say every byte. */
+import {deflateRawSync} from 'node:zlib';
+import {crc32} from '../../src/checkpoint/crc32.js';
 
 const BLOCK = 512;
 export interface Part {
@@ -42,3 +44,33 @@ export const paxRecord = (key: string, value: string): string => {
   while (String(length).length + bytes !== length) length = String(length).length + bytes;
   return `${length}${rest}`;
 };
+
+/** A zip archive, its entries deflated or stored. */
+export function zipOf(entries: Readonly<Record<string, Uint8Array | string>>, {deflate = true} = {}): Uint8Array {
+  const parts: Buffer[] = [];
+  const directory: Buffer[] = [];
+  let at = 0;
+  for (const [name, content] of Object.entries(entries)) {
+    const bytes = toBytes(content);
+    const packed = deflate ? deflateRawSync(bytes) : bytes;
+    const fields = Buffer.alloc(26); // what both headers have: from the version to the length of the extra field
+    fields.writeUInt16LE(20, 0);
+    fields.writeUInt16LE(0x0800, 2); // names in UTF-8
+    fields.writeUInt16LE(deflate ? 8 : 0, 4);
+    for (const [i, n] of [crc32(bytes), packed.length, bytes.length].entries()) fields.writeUInt32LE(n, 10 + 4 * i);
+    fields.writeUInt16LE(Buffer.byteLength(name), 22);
+    const offset = Buffer.alloc(4);
+    offset.writeUInt32LE(at);
+    directory.push(Buffer.from('PK\x01\x02\x14\0', 'latin1'), fields, Buffer.alloc(10), offset, Buffer.from(name));
+    const own = Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), fields, Buffer.from(name), packed]);
+    parts.push(own);
+    at += own.length;
+  }
+  const listed = Buffer.concat(directory);
+  const end = Buffer.alloc(22);
+  end.write('PK\x05\x06', 'latin1');
+  for (const place of [8, 10]) end.writeUInt16LE(Object.keys(entries).length, place);
+  end.writeUInt32LE(listed.length, 12);
+  end.writeUInt32LE(at, 16);
+  return Buffer.concat([...parts, listed, end]);
+}

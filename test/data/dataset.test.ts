@@ -77,9 +77,21 @@ describe('image folders', () => {
     });
   });
 
-  test('a folder of sets is not taken for classes', async () => {
-    for (const path of ['train/cat/1.jpg', 'val/cat/1.jpg']) put(path);
-    await expect(openDataset(root)).rejects.toMatchObject({code: 'DATASET_INVALID', hint: expect.stringContaining('/val')});
+  test('a folder of sets is not taken for classes: one of them is taken, and the others are named', async () => {
+    for (const path of ['train/cat/1.jpg', 'val/cat/2.jpg', 'Test/3.jpg']) put(path);
+    await opened(root, (set) => {
+      expect(names(set)).toEqual([['cat/2.jpg', 0]]);
+      const what = "of several sets 'val' was taken (name the folder or file of another to have that); left out: Test, train";
+      expect(set.warnings.map(warningText)).toEqual([what]);
+    });
+    const training = await openDataset(root, {use: 'training'});
+    expect([names(training), training.warnings]).toEqual([[['cat/1.jpg', 0]], []]);
+    await expect(openDataset(root, {strict: true})).rejects.toThrow(/of several sets/);
+  });
+
+  test('a folder with one top folder is entered, as archives are', async () => {
+    for (const path of ['data/images/cat/1.jpg', 'data/images/dog/1.jpg', 'data/README']) put(path);
+    await opened(root, (set) => expect(set.classes).toEqual(['cat', 'dog']));
   });
 
   test('nothing in it, or nothing there', async () => {
@@ -88,7 +100,9 @@ describe('image folders', () => {
     const hint = (text: string) => ({hint: expect.stringContaining(text)});
     await expect(openDataset(root)).rejects.toMatchObject(hint('images end in .jpg .jpeg .png'));
     put('n01440764.tar');
-    await expect(openDataset(root)).rejects.toMatchObject(hint('unpack each into a folder'));
+    await expect(openDataset(root)).rejects.toThrow(
+      /1 file with an archive's ending is no archive and was left out: n01440764.tar/,
+    );
     rmSync(join(root, 'n01440764.tar'));
     await expect(openDataset(root)).rejects.toThrow(/1 other files: cat\/1.txt/);
     await expect(openDataset(join(root, 'no'))).rejects.toMatchObject({code: 'FILE_UNREADABLE'});
@@ -329,9 +343,10 @@ describe('CIFAR-10', () => {
 });
 
 test.each([
-  ['set.zip', 'PK\x03\x04', /zip archives are not read/],
-  ['set.tar.bz2', 'BZh91AY', /bzip2 archives are not read; unpack it/],
-  ['set.tar.xz', Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0), /xz archives are not read; unpack it/],
+  ['set.zip', 'PK\x03\x04', /begins as a zip archive but has no central directory/],
+  ['set.tar.bz2', 'BZh91AY', /is not a complete bzip2 file \(it ends too early\)/],
+  ['set.tar.xz', Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0), /is not a complete xz file \(it ends too early\)/],
+  ['set.tar.zst', Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd), /zstd archives are not read; unpack it/],
   ['test.parquet', 'PAR1', /parquet files are not read/],
   ['photo.jpg', Uint8Array.of(0xff, 0xd8, 0xff), /a single image/],
   ['x', 'whatever', /no set of images/],

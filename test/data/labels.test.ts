@@ -214,9 +214,9 @@ describe('what a set leaves open', () => {
 
   test('no image has a label; where only pixels count that is not said', async () => {
     put('set/1.jpg');
-    put('set/1.cls', '3');
+    put('set/1.caption', '3');
     expect(said(await opened())).toEqual([
-      "1 file without an image's ending was left out (1 .cls): 1.cls",
+      "1 file without an image's ending was left out (1 .caption): 1.caption",
       'no image has a label: accuracy cannot be measured (give --labels, or sort the images into class folders)',
     ]);
     expect((await opened({imagesOnly: true})).warnings.map(({kind}) => kind)).toEqual(['not-an-image']);
@@ -237,7 +237,7 @@ describe('what a set leaves open', () => {
   test('a file of labels beside a set that has its own is said not to be used', async () => {
     put('set/test_batch.bin', new Uint8Array(3073));
     expect(said(await opened({labels: put('l.txt', '3\n')}))).toEqual([
-      expect.stringMatching(/the file of labels was not used: the batches have their own: .*l.txt/),
+      expect.stringMatching(/the file of labels was not used: the set has its own: .*l.txt/),
     ]);
   });
 });
