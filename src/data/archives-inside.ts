@@ -28,7 +28,7 @@ export async function withArchivesInside(listing: Listing, depth = 0): Promise<L
       parts.push(archives.length === 1 ? inner : below(inner, archiveStem(entry.path)));
     }
     const roots = archives.length === 1 ? [] : archives.map(({path}) => archiveStem(path));
-    return await withArchivesInside({...joined(listing.name, parts), roots, close}, depth + 1);
+    return await withArchivesInside({...joinListings(listing.name, parts), roots, close}, depth + 1);
   } catch (error) {
     for (const inner of opened) await inner.close();
     throw error;
@@ -57,7 +57,7 @@ function below(listing: Listing, folder: string): Listing {
 }
 
 /** Several listings as one; `close` is the caller's. */
-export function joined(name: string, parts: readonly Listing[]): Omit<Listing, 'close'> {
+export function joinListings(name: string, parts: readonly Listing[]): Omit<Listing, 'close'> {
   const said: DataWarning[] = parts.flatMap(({warnings: own}) => own);
   return {
     name,

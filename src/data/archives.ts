@@ -1,6 +1,6 @@
 /** Archives, by their first bytes: each becomes a listing of what lies in it, with contents that are read by offset. */
 import {GpdError} from '../core/error.js';
-import {indexed, type Place} from './data-file.js';
+import {type FileSpan, indexed} from './data-file.js';
 import type {Listing} from './entries.js';
 import {imageKind} from './image-kind.js';
 import {listTar} from './tar.js';
@@ -14,7 +14,7 @@ export type ArchiveKind = 'tar' | 'zip' | CodecName;
 const text = (bytes: Uint8Array, length: number): string => String.fromCharCode(...bytes.subarray(0, length));
 
 /** From the first bytes of a file; undefined where it is no archive that is read here. */
-export function archiveKind(place: Place): ArchiveKind | undefined {
+export function archiveKind(place: FileSpan): ArchiveKind | undefined {
   const head = headOf(place);
   const start = text(head, 8);
   for (const [name, {magic}] of Object.entries(codecs)) if (start.startsWith(magic)) return name as CodecName;
@@ -24,11 +24,11 @@ export function archiveKind(place: Place): ArchiveKind | undefined {
 }
 
 /** The first block, or as much as there is. */
-export const headOf = (place: Place): Uint8Array =>
+export const headOf = (place: FileSpan): Uint8Array =>
   indexed(place, (source) => source.read(0, Math.min(source.size, TAR_BLOCK_BYTES)));
 
 /** Throws DATASET_INVALID for what is damaged, LIMIT_EXCEEDED for what unpacks to more than images do. */
-export async function listArchive(place: Place, kind: ArchiveKind): Promise<Listing> {
+export async function listArchive(place: FileSpan, kind: ArchiveKind): Promise<Listing> {
   if (kind === 'tar') return listTar(place);
   if (kind === 'zip') return listZip(place);
   const {file, close} = await unpackToTemporary(place, kind);
@@ -52,7 +52,7 @@ const OTHERS: readonly (readonly [magic: string, what: string])[] = [
 ];
 
 /** Why a file is no set of images. */
-export function noArchive(place: Place): GpdError {
+export function noArchive(place: FileSpan): GpdError {
   const head = headOf(place);
   const start = text(head, 8);
   const other = OTHERS.find(([magic]) => start.startsWith(magic))?.[1];

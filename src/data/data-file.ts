@@ -126,7 +126,7 @@ function handleSource(name: string, {fd}: FileHandle, size: number): ByteSource 
 }
 
 /** A file, or a stretch of one: where an archive lies, perhaps inside another. */
-export interface Place {
+export interface FileSpan {
   /** For messages. */
   readonly name: string;
   readonly file: DataFile;
@@ -134,15 +134,15 @@ export interface Place {
   readonly size: number;
 }
 
-export const wholeFile = (file: DataFile): Place => file.indexed(({size}) => ({name: file.name, file, offset: 0, size}));
+export const wholeFile = (file: DataFile): FileSpan => file.indexed(({size}) => ({name: file.name, file, offset: 0, size}));
 
 /** For an index: see `DataFile.indexed`. */
-export const indexed = <T>({file, name, offset, size}: Place, index: (source: ByteSource) => T): T =>
+export const indexed = <T>({file, name, offset, size}: FileSpan, index: (source: ByteSource) => T): T =>
   file.indexed((source) => index(sliceSource(source, offset, size, name)));
 
 const PIECE_BYTES = 1 << 18;
 
 /** Its bytes from the first to the last. */
-export async function* piecesOf({file, offset, size}: Place): AsyncGenerator<Uint8Array> {
+export async function* piecesOf({file, offset, size}: FileSpan): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < size; at += PIECE_BYTES) yield await file.read(offset + at, Math.min(PIECE_BYTES, size - at));
 }

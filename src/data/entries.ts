@@ -1,5 +1,5 @@
 /** What a folder and an archive have in common: files with relative paths that can be read. */
-import type {Place} from './data-file.js';
+import type {FileSpan} from './data-file.js';
 import type {DataWarning} from './warnings.js';
 
 export interface Entry {
@@ -8,7 +8,7 @@ export interface Entry {
   readonly size: number;
   read(): Promise<Uint8Array>;
   /** Where its bytes lie, for what is read by offset, as archives are. Undefined for what is compressed. */
-  place?(): Place;
+  place?(): FileSpan;
 }
 
 export interface Listing {

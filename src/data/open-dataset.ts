@@ -2,7 +2,7 @@
 import {statSync} from 'node:fs';
 import {basename} from 'node:path';
 import {archiveKind, listArchive, noArchive} from './archives.js';
-import {joined} from './archives-inside.js';
+import {joinListings} from './archives-inside.js';
 import {expandBraces} from './braces.js';
 import {isCifarFile} from './cifar.js';
 import {DataFile, wholeFile} from './data-file.js';
@@ -66,7 +66,7 @@ async function listingOf(path: string): Promise<Listing> {
   const paths = isThere(path) ? [path] : expandBraces(path);
   if (paths.length > 1) return listPaths(path, paths);
   if (isThere(path)?.isDirectory()) return listFolder(path);
-  if (isCifarFile(basename(path))) return {...joined(path, []), entries: [fileEntry(path)], async close() {}};
+  if (isCifarFile(basename(path))) return {...joinListings(path, []), entries: [fileEntry(path)], async close() {}};
   const place = wholeFile(new DataFile(path));
   const kind = archiveKind(place);
   if (!kind) throw noArchive(place);
@@ -83,9 +83,9 @@ async function listPaths(name: string, paths: readonly string[]): Promise<Listin
   const parts: Listing[] = [];
   for (const path of paths) {
     if (isThere(path)?.isDirectory()) parts.push(await listFolder(path));
-    else parts.push({...joined(path, []), entries: [fileEntry(path)], async close() {}});
+    else parts.push({...joinListings(path, []), entries: [fileEntry(path)], async close() {}});
   }
-  return {...joined(name, parts), async close() {}};
+  return {...joinListings(name, parts), async close() {}};
 }
 
 function fileEntry(path: string): Entry {

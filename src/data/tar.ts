@@ -1,7 +1,7 @@
 /** The index of a tar archive: one pass over its headers, contents stay in the file and are read by offset. */
 import type {ByteSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
-import {indexed, type Place} from './data-file.js';
+import {type FileSpan, indexed} from './data-file.js';
 import {type Entry, isHidden, type Listing} from './entries.js';
 import {isEmptyBlock, parsePax, parseTarHeader, TAR_BLOCK_BYTES, type TarHeader, whyUnsafeName} from './tar-header.js';
 import {type DataWarning, warnings} from './warnings.js';
@@ -152,11 +152,11 @@ function sizeFrom(records: ReadonlyMap<string, string>, archive: string, offset:
 }
 
 /** The entries of an archive; archives among them can be listed in turn. */
-export function listTar(place: Place): Listing {
+export function listTar(place: FileSpan): Listing {
   const {files, folders, warnings: said} = indexed(place, indexTar);
   const entries = files.map(({path, offset, size}): Entry => {
     const at = place.offset + offset;
-    const inside = (): Place => ({name: `${place.name}/${path}`, file: place.file, offset: at, size});
+    const inside = (): FileSpan => ({name: `${place.name}/${path}`, file: place.file, offset: at, size});
     return {path, size, read: () => place.file.read(at, size), place: inside};
   });
   return {name: place.name, entries, folders, warnings: said, async close() {}};

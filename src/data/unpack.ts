@@ -10,7 +10,7 @@ import {createGunzip} from 'node:zlib';
 import {GpdError} from '../core/error.js';
 import {makeTemporary, removeHidden} from '../core/temporary.js';
 import {unbzip2} from './bzip2.js';
-import {DataFile, type Place, piecesOf} from './data-file.js';
+import {DataFile, type FileSpan, piecesOf} from './data-file.js';
 
 /** JPEGs hardly shrink, and tar's padding at most tenfold; beyond this it is a bomb. Small archives may be all padding. */
 export const MAX_RATIO = 50;
@@ -68,7 +68,7 @@ const XZ_REASONS: Readonly<Record<number, string>> = {
 };
 
 /** A file without a name, where the system allows that; it is gone when it is closed. */
-export async function unpackToTemporary(place: Place, codec: CodecName): Promise<{file: DataFile; close(): Promise<void>}> {
+export async function unpackToTemporary(place: FileSpan, codec: CodecName): Promise<{file: DataFile; close(): Promise<void>}> {
   const folder = makeTemporary();
   const unpacked = join(folder, 'archive.tar');
   const file = new DataFile(unpacked, place.name);
@@ -88,7 +88,7 @@ export async function unpackToTemporary(place: Place, codec: CodecName): Promise
   return {file, close};
 }
 
-function limited({name, size}: Place): Transform {
+function limited({name, size}: FileSpan): Transform {
   const limit = Math.max(ALWAYS_ALLOWED, size * MAX_RATIO);
   let total = 0;
   return new Transform({

@@ -5,7 +5,7 @@ import {crc32} from '../checkpoint/crc32.js';
 import {readZip, type ZipEntry} from '../checkpoint/zip.js';
 import {GpdError} from '../core/error.js';
 import {MemoryBudget} from '../core/memory-budget.js';
-import {indexed, type Place} from './data-file.js';
+import {type FileSpan, indexed} from './data-file.js';
 import {type Entry, isHidden, type Listing} from './entries.js';
 import {whyUnsafeName} from './tar-header.js';
 import {ALWAYS_ALLOWED, MAX_RATIO} from './unpack.js';
@@ -16,7 +16,7 @@ const inflate = promisify(inflateRaw);
 const LIMITS = {entries: 4_000_000, directoryBytes: 512 << 20};
 
 /** The entries of an archive. Throws DATASET_INVALID for what two programs might unpack differently. */
-export function listZip(place: Place): Listing {
+export function listZip(place: FileSpan): Listing {
   const found = indexed(place, (source) => {
     try {
       return [...readZip(source, new MemoryBudget(place.name, place.size), LIMITS).entries.values()];
@@ -50,7 +50,7 @@ function ofImages(error: unknown): unknown {
   });
 }
 
-function entryOf({name, file, offset}: Place, entry: ZipEntry): Entry {
+function entryOf({name, file, offset}: FileSpan, entry: ZipEntry): Entry {
   const {name: path, size, compressedSize, method} = entry;
   const at = offset + entry.dataOffset;
   const read = async () => checked(entry, await unpacked(await file.read(at, compressedSize), entry));

@@ -1,7 +1,8 @@
 import {join} from 'node:path';
 import {gzipSync} from 'node:zlib';
 import {expandBraces} from '../../src/data/braces.js';
-import {type Dataset, type OpenDatasetOptions, openDataset} from '../../src/data/dataset.js';
+import type {Dataset} from '../../src/data/dataset.js';
+import {type OpenDatasetOptions, openDataset} from '../../src/data/open-dataset.js';
 import {warningText} from '../../src/data/warnings.js';
 import {type Part, tarOf, zipOf} from './archives.js';
 import {eachInItsFolder, put, root} from './set-files.js';
