@@ -52,7 +52,7 @@ export class Prover {
   /** The plain network on deployed weights, recognised anew from their names and shapes. */
   async proveWeights(weights: StateDict, path: string): Promise<Proof> {
     const {imageSize, arch} = this.recognised;
-    const options = {...this.options, imageSize, ratio: undefined, arch: undefined, ignore: undefined};
+    const options = {...this.options, imageSize, prefix: undefined, ratio: undefined, arch: undefined, ignore: undefined};
     const plain = recognise(weights, undefined, options);
     if (plain.arch.name !== arch.name)
       throw new Error(`deployed weights of ${arch.name} were recognised as ${plain.arch.name}`);

@@ -34,6 +34,7 @@ const paths =
   };
 
 const recognise: is.Rules<RecogniseOptions> = {
+  prefix: is.either(is.text, is.oneOf([''])),
   ratio: count,
   arch: is.text,
   heads: is.listOf(count),

@@ -5,19 +5,23 @@ import {elementCount, formatShape, type StateDict, sameShape} from '../core/tens
 import type {Module} from '../reparam/modules.js';
 import {type GpdForm, isOptionalAbsent, storageFormOf} from '../reparam/parameters.js';
 import {keyOf, type Row, storedShape, storedTensors} from '../reparam/stored-tensors.js';
-import {type Foreign, leaveOut} from './unknown-keys.js';
+import {type Foreign, leaveOut, type NetworkBeside} from './unknown-keys.js';
 
 export interface KeyUse {
+  /** As the file has it. */
   key: string;
   /** Which network reads it. */
   use: 'both' | 'student' | 'teacher' | 'ignored';
   reason?: string;
-  /** The pattern that it was left out by: the network is then another one than the checkpoint holds. */
+  /** What it was left out by, where the network may then be another one than the checkpoint holds. */
   leftOutBy?: string;
 }
 
 /** Keys outside the network that are known to be harmless. */
-const ignorable: readonly [pattern: RegExp, reason: string][] = [[/(^|\.)total_(ops|params)$/, 'left behind by a profiler']];
+const ignorable: readonly [pattern: RegExp, reason: string][] = [
+  [/(^|\.)total_(ops|params)$/, 'left behind by a profiler'],
+  [/^n_averaged$/, 'counts averaged weights'],
+];
 
 interface Expected {
   key: string;
@@ -53,7 +57,8 @@ function missingKeys(expected: Iterable<Expected>, stateDict: StateDict, unused:
 function mismatchedShapes(expected: Iterable<Expected>, stateDict: StateDict): void {
   const wrong = [...expected].flatMap((e) => {
     const found = stateDict.get(e.key);
-    return found && !sameShape(found.shape, e.shape) ? [{key: e.key, found: found.shape, expected: e.shape}] : [];
+    const isCounter = e.row.only === 'none' && found && elementCount(found.shape) === 1; // [1] in old files
+    return found && !isCounter && !sameShape(found.shape, e.shape) ? [{key: e.key, found: found.shape, expected: e.shape}] : [];
   });
   const first = wrong[0];
   if (!first) return;
@@ -81,34 +86,49 @@ function useOf(row: Row): KeyUse['use'] {
 const harmless = (key: string, shape: readonly number[]): string | undefined =>
   elementCount(shape) === 1 ? ignorable.find(([pattern]) => pattern.test(key))?.[1] : undefined;
 
-/**
- * The loading report. `ignore` are patterns of keys to leave out, `beside` the keys that lie outside of `stateDict`. Throws KEY_MISSING,
- * SHAPE_MISMATCH or KEY_UNKNOWN.
- */
+/** The names in the file, and what it holds beside the network's tensors. */
+export interface FileNames {
+  /** Patterns of keys to leave out. */
+  readonly ignore: readonly string[];
+  /** Keys that have no place under the network's names. */
+  readonly foreign: readonly Foreign[];
+  /** What the file calls a tensor of the state dict. */
+  readonly fileKey: (name: string) => string;
+}
+
+/** The loading report. Throws KEY_MISSING, SHAPE_MISMATCH or KEY_UNKNOWN. */
 export function matchKeys(
-  network: {name: string; modules: readonly Module[]},
+  network: NetworkBeside,
   form: GpdForm,
   stateDict: StateDict,
-  {ignore, beside}: {ignore: readonly string[]; beside: readonly Foreign[]},
+  {ignore, foreign, fileKey}: FileNames,
 ): KeyUse[] {
   const expected = expectedKeys(network.modules, form);
-  const unused = [...stateDict].flatMap(([key, {shape}]) =>
-    expected.has(key) || harmless(key, shape) !== undefined ? [] : [{key, shape}],
+  const unused = [...stateDict].flatMap(([name, {shape}]): Foreign[] =>
+    expected.has(name) || harmless(name, shape) !== undefined ? [] : [{key: fileKey(name), name, shape}],
   );
-  const unusedKeys = unused.map(({key}) => key);
-  missingKeys(expected.values(), stateDict, unusedKeys);
+  missingKeys(
+    expected.values(),
+    stateDict,
+    unused.map(({name}) => name!),
+  );
   mismatchedShapes(expected.values(), stateDict);
-  const leftOut = leaveOut([...unused, ...beside], network, ignore);
+  const isHarmless = ({key, shape}: Foreign) => harmless(key, shape) !== undefined;
+  const counters = foreign.filter(isHarmless);
+  const strange = foreign.filter((one) => !isHarmless(one));
+  const leftOut = leaveOut([...unused, ...strange], network, ignore);
   const report = (key: string): KeyUse => {
-    const leftOutBy = leftOut.get(key)!;
-    return {key, use: 'ignored', reason: `left out by --ignore ${leftOutBy}`, leftOutBy};
+    const {reason, by} = leftOut.get(key)!;
+    return {key, use: 'ignored', reason, ...(by !== undefined && {leftOutBy: by})};
   };
-  const own = [...stateDict].map(([key, {shape}]): KeyUse => {
-    const row = expected.get(key)?.row;
+  const own = [...stateDict].map(([name, {shape}]): KeyUse => {
+    const key = fileKey(name);
+    const row = expected.get(name)?.row;
     if (leftOut.has(key)) return report(key);
-    if (!row) return {key, use: 'ignored', reason: harmless(key, shape)!};
+    if (!row) return {key, use: 'ignored', reason: harmless(name, shape)!};
     if (row.only === 'none') return {key, use: 'ignored', reason: 'counts training batches'};
     return {key, use: useOf(row)};
   });
-  return [...own, ...beside.map(({key}) => report(key))];
+  const others = counters.map(({key, shape}): KeyUse => ({key, use: 'ignored', reason: harmless(key, shape)!}));
+  return [...own, ...others, ...strange.map(({key}) => report(key))];
 }

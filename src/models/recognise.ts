@@ -7,15 +7,18 @@ import {type ConvModule, isOrepaCandidate, type Module} from '../reparam/modules
 import type {GpdForm} from '../reparam/parameters.js';
 import {checkVariances} from './check-variances.js';
 import type {Family} from './families/family.js';
-import {archNames, families, familyOfTensors, isArchName} from './families/index.js';
+import {archNames, isArchName} from './families/index.js';
 import type {Architecture} from './layers.js';
 import {type KeyUse, matchKeys} from './match-keys.js';
+import {type NamedNetwork, nameNetwork} from './names/name-network.js';
 import {sizeReader} from './size-reader.js';
 import type {Foreign} from './unknown-keys.js';
 import {type LayerRecord, manifestOf} from './walk.js';
 
 /** What the tensors may leave open. */
 export interface RecogniseOptions {
+  /** What stands before the names of the network that is meant, where the file holds several: `student.`. Default: it is found. */
+  prefix?: string | undefined;
   ratio?: number | undefined;
   arch?: string | undefined;
   /** Attention heads of each stage, for RVTs of unpublished width. */
@@ -39,8 +42,12 @@ export interface Recognised {
   kind: 'gpd' | 'branches' | 'deployed' | 'plain';
   form: GpdForm;
   imageSize: number;
-  /** The network's own tensors, `student.` removed. */
+  /** What stands before the network's names in the file, without what says how it was run: '' or `model.`. */
+  prefix: string;
+  /** The network's own tensors, under its family's names. */
   stateDict: StateDict;
+  /** What the file calls a tensor of `stateDict`. */
+  fileKey: (name: string) => string;
   modules: readonly Module[];
   /** The layers with their multiply-accumulates. */
   records: readonly LayerRecord[];
@@ -50,33 +57,21 @@ export interface Recognised {
 }
 
 /** Why a tensor beside `student.*` is not needed: ReviewKD's modules, and those of our other losses. */
-function trainingModule(key: string): string | undefined {
-  if (/^abfs(_dual)?\./.test(key)) return 'ReviewKD feature fusion, used in training alone';
-  return /^connector_\w+\./.test(key) ? 'module of a distillation loss, used in training alone' : undefined;
+function trainingModule({name = ''}: Foreign): string | undefined {
+  if (/^abfs(_dual)?\./.test(name)) return 'ReviewKD feature fusion, used in training alone';
+  return /^connector_\w+\./.test(name) ? 'module of a distillation loss, used in training alone' : undefined;
 }
 
 /** Losses with modules of their own wrap the network: `student.*` beside what serves training alone. */
-function unwrapReviewKd(stateDict: StateDict): {stateDict: StateDict; keys: KeyUse[]; beside: Foreign[]} | undefined {
-  if (![...stateDict.keys()].some((key) => key.startsWith('student.'))) return undefined;
-  const inner = new Map([...stateDict].flatMap(([key, t]) => (key.startsWith('student.') ? [[key.slice(8), t] as const] : [])));
-  const outer = [...stateDict].filter(([key]) => !key.startsWith('student.'));
+function trainingModules({prefix, foreign}: NamedNetwork): {keys: KeyUse[]; foreign: Foreign[]} {
+  const reasonOf = (f: Foreign) => (prefix === 'student.' ? trainingModule(f) : undefined);
   return {
-    stateDict: inner,
-    keys: outer.flatMap(([key]) => {
-      const reason = trainingModule(key);
-      return reason === undefined ? [] : [{key, use: 'ignored', reason} as const];
+    keys: foreign.flatMap((f) => {
+      const reason = reasonOf(f);
+      return reason === undefined ? [] : [{key: f.key, use: 'ignored', reason} as const];
     }),
-    beside: outer.flatMap(([key, {shape}]) => (trainingModule(key) === undefined ? [{key, shape, beside: true}] : [])),
+    foreign: foreign.filter((f) => reasonOf(f) === undefined),
   };
-}
-
-function recogniseFamily(stateDict: StateDict): Family {
-  const family = familyOfTensors(stateDict);
-  if (family) return family;
-  const sample = [...stateDict.keys()].slice(0, 3).join(', ');
-  throw new GpdError('ARCH_UNKNOWN', `the ${stateDict.size} tensors (${sample}, …) form none of the known networks`, {
-    hint: `known are ${families.map(({title}) => title).join(', ')}, under the names that PyTorch gives their layers`,
-  });
 }
 
 function recogniseRatio(
@@ -192,9 +187,8 @@ export function recognise(
   args: ReadonlyMap<string, unknown> | undefined,
   options: RecogniseOptions = {},
 ): Recognised {
-  const review = unwrapReviewKd(stored);
-  const stateDict = review?.stateDict ?? stored;
-  const family = recogniseFamily(stateDict);
+  const named = nameNetwork(stored, options.prefix);
+  const {stateDict, family, prefix, fileKey} = named;
   const gpdRatio = args?.get('gpd_ratio');
   const ratio = recogniseRatio(stateDict, family, options.ratio, typeof gpdRatio === 'number' ? gpdRatio : undefined);
   const arch = family.read(sizeReader(stateDict, ratio.ratio), options.heads);
@@ -207,17 +201,21 @@ export function recognise(
   const form = gpdForm(stateDict, modules, ratio.ratio);
   checkOrepaPlaces(form, modules);
   const {ignore = []} = options;
-  const matched = matchKeys({name: arch.name, modules}, form, stateDict, {ignore, beside: review?.beside ?? []});
-  const keys = [...matched, ...(review?.keys ?? [])];
+  const training = trainingModules(named);
+  const network = {name: arch.name, modules, prefix, prefixAsked: options.prefix !== undefined};
+  const matched = matchKeys(network, form, stateDict, {ignore, foreign: training.foreign, fileKey});
+  const keys = [...matched, ...training.keys];
   checkVariances(modules, stateDict);
   const kind = kindOf(form, modules);
   const evidence: Evidence[] = [
     {what: 'architecture', value: arch.name, from: 'names and shapes of the tensors'},
+    ...named.findings,
     {what: 'form', value: kind, from: ratio.from},
     ratio,
     {what: 'OREPA convolutions', value: String(form.orepa.size), from: 'weight_orepa_origin keys'},
     {what: 'classes', value: String(arch.classes), from: `${arch.last}.weight`},
     {what: 'image size', value: String(imageSize), from: options.imageSize === undefined ? 'published' : '--image-size'},
   ];
-  return {arch, kind, form, imageSize, stateDict, modules, records, reviewKd: review !== undefined, evidence, keys};
+  const reviewKd = training.keys.length > 0;
+  return {arch, kind, form, imageSize, prefix, stateDict, fileKey, modules, records, reviewKd, evidence, keys};
 }

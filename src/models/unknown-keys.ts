@@ -7,10 +7,18 @@ import {elementCount} from '../core/tensor.js';
 import type {Module} from '../reparam/modules.js';
 
 export interface Foreign {
+  /** As the file has it. */
   readonly key: string;
+  /** Without what says how the network was run, such as `module.`. */
+  readonly name?: string;
   readonly shape: readonly number[];
-  /** It lies beside the whole network, whatever its name: `teacher.conv1.weight` where the network is `student.*`. */
-  readonly beside?: boolean;
+  /**
+   * beside: outside of the prefix of the network, whatever its name: `teacher.conv1.weight` where the network is `student.*`.
+   * inside: in a part of the network. Default: its name tells.
+   */
+  readonly where?: 'beside' | 'inside';
+  /** The prefix of another whole network, whose part it is. */
+  readonly network?: string;
 }
 
 /**
@@ -26,24 +34,26 @@ interface Kind {
   readonly is: (foreign: Foreign) => boolean;
   /** What to do about it, where that is not what its place says. */
   readonly advice?: string;
+  /** Left out without being named: wherever it lies, or where the network stands apart from it, under a prefix. Every result says so. */
+  readonly leaves?: 'always' | 'apart';
 }
 
 /** By a whole part of the key's path, or by its last one. */
 const part =
   (pattern: RegExp) =>
-  ({key}: Foreign): boolean =>
-    key.split('.').some((name) => pattern.test(name));
+  ({key, name = key}: Foreign): boolean =>
+    name.split('.').some((part) => pattern.test(part));
 const module =
   (pattern: RegExp) =>
-  ({key}: Foreign): boolean =>
-    key
+  ({key, name = key}: Foreign): boolean =>
+    name
       .split('.')
       .slice(0, -1)
-      .some((name) => pattern.test(name));
+      .some((part) => pattern.test(part));
 const leaf =
   (pattern: RegExp) =>
-  ({key}: Foreign): boolean =>
-    pattern.test(key.slice(key.lastIndexOf('.') + 1));
+  ({key, name = key}: Foreign): boolean =>
+    pattern.test(name.slice(name.lastIndexOf('.') + 1));
 
 /** One number for each colour, shaped to meet an image: [3, 1, 1] or [1, 3, 1, 1]. */
 const perChannel = ({shape}: Foreign): boolean =>
@@ -73,33 +83,49 @@ const STATISTIC =
 const NORMALISER =
   /^(normali[sz]\w*|standardi[sz]\w*|norm(_?layer)?|(input|data|image)_?(norm|bn|transform)\w*|pre_?proc\w*|transforms?)$/i;
 
+/** Apart from the network only where its sizes fit neither the features nor the logits: see `cannotFollow`. */
+const SECOND_HEAD: Kind = {
+  place: 'acts',
+  what: 'a second head, which some networks average with the first',
+  is: module(/^(head|fc|classifier|linear)/i),
+  leaves: 'apart',
+};
+
 /** THE table of what lies beside a network. The first that fits. */
 const outsideKinds: readonly Kind[] = [
-  {place: 'beside', what: 'an auxiliary head', is: part(/^aux/i)},
-  {place: 'beside', what: 'a teacher', is: part(/teacher/i)},
+  {place: 'beside', what: 'an auxiliary head', is: part(/^aux/i), leaves: 'apart'},
+  {place: 'beside', what: 'a teacher', is: part(/teacher/i), leaves: 'apart'},
   {
     place: 'acts',
     what: 'the normalisation of the input',
     is: (f) => leaf(STATISTIC)(f) || module(NORMALISER)(f) || perChannel(f),
     advice: 'without that the network must be given images normalised in the same way (gpd eval --mean --std)',
   },
-  {place: 'beside', what: 'a metric', is: part(/metric|accuracy|^acc\d*$|auroc|f1_?score|confusion|confmat/i)},
-  {place: 'beside', what: 'a loss', is: part(/criterion|loss/i)},
+  {
+    place: 'beside',
+    what: 'a metric',
+    is: part(/metric|accuracy|(^|_)(acc|top)\d*$|auroc|f1_?score|confusion|confmat/i),
+    leaves: 'always',
+  },
+  {place: 'beside', what: 'a loss', is: part(/criterion|loss/i), leaves: 'always'},
   {
     place: 'beside',
     what: 'a connector of a distillation',
     is: part(/connector|regress|distill|feat|abfs|transfer|translator/i),
+    leaves: 'apart',
   },
   {
     place: 'beside',
     what: 'a projector of a contrastive training',
     is: part(/project|predictor|prototype|^proj$|mlp_head|^embed(_\w+|ding)?$/i),
+    leaves: 'apart',
   },
-  {place: 'beside', what: 'a queue of a contrastive training', is: part(/queue|memory_?bank/i)},
+  {place: 'beside', what: 'a queue of a contrastive training', is: part(/queue|memory_?bank/i), leaves: 'apart'},
   {
     place: 'beside',
     what: 'state of an optimiser or of averaging',
     is: part(/optim|momentum|^ema|n_averaged|^(epoch|step|iter)\w*$/i),
+    leaves: 'always',
   },
   {
     place: 'acts',
@@ -108,11 +134,7 @@ const outsideKinds: readonly Kind[] = [
       part(ATTENTION)(f) || part(/^(bottle)?neck\w*$|^pos(itional)?_?emb\w*$|^(fc|head|final|last|post)_?(norm|bn)\d*$/i)(f),
   },
   {place: 'acts', what: 'a factor of the logits', is: part(/temperature|logit_?scale|^(scale|t|tau)$/i)},
-  {
-    place: 'acts',
-    what: 'a second head, which some networks average with the first',
-    is: module(/^(head|fc|classifier|linear)/i),
-  },
+  SECOND_HEAD,
 ];
 
 const UNKNOWN: Kind = {
@@ -153,29 +175,59 @@ export function matchesGlob(pattern: string, key: string): boolean {
   return at <= key.length - last.length;
 }
 
+/** Whether a layer beside a network may be the classifier that it lacks. */
+export function mayBeClassifier(foreign: Foreign): boolean {
+  const kind = kindOf(foreign, false);
+  return kind === SECOND_HEAD || kind === UNKNOWN;
+}
+
 interface Found extends Foreign {
   readonly kind: Kind;
-  /** The pattern that leaves it out. */
-  readonly pattern: string | undefined;
+  /** Why it is left out; undefined where nobody may. */
+  readonly left: LeftOut | undefined;
+}
+
+/** Why a tensor is not used. */
+export interface LeftOut {
+  readonly reason: string;
+  /** What leaves it out, where the network is then another one than the file may mean: results say what they are without. */
+  readonly by?: string;
 }
 
 /** A pattern with `*` says nothing about a tensor that acts on the input or on the output: that one is named. */
 const leavesOut = (pattern: string, key: string, {place}: Kind): boolean =>
   place === 'beside' ? matchesGlob(pattern, key) : place === 'acts' && pattern === key;
 
+/** What is known of the network that the keys do not belong to. */
+export interface NetworkBeside {
+  readonly name: string;
+  readonly modules: readonly Module[];
+  /** What stands before its names. */
+  readonly prefix?: string;
+  /** Whether the user named the prefix: then what is elsewhere is not meant. */
+  readonly prefixAsked?: boolean;
+}
+
 /**
- * Gives the pattern that leaves each of these keys out. Throws KEY_UNKNOWN for keys that cannot be left out or that no pattern
- * names, and KEY_MISSING for a pattern that names none.
+ * Why each of these keys is left out. Throws KEY_UNKNOWN for keys that cannot be left out or that no pattern names, and KEY_MISSING for
+ * a pattern that names none.
  */
 export function leaveOut(
   foreign: readonly Foreign[],
-  network: {name: string; modules: readonly Module[]},
+  network: NetworkBeside,
   patterns: readonly string[],
-): ReadonlyMap<string, string> {
+): ReadonlyMap<string, LeftOut> {
   const isInside = insideOf(network.modules);
+  const follows = mayFollow(foreign, network.modules);
   const found = foreign.map((one): Found => {
-    const kind = kindOf(one, !one.beside && isInside(one.key));
-    return {...one, kind, pattern: patterns.find((pattern) => leavesOut(pattern, one.key, kind))};
+    const {key, name = key, where} = one;
+    const kind = kindOf(one, where === 'inside' || (where === undefined && isInside(name)));
+    const pattern = patterns.find((p) => leavesOut(p, key, kind) || (name !== key && leavesOut(p, name, kind)));
+    const left =
+      pattern === undefined
+        ? leavesItself(one, kind, network, follows)
+        : {reason: `left out by --ignore ${pattern}`, by: `--ignore ${pattern}`};
+    return {...one, kind, left};
   });
   refuseInside(
     found.filter(({kind}) => kind.place === 'inside'),
@@ -184,11 +236,38 @@ export function leaveOut(
   );
   refuseUnmatched(patterns, found);
   refuseUnnamed(
-    found.filter(({pattern}) => pattern === undefined),
+    found.filter(({left}) => left === undefined),
     network.name,
     patterns,
   );
-  return new Map(found.map(({key, pattern}) => [key, pattern!]));
+  return new Map(found.map(({key, left}) => [key, left!]));
+}
+
+/** Without a flag: another network, what training alone needs, and what the user's prefix excludes. */
+function leavesItself(one: Foreign, kind: Kind, network: NetworkBeside, follows: (f: Foreign) => boolean): LeftOut | undefined {
+  const {prefix = '', prefixAsked = false} = network;
+  if (one.network !== undefined) return {reason: `of another network, under '${one.network}'`};
+  const isApart = one.where === 'beside' && (prefix !== '' || prefixAsked);
+  if (kind.place === 'inside' || (kind === SECOND_HEAD && follows(one))) return undefined;
+  const isCounter = elementCount(one.shape) === 1 && kind.leaves === 'always';
+  if (isCounter) return {reason: `most likely ${kind.what}, one number`};
+  if (kind.leaves === 'always') return {reason: `most likely ${kind.what}`, by: kind.what};
+  if (!isApart) return undefined;
+  if (prefixAsked && kind.place === 'beside')
+    return {reason: `outside of --prefix ${prefix}, most likely ${kind.what}`, by: '--prefix'};
+  return kind.leaves === 'apart' ? {reason: `most likely ${kind.what}, outside of '${prefix}'`, by: kind.what} : undefined;
+}
+
+/** Whether a layer takes as many numbers as the network's features or its logits: then it may be what follows them. */
+function mayFollow(foreign: readonly Foreign[], modules: readonly Module[]): (f: Foreign) => boolean {
+  const last = modules.findLast((m) => m.kind === 'linear');
+  const groupOf = ({key, name = key}: Foreign) => name.slice(0, `${name}.`.indexOf('.'));
+  const fitting = new Set<string>();
+  for (const f of foreign) {
+    const inputs = f.shape.length >= 2 ? f.shape[1] : undefined;
+    if (!last || inputs === last.in || inputs === last.out) fitting.add(groupOf(f));
+  }
+  return (f) => fitting.has(groupOf(f));
 }
 
 function refuseInside(inside: readonly Found[], name: string, patterns: readonly string[]): void {

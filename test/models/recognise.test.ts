@@ -3,7 +3,7 @@ import {openCheckpoint} from '../../src/checkpoint/open.js';
 import {fileSource} from '../../src/core/bytes.js';
 import {type ArchName, archNames, archs} from '../../src/models/families/index.js';
 import type {Architecture} from '../../src/models/layers.js';
-import {recognise} from '../../src/models/recognise.js';
+import {leftOut, recognise} from '../../src/models/recognise.js';
 import {manifestOf} from '../../src/models/walk.js';
 import {isOrepaCandidate} from '../../src/reparam/modules.js';
 import {fixtureCase, fixtureCases, fixtureNamed, GOLDENS, goldenCases} from '../cases.js';
@@ -89,7 +89,10 @@ test("modules of a loss beside the student are training's, by the names that our
   const own = keys.filter(({key}) => key.startsWith('connector_hint'));
   expect(own.some(({key}) => key.startsWith('connector_hint_dual.'))).toBe(true);
   expect(new Set(own.map(({reason}) => reason))).toEqual(new Set(['module of a distillation loss, used in training alone']));
-  expect(() => recognise(renamed('regressor'), args, flags)).toThrow(/no place for 'regressor/);
+  const foreign = recognise(renamed('regressor'), args, flags);
+  expect(leftOut(foreign)).toEqual(foreign.keys.flatMap(({key}) => (key.startsWith('regressor') ? [key] : [])));
+  expect(leftOut(foreign).length).toBeGreaterThan(1);
+  expect(() => recognise(renamed('gate'), args, flags)).toThrow(/no place for 'gate/);
 });
 
 test('the student reads its own statistics, the teacher the running ones', () => {

@@ -77,10 +77,12 @@ describe('keys', () => {
 
   test('a foreign key beside a ReviewKD student', () => {
     const wrapped = new Map([...plain()].map(([key, source]) => [`student.${key}`, source]));
+    expect(recognise(wrapped, undefined).reviewKd).toBe(false);
+    wrapped.set('abfs.0.conv1.0.weight', sourceOfShape([1]));
     expect(recognise(wrapped, undefined).reviewKd).toBe(true);
-    wrapped.set('teacher.fc.weight', sourceOfShape([1]));
-    expectRefusal(refusal(wrapped), 'KEY_UNKNOWN', `'teacher.fc.weight'`, `a teacher. To go on without: --ignore 'teacher.*'`);
-    expect(leftOut(recognise(wrapped, undefined, {ignore: ['teacher.*']}))).toEqual(['teacher.fc.weight']);
+    wrapped.set('something.weight', sourceOfShape([1]));
+    expectRefusal(refusal(wrapped), 'KEY_UNKNOWN', `'something.weight'`, `To go on without: --ignore 'something.*'`);
+    expect(leftOut(recognise(wrapped, undefined, {ignore: ['something.*']}))).toEqual(['something.weight']);
   });
 
   test('both a plain kernel and its branches', () => {
@@ -147,12 +149,9 @@ describe('tensors that the network does not have', () => {
     ['aux_head.0.weight', 'an auxiliary head', 'aux_head.*'],
     ['connector.0.weight', 'a connector of a distillation', 'connector.*'],
     ['feature_proj.weight', 'a connector of a distillation', 'feature_proj.*'],
-    ['train_metrics.mean_value', 'a metric', 'train_metrics.*'],
-    ['criterion.weight', 'a loss', 'criterion.*'],
     ['teacher.norm.weight', 'a teacher', 'teacher.*'],
     ['projector.0.weight', 'a projector of a contrastive training', 'projector.*'],
     ['queue_ptr', 'a queue of a contrastive training', 'queue_ptr'],
-    ['n_averaged', 'averaging', 'n_averaged'],
     ['something.else', 'not known here and may take part in the computation', 'something.*'],
   ])('%s lies beside: %s', (key, what, pattern) => {
     const flag = pattern.includes('*') ? `--ignore '${pattern}'` : `--ignore ${pattern}`;
@@ -164,8 +163,27 @@ describe('tensors that the network does not have', () => {
       key,
       use: 'ignored',
       reason: `left out by --ignore ${pattern}`,
-      leftOutBy: pattern,
+      leftOutBy: `--ignore ${pattern}`,
     });
+  });
+
+  test.each([
+    ['train_metrics.mean_value', 'a metric'],
+    ['criterion.weight', 'a loss'],
+    ['optimizer.exp_avg', 'state of an optimiser or of averaging'],
+  ])('%s serves training: it is left out, and said', (key, what) => {
+    const recognised = recognise(having(key), undefined);
+    expect(leftOut(recognised)).toEqual([key]);
+    expect(recognised.keys.at(-1)).toMatchObject({key, use: 'ignored', reason: `most likely ${what}`});
+  });
+
+  test.each([
+    ['n_averaged', 'counts averaged weights'],
+    ['train_acc.total', 'most likely a metric, one number'],
+  ])('%s is one number that counts', (key, reason) => {
+    const recognised = recognise(new Map([...plain(), [key, sourceOfShape([])] as const]), undefined);
+    expect(leftOut(recognised)).toEqual([]);
+    expect(recognised.keys.at(-1)).toEqual({key, use: 'ignored', reason});
   });
 
   test('what no pattern names is refused, and a pattern that names nothing too', () => {

@@ -35,6 +35,11 @@ const ignoreUnknown = Flags.boolean({
 /** What the tensors may leave open. */
 export const recogniseFlags = {
   ema: Flags.boolean({description: 'use the moving average of the weights (state_dict_ema)', helpGroup: 'network'}),
+  prefix: Flags.string({
+    description: 'what stands before the names of the network that is meant, where the file holds several: student.',
+    helpValue: 'PREFIX',
+    helpGroup: 'network',
+  }),
   ratio: Flags.integer({
     description: 'how much wider the teacher is, where the file does not say',
     min: 1,
@@ -77,6 +82,7 @@ type RecogniseFlags = InferredFlags<typeof recogniseFlags>;
 
 export const recogniseOptions = (flags: RecogniseFlags): RecogniseOptions & {ema: boolean} => ({
   ema: flags.ema,
+  prefix: flags.prefix,
   ratio: flags.ratio,
   arch: flags.arch,
   heads: flags.heads,

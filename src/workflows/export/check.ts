@@ -276,7 +276,13 @@ export async function checkWeightsForm(
     const nothing = {maxAbs: 0, relative: 0, sameTop1: 0, bound: null, file: null, ok: true, problem: null};
     if (folded === 'unknown') return {inputs: `${read.size} tensors read back`, images: 0, ...nothing};
     const complete = folded ? restoreBatchNorms(read, folded) : read;
-    const recognised = recognise(complete, undefined, {...options, ratio: undefined, arch: undefined, ignore: undefined});
+    const recognised = recognise(complete, undefined, {
+      ...options,
+      prefix: undefined,
+      ratio: undefined,
+      arch: undefined,
+      ignore: undefined,
+    });
     const actual = subjectOfModel(path, 'student', await referenceForm(recognised, 'student', {}));
     const images = randomImages(reference.input.side);
     const check = await checkForm(reference, {subject: actual, file: actual}, precision, images);

@@ -89,12 +89,10 @@ function topEntries({root, stateDictKey}: Checkpoint): {key: string; value: stri
   return children.map(({place, text}) => ({key: place, value: text}));
 }
 
-/** ReviewKD keeps the network under `student.`; what is used is listed without it. */
 function listTensors({stateDict}: Checkpoint, recognised: Recognised | undefined): TensorSummary[] {
   const uses = new Map(recognised?.keys.map((key) => [key.key, key]));
-  const inner = recognised?.reviewKd ? 'student.' : '';
   return [...stateDict].map(([name, tensor]) => {
-    const found = uses.get(name) ?? (inner && name.startsWith(inner) ? uses.get(name.slice(inner.length)) : undefined);
+    const found = uses.get(name);
     return {
       name,
       dtype: tensor.dtype,
