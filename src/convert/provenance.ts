@@ -19,6 +19,7 @@ export function provenance({recognised: r, checkpoint, sha256, emit, proof, labe
     ['gpd.version', producer.version],
     ['gpd.source.sha256', sha256],
     ['gpd.source.state_dict', checkpoint.stateDictKey ?? '(the file itself)'],
+    ...(r.prefix === '' ? [] : [['gpd.source.prefix', r.prefix] as const]),
     ['gpd.form', emit],
     ['gpd.arch', r.arch.name],
     ['gpd.kind', r.kind],

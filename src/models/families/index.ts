@@ -1,5 +1,4 @@
 /** THE table of families. A new one is a file beside this and a line here. */
-import type {StateDict} from '../../core/tensor.js';
 import {type Recipe, recipes} from '../../data/recipe.js';
 import type {Architecture} from '../layers.js';
 import {cifarResnetFamily} from './cifar-resnet.js';
@@ -28,16 +27,6 @@ export const isArchName = (name: string): name is ArchName => Object.hasOwn(arch
 export function familyNamed(arch: string): Family | undefined {
   const longest = [...families].sort((a, b) => b.name.length - a.name.length); // mobilenet_v2 begins with mobilenet
   return longest.find(({name}) => arch.startsWith(name));
-}
-
-/** The names of the layers that have tensors: keys without their last part. */
-const layersOf = (keys: Iterable<string>): Set<string> =>
-  new Set([...keys].map((key) => key.slice(0, Math.max(0, key.lastIndexOf('.')))));
-
-/** The family that tensors of these names are of, as they are: without a prefix, and under the family's own names. */
-export function familyOfTensors(stateDict: StateDict): Family | undefined {
-  const layers = layersOf(stateDict.keys());
-  return families.find(({signature}) => signature.every((layer) => layers.has(layer)));
 }
 
 /** What is known of a network's family. */
