@@ -36,7 +36,8 @@ const ignoreUnknown = Flags.boolean({
 export const recogniseFlags = {
   ema: Flags.boolean({description: 'use the moving average of the weights (state_dict_ema)', helpGroup: 'network'}),
   prefix: Flags.string({
-    description: 'what stands before the names of the network that is meant, where the file holds several: student.',
+    description:
+      'the part of the file that is meant, where several networks stand in it: student. (what their names begin with)',
     helpValue: 'PREFIX',
     helpGroup: 'network',
   }),
