@@ -17,5 +17,7 @@ export interface Dataset {
   readonly classes: readonly string[];
   /** What was left out, guessed or looks wrong: files that are no images, classes without any, doubles. Whoever opens a set shows them. */
   readonly warnings: readonly DataWarning[];
+  /** Images of the same place that are there for measuring: opened with `use: 'evaluation'`. Of a set that was opened for training. */
+  readonly heldOut?: readonly string[];
   close(): Promise<void>;
 }

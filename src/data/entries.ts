@@ -23,6 +23,23 @@ export interface Listing {
   close(): Promise<void>;
 }
 
+/** What lies in a folder of a listing, as if that were all; with `others`, what lies elsewhere stays as it is, to be counted. */
+export function enterFolder(listing: Listing, folder: string, {others = false} = {}): Listing {
+  const isBelow = (path: string) => path.startsWith(`${folder}/`);
+  const cut = (path: string) => path.slice(folder.length + 1);
+  const entries = listing.entries.flatMap((entry) =>
+    isBelow(entry.path) ? [{...entry, path: cut(entry.path)}] : others ? [entry] : [],
+  );
+  const below = (paths: readonly string[]) => paths.filter(isBelow).map(cut);
+  return {
+    ...listing,
+    name: `${listing.name}/${folder}`,
+    entries,
+    folders: below(listing.folders),
+    roots: below(listing.roots ?? []),
+  };
+}
+
 /** Python's order of str: by code point. (`<` orders by UTF-16 unit, where surrogates come before U+E000 to U+FFFF.) */
 export function compareText(a: string, b: string): number {
   const length = Math.min(a.length, b.length);

@@ -14,21 +14,21 @@ import {webdatasetIn} from './webdataset.js';
 type Layout = (listing: Listing, context: SetContext) => Promise<Dataset | undefined>;
 
 /** THE table: sets with labels of their own, in the order in which they are looked for. What is none of them has class folders, or is flat. */
-const withOwnLabels: readonly Layout[] = [(listing) => cifarIn(listing), webdatasetIn];
+const withOwnLabels: readonly Layout[] = [cifarIn, webdatasetIn];
 
 /** A set of the files that are listed; it closes the listing. Throws DATASET_INVALID where there are no images, and for labels that do not fit them. */
 export async function arrange(listing: Listing, labels: LabelFile | undefined, context: SetContext): Promise<Dataset> {
   const split = chosen(listing, context);
-  const cifar = await cifarIn(split.listing);
-  if (cifar) return said(cifar, split.said, labels);
+  const cifar = await cifarIn(split.listing, context);
+  if (cifar) return completed(cifar, split, labels);
   const expanded = await withArchivesInside(split.listing);
-  const inside = expanded === split.listing ? split : chosen(flatShards(expanded), context, split.said);
+  const inside = expanded === split.listing ? split : chosen(flatShards(expanded), context, split);
   try {
     for (const layout of withOwnLabels) {
       const dataset = await layout(inside.listing, context);
-      if (dataset) return said(dataset, inside.said, labels);
+      if (dataset) return completed(dataset, inside, labels);
     }
-    return said(organise(unclassed(inside.listing), labels, context), inside.said, undefined);
+    return completed(organise(unclassed(inside.listing), labels, context), inside, undefined);
   } catch (error) {
     await expanded.close();
     throw error;
@@ -38,19 +38,25 @@ export async function arrange(listing: Listing, labels: LabelFile | undefined, c
 interface Split {
   readonly listing: Listing;
   readonly said: readonly DataWarning[];
+  readonly heldOut: readonly string[];
 }
 
 /** A folder around the set does not count, nor one around the split that is taken. */
-function chosen(listing: Listing, {use}: SetContext, before: readonly DataWarning[] = []): Split {
+function chosen(listing: Listing, {use}: SetContext, before?: Split): Split {
   const choice = chooseSplit(withoutTopFolder(listing), use);
-  return {listing: withoutTopFolder(choice.listing), said: [...before, ...splitWarnings(choice, use)]};
+  return {
+    listing: withoutTopFolder(choice.listing),
+    said: [...(before?.said ?? []), ...splitWarnings(choice, use)],
+    heldOut: [...(before?.heldOut ?? []), ...choice.heldOut],
+  };
 }
 
 /** A file of labels beside labels of the set's own names the classes, or is not used. */
-function said(dataset: Dataset, before: readonly DataWarning[], file: LabelFile | undefined): Dataset {
+function completed(dataset: Dataset, {said, heldOut}: Split, file: LabelFile | undefined): Dataset {
   const names = file && classNames(file, dataset);
   const unused = file && !names ? warnings('labels-not-read', [file.path], 'the set has its own') : [];
-  return {...dataset, ...(names && {classes: names}), warnings: [...before, ...dataset.warnings, ...unused]};
+  const apart = [...heldOut, ...(dataset.heldOut ?? [])];
+  return {...dataset, ...(names && {classes: names}), heldOut: apart, warnings: [...said, ...dataset.warnings, ...unused]};
 }
 
 /** Lines that are all different and as many as there are labels at least: names of the classes, for labels that are numbers. */

@@ -1,10 +1,10 @@
 /** A path to a dataset: what it is is decided by what lies there, not by its name. */
-import {statSync} from 'node:fs';
-import {basename} from 'node:path';
+import {readdirSync, statSync} from 'node:fs';
+import {basename, dirname, join} from 'node:path';
 import {archiveKind, listArchive, noArchive} from './archives.js';
 import {joinListings} from './archives-inside.js';
 import {expandBraces} from './braces.js';
-import {isCifarFile} from './cifar.js';
+import {isCifarFile, isCifarNames} from './cifar.js';
 import {DataFile, wholeFile} from './data-file.js';
 import type {Dataset} from './dataset.js';
 import type {Entry, Listing} from './entries.js';
@@ -24,7 +24,7 @@ export interface OpenDatasetOptions {
   readonly labelColumn?: string | undefined;
   /** How many outputs the model has that is evaluated: decides how labels count, and which are none. */
   readonly outputs?: number | undefined;
-  /** Which of several sets is taken, where there are some: the training images, or those that measure. Default 'evaluation'. */
+  /** Which of several sets is taken, where there are some: the training images, or those that measure (beside a training: the rest is not left out). Default 'evaluation'. */
   readonly use?: Use;
   /** Only the pixels are used: what is wrong with labels is of no concern. Default false. */
   readonly imagesOnly?: boolean;
@@ -66,7 +66,7 @@ async function listingOf(path: string): Promise<Listing> {
   const paths = isThere(path) ? [path] : expandBraces(path);
   if (paths.length > 1) return listPaths(path, paths);
   if (isThere(path)?.isDirectory()) return listFolder(path);
-  if (isCifarFile(basename(path))) return {...joinListings(path, []), entries: [fileEntry(path)], async close() {}};
+  if (isCifarFile(basename(path)) && isThere(path)) return cifarFile(path);
   const place = wholeFile(new DataFile(path));
   const kind = archiveKind(place);
   if (!kind) throw noArchive(place);
@@ -76,6 +76,13 @@ async function listingOf(path: string): Promise<Listing> {
     await place.file.close();
   };
   return {...listing, close};
+}
+
+/** A batch, and what names its classes beside it. */
+function cifarFile(path: string): Listing {
+  const beside = readdirSync(dirname(path)).filter(isCifarNames);
+  const entries = [path, ...beside.map((file) => join(dirname(path), file))].map(fileEntry);
+  return {...joinListings(path, []), entries, async close() {}};
 }
 
 /** Files that were named one by one, as the files of a folder. */

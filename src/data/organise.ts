@@ -2,7 +2,17 @@
 import {GpdError} from '../core/error.js';
 import {numberedClasses} from './class-numbers.js';
 import type {Dataset, Sample} from './dataset.js';
-import {compareText, type Entry, fileOf, folderOf, imageExtensions, isImage, type Listing, some} from './entries.js';
+import {
+  compareText,
+  type Entry,
+  enterFolder,
+  fileOf,
+  folderOf,
+  imageExtensions,
+  isImage,
+  type Listing,
+  some,
+} from './entries.js';
 import {ILSVRC_CLASSES, knownClass, numberingOf} from './ilsvrc-validation.js';
 import {kitNumbers, type LabelContext} from './label-base.js';
 import {classOrder, type LabelFile, labelsOf} from './labels.js';
@@ -168,15 +178,11 @@ function refuseSplits(name: string, classes: readonly string[], images: readonly
 
 /** An archive of a set's folder: `val/<class>/<file>` is read as `<class>/<file>`. */
 export function withoutTopFolder(listing: Listing): Listing {
-  let {entries, folders} = listing;
-  for (;;) {
-    const images = entries.filter(({path}) => isImage(path));
+  for (let inner = listing; ; ) {
+    const images = inner.entries.filter(({path}) => isImage(path));
     const top = images[0]?.path.split('/')[0];
     const isShared = images.every(({path}) => path.startsWith(`${top}/`) && path.split('/').length > 2);
-    if (top === undefined || !isShared) return {...listing, entries, folders};
-    const cut = (path: string) => path.slice(top.length + 1);
-    // what lies beside it is no image, and is counted as such
-    entries = entries.map((entry) => (entry.path.startsWith(`${top}/`) ? {...entry, path: cut(entry.path)} : entry));
-    folders = folders.filter((path) => path.startsWith(`${top}/`)).map(cut);
+    if (top === undefined || !isShared) return inner;
+    inner = enterFolder(inner, top, {others: true}); // what lies beside it is no image, and is counted as such
   }
 }

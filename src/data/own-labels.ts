@@ -52,9 +52,10 @@ function counts(places: readonly number[], numbers: readonly number[], set: OfSe
   const {classes = []} = set;
   const outside = classes.length === 0 ? undefined : places.find((i) => numbers[i]! >= classes.length);
   if (outside !== undefined) throw invalid(set, `${set.where(outside)} is ${numbers[outside]}, of ${classes.length} classes`);
+  if (classes.length > 0) return {labels: numbers, classes, warnings: []};
   const used = places.map((i) => ({label: numbers[i]!, where: () => set.where(i)}));
   // Such sets count from 0, whichever classes they happen to have; only a largest label that is no output says otherwise.
-  const isOpen = classes.length === 0 && all.every((n) => n > 0) && all.some((n) => n === context.outputs);
+  const isOpen = all.every((n) => n > 0) && all.some((n) => n === context.outputs);
   const base = context.base ?? (isOpen ? undefined : 0);
   const {labels, warnings: said} = countedFromZero({path: set.name, used, all, numbering: undefined}, {...context, base});
   const counted: (number | undefined)[] = numbers.map(() => undefined);

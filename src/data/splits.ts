@@ -1,10 +1,10 @@
 /** Sets that hold several sets: `train/` and `val/`, `train-00000-of-00004.parquet`, `data/validation-0007.tar`. One of them is taken. */
-import {type Entry, isImage, type Listing} from './entries.js';
+import {type Entry, enterFolder, isImage, type Listing} from './entries.js';
 import {isDataFile} from './file-kinds.js';
 import {type DataWarning, warnings} from './warnings.js';
 
-/** What a set is opened for. */
-export type Use = 'evaluation' | 'training';
+/** What a set is opened for: 'validation' beside training, which uses the rest. */
+export type Use = 'evaluation' | 'validation' | 'training';
 
 /** What splits are called, by what they are. */
 const words = {
@@ -17,6 +17,7 @@ type Split = keyof typeof words;
 /** Test images have often no labels: validation comes first. */
 const order: Readonly<Record<Use, readonly Split[]>> = {
   evaluation: ['val', 'test', 'train'],
+  validation: ['val', 'test', 'train'],
   training: ['train', 'val', 'test'],
 };
 
@@ -43,6 +44,8 @@ export interface Chosen {
   /** What was taken, as the set calls it. */
   readonly taken?: string;
   readonly others: readonly string[];
+  /** Of them, what training images are measured on. */
+  readonly heldOut: readonly string[];
 }
 
 /** The one that the use asks for, where all that a set holds is in splits. A class may be called 'train': others beside it are no splits. */
@@ -52,25 +55,19 @@ export function chooseSplit(listing: Listing, use: Use): Chosen {
   const splits = new Map<Split, {name: string; folder: string | undefined}>();
   for (const {path} of holding) {
     const found = splitOf(path);
-    if (!found) return {listing, others: []};
+    if (!found) return {listing, ...NO_SPLITS};
     if (!splits.has(found.split)) splits.set(found.split, {name: found.folder ?? found.split, folder: found.folder});
   }
   const split = order[use].find((name) => splits.has(name));
-  if (!split) return {listing, others: []};
+  if (!split) return {listing, ...NO_SPLITS};
   const {name, folder} = splits.get(split)!;
   const others = [...splits].flatMap(([other, found]) => (other === split ? [] : [found.name])).sort();
   const isOf = ({path}: Entry) => splitOf(path)?.split === split;
-  const entries = folder === undefined ? listing.entries.filter(isOf) : cutFolder(listing.entries, folder);
-  const folders = folder === undefined ? listing.folders : cutNames(listing.folders, folder);
-  return {listing: {...listing, entries, folders}, taken: name, others};
+  const own = folder === undefined ? {...listing, entries: listing.entries.filter(isOf)} : enterFolder(listing, folder);
+  return {listing: own, taken: name, others, heldOut: split === 'train' ? others : []};
 }
-
-const isBelow = (path: string, folder: string) => path.startsWith(`${folder}/`);
-const cutFolder = (entries: readonly Entry[], folder: string): Entry[] =>
-  entries.filter(({path}) => isBelow(path, folder)).map((entry) => ({...entry, path: entry.path.slice(folder.length + 1)}));
-const cutNames = (folders: readonly string[], folder: string): string[] =>
-  folders.filter((path) => isBelow(path, folder)).map((path) => path.slice(folder.length + 1));
+const NO_SPLITS = {others: [], heldOut: []} as const;
 
 /** Whoever evaluates a set that holds several is told which one it was. */
 export const splitWarnings = ({taken, others}: Chosen, use: Use): DataWarning[] =>
-  taken === undefined || use === 'training' ? [] : warnings('split-taken', others, taken);
+  taken === undefined || use !== 'evaluation' ? [] : warnings('split-taken', others, taken);

@@ -54,7 +54,14 @@ const overrides = is.shape<Recipe>({
 });
 const engine = {provider: is.oneOf(['auto', ...providerNames]), device: is.whole(0), threads: count, strict: is.toggle};
 const images = {
-  ...{data: is.text, labels: is.text, labelBase: is.oneOf([0, 1]), strictData: is.toggle, workers: is.whole(0)},
+  ...{
+    data: is.text,
+    labels: is.text,
+    labelBase: is.oneOf([0, 1]),
+    labelColumn: is.text,
+    strictData: is.toggle,
+    workers: is.whole(0),
+  },
   ...{
     recipe: is.oneOf(['cnn', 'rvt', 'cifar']),
     overrides,
@@ -89,7 +96,7 @@ export const benchRules: is.Rules<BenchFilesOptions> = {
   ...{...watched, provider: engine.provider, device: engine.device, threads: is.listOf(count), batches: is.listOf(count)},
   ...{rounds: is.whole(2), roundMs: count, memoryLimit: count},
 };
-const {labels: _, labelBase: __, fast: ___, ...preparation} = images;
+const {labels: _, labelBase: __, fast: ___, labelColumn: ____, ...preparation} = images;
 export const exportRules: is.Rules<ExportFileOptions> = {
   ...{...recognise, ...preparation, ...phases, ema: is.toggle, output: is.text, force: is.toggle, threads: count},
   ...{

@@ -28,6 +28,8 @@ export interface EvaluateFilesOptions extends SubjectOptions {
   labels?: string | undefined;
   /** What the first class is in `labels`, where the numbers leave it open. */
   labelBase?: LabelBase | undefined;
+  /** Which label, where the set has several. */
+  labelColumn?: string | undefined;
   /** What is noticed in the set is an error. */
   strictData?: boolean | undefined;
   /** Default `cpu`. */
@@ -106,8 +108,8 @@ export async function evaluateSubjects(subjects: readonly Subject[], given: Eval
   const choice = chooseProvider(options.provider);
   const {recipe, reason} = chooseRecipe(subjects, options.recipe, options.overrides);
   checkCompatible(subjects);
-  const {labels, labelBase, strictData: strict} = options;
-  const dataset = await openDataset(options.data, {labels, labelBase, strict, outputs: subjects[0]!.classes});
+  const {labels, labelBase, labelColumn, strictData: strict} = options;
+  const dataset = await openDataset(options.data, {labels, labelBase, labelColumn, strict, outputs: subjects[0]!.classes});
   try {
     checkClasses(subjects[0]!, dataset);
     const settings: Settings = {

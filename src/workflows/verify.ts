@@ -43,6 +43,8 @@ export interface VerifyFilesOptions extends SubjectOptions {
   fast?: boolean | undefined;
   labels?: string | undefined;
   labelBase?: LabelBase | undefined;
+  /** Which label, where the set has several. */
+  labelColumn?: string | undefined;
   strictData?: boolean | undefined;
   recipe?: RecipeName | undefined;
   /** What differs from the recipe. */
@@ -117,8 +119,10 @@ export async function verifyFiles(
 }
 
 async function openReal(options: Complete, {classes: outputs}: Subject): Promise<Dataset | undefined> {
-  const {data, labels, labelBase, strictData: strict} = options;
-  return data === undefined ? undefined : openDataset(data, {labels, labelBase, outputs, strict, imagesOnly: true});
+  const {data, labels, labelBase, labelColumn, strictData: strict} = options;
+  return data === undefined
+    ? undefined
+    : openDataset(data, {labels, labelBase, labelColumn, outputs, strict, imagesOnly: true});
 }
 
 /** A teacher is held against a teacher: the ONNX file says what it was made of. */

@@ -336,9 +336,9 @@ describe('CIFAR-10', () => {
 
   test('damage is named', async () => {
     await expect(openDataset(put('test_batch.bin', new Uint8Array(3072)))).rejects.toThrow(/3072 bytes are not a whole number/);
-    await expect(openDataset(put('test_batch.bin', record(10, 0)))).rejects.toThrow(/label 10 of image 0/);
-    put('py/test_batch', 'x');
-    await expect(openDataset(join(root, 'py'))).rejects.toMatchObject({hint: expect.stringContaining('binary version')});
+    await expect(openDataset(put('test_batch.bin', record(10, 0)))).rejects.toThrow(
+      /the label of test_batch.bin#0 is 10, of 10 classes/,
+    );
   });
 });
 

@@ -1,5 +1,5 @@
 /** What is said of images that do not fit a run. */
-import {mkdtempSync, rmSync} from 'node:fs';
+import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {resolveOptions} from '../../src/train/options/config.js';
@@ -13,7 +13,7 @@ const set = (name: string, classes: readonly string[]): string => {
   writeSet(join(folder, name), classes, 2);
   return join(folder, name);
 };
-const open = (data: string, val: string) => {
+const open = (data: string, val = 'none') => {
   const values: Partial<Record<OptionName, string>> = {arch: 'cifar-resnet20', data, val};
   return openImages(
     resolveOptions([new Map(Object.entries(values).map(([n, value]) => [n as OptionName, {value, from: 'test'}]))]),
@@ -34,4 +34,24 @@ test.each([
     message: `${val}: its classes are not those of ${train}: ${expected}`,
     hint: 'both sets need the same class folders; an empty folder is a class without images',
   });
+});
+
+test('a place that holds several sets: one is trained on, the other measured on', async () => {
+  const [both, batches] = [join(folder, 'both'), join(folder, 'batches')];
+  mkdirSync(batches);
+  const classes = ['cat', 'dog'];
+  for (const name of ['train', 'test']) writeSet(join(both, name), classes, name === 'train' ? 3 : 1);
+  const record = (label: number) => [label, ...new Uint8Array(3072)];
+  writeFileSync(join(batches, 'data_batch_1.bin'), Uint8Array.from([...record(0), ...record(1), ...record(9)]));
+  writeFileSync(join(batches, 'test_batch.bin'), Uint8Array.from(record(4)));
+  for (const [path, train, validation] of [
+    [both, 6, 2],
+    [batches, 3, 1],
+  ] as const) {
+    const images = await open(path);
+    const counts = [images.train.samples.length, images.validation?.samples.length];
+    expect([counts, images.validationPath]).toEqual([[train, validation], path]);
+    expect(images.warnings).toEqual([]);
+    await images.close();
+  }
 });

@@ -69,6 +69,11 @@ export const imageFlags = {
     helpValue: 'N',
     helpGroup: 'images',
   })(),
+  'label-column': Flags.string({
+    description: 'which label, where the set has several: a column of a table, a key of JSON, coarse of CIFAR-100',
+    helpValue: 'NAME',
+    helpGroup: 'images',
+  }),
   'strict-data': Flags.boolean({
     description: 'refuse a set with files left out, classes without images and the like, instead of warning',
     helpGroup: 'images',
@@ -109,8 +114,9 @@ export const imageFlags = {
 type ImageFlags = InferredFlags<typeof imageFlags>;
 
 /** How labels and a set that looks wrong are taken. */
-export const dataOptions = (flags: Pick<ImageFlags, 'label-base' | 'strict-data'>) => ({
+export const dataOptions = (flags: Pick<ImageFlags, 'label-base' | 'label-column' | 'strict-data'>) => ({
   labelBase: flags['label-base'] === undefined ? undefined : (Number(flags['label-base']) as LabelBase),
+  labelColumn: flags['label-column'],
   strictData: flags['strict-data'],
 });
 

@@ -18,7 +18,7 @@ import {recogniseFlags, recogniseOptions} from './shared.js';
 
 const list = {multiple: true, multipleNonGreedy: true, delimiter: ','} as const;
 const methods = Object.keys(rangeMethods) as (keyof typeof rangeMethods)[];
-const {labels: _, fast: __, 'label-base': ___, ...preparation} = imageFlags;
+const {labels: _, fast: __, 'label-base': ___, 'label-column': ____, ...preparation} = imageFlags;
 
 const form = {helpGroup: 'form'} as const;
 const inside = {helpGroup: 'inside the model'} as const;

@@ -132,7 +132,14 @@ export const options = {
     cnn: '--train_data_dir',
     rvt: '--data-path, --data-set',
   }),
-  val: data('images to measure on after each epoch; default: val/ beside train/', {kind: optional(path), or: null}),
+  val: data('images to measure on after each epoch; default: val/ or test/ beside train/, the test batch of CIFAR', {
+    kind: optional(path),
+    or: null,
+  }),
+  'label-column': data('which label, where the set has several: a column of a table, a key of JSON, coarse of CIFAR-100', {
+    kind: optional(text('NAME')),
+    or: null,
+  }),
   'image-size': data('pixels a side', {
     kind: integer({min: 1}),
     or: ({imageSize}) => imageSize,

@@ -8,7 +8,7 @@ import type {Dataset} from '../../data/dataset.js';
 import {some} from '../../data/entries.js';
 import {epochOrder} from '../../data/epoch-order.js';
 import {type Batch, loadBatches} from '../../data/loader.js';
-import {openDataset} from '../../data/open-dataset.js';
+import {type OpenDatasetOptions, openDataset} from '../../data/open-dataset.js';
 import {type WarningOfSet, warningsOf} from '../../data/warnings.js';
 import type {TrainOptions} from '../options/options.js';
 import {erasingOf, recipeOf, transformOf} from './step-settings.js';
@@ -38,8 +38,8 @@ function pathsOf({data, val}: TrainOptions): {train: string; val: string | undef
     });
   }
   const [train, beside] = [join(data, 'train'), join(data, 'val')];
-  if (!isFolder(train)) return {train: data, val: val ?? undefined};
-  return {train, val: val ?? (isFolder(beside) ? beside : undefined)};
+  if (!isFolder(train) || (val === null && !isFolder(beside))) return {train: data, val: val ?? undefined}; // it may hold others
+  return {train, val: val ?? beside};
 }
 
 /** So many of `total`, evenly spread: sets are ordered by class. */
@@ -105,17 +105,22 @@ export interface OpenImages {
 
 export async function openImages(o: TrainOptions, {strict = false, unreadable = []}: OpenImages = {}): Promise<Images> {
   const paths = pathsOf(o);
-  const {dataset: whole, gaps} = withGaps(await openDataset(paths.train, {strict}), unreadable);
+  const labelColumn = o['label-column'] ?? undefined;
+  const {dataset: whole, gaps} = withGaps(await openDataset(paths.train, {strict, labelColumn, use: 'training'}), unreadable);
+  const val = paths.val ?? (whole.heldOut?.length ? paths.train : undefined);
   const indices = spread(whole.samples.length, o.samples);
   const train = selected(whole, indices);
-  const validation = paths.val === undefined ? undefined : await openValidation(paths.val, o['val-samples'], strict);
+  const validation =
+    val === undefined
+      ? undefined
+      : await openValidation(val, o['val-samples'], {strict, labelColumn, use: paths.val ? 'evaluation' : 'validation'});
   const classes = train.classes.length || 1 + train.samples.reduce((max, {label}) => Math.max(max, label ?? 0), 0);
   if (validation) checkClassNames(train, validation); // before labels: it says why they are too large
   for (const dataset of [train, validation]) if (dataset) checkLabels(dataset, classes);
   return {
     train,
     validation,
-    validationPath: paths.val,
+    validationPath: val,
     classes,
     gaps: new Set(indices.flatMap((from, index) => (gaps.has(from) ? [index] : []))),
     indexInSet: (index) => indices[index]!,
@@ -127,8 +132,8 @@ export async function openImages(o: TrainOptions, {strict = false, unreadable = 
   };
 }
 
-async function openValidation(path: string, wanted: number | null, strict: boolean): Promise<Dataset> {
-  const whole = await openDataset(path, {strict});
+async function openValidation(path: string, wanted: number | null, options: OpenDatasetOptions): Promise<Dataset> {
+  const whole = await openDataset(path, options);
   return selected(whole, spread(whole.samples.length, wanted));
 }
 

@@ -42,7 +42,7 @@ export async function calibrationOf({input}: Subject, recipe: Recipe, options: C
   const seen = new SeenImages(classes);
   const read = (indices: readonly number[], see?: SeenImages): Pick<Calibration, 'batches'> => ({
     async *batches() {
-      const dataset = await openDataset(path);
+      const dataset = await openDataset(path, {use: 'training'});
       try {
         const {workers, onError} = options;
         const load = {recipe, side: input.side, batchSize: size, indices, onError, ...(workers !== undefined && {workers})};
@@ -110,7 +110,7 @@ class SeenImages implements CalibrationImages {
 }
 
 async function look(path: string, {strictData: strict}: CalibrationOptions) {
-  const dataset = await openDataset(path, {imagesOnly: true, strict});
+  const dataset = await openDataset(path, {imagesOnly: true, strict, use: 'training'});
   await dataset.close();
   return {count: dataset.samples.length, classes: dataset.classes.length, warnings: warningsOf(path, dataset.warnings)};
 }
