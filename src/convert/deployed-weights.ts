@@ -4,6 +4,7 @@
  */
 import {type StateDict, sourceOf, type Tensor} from '../core/tensor.js';
 import {producer} from '../core/version.js';
+import {normalisesItself} from '../models/normalisation.js';
 import type {Recognised} from '../models/recognise.js';
 import {tensorLoader} from '../models/training-form.js';
 import {foldConstants} from '../onnx/fold-constants.js';
@@ -54,6 +55,7 @@ function leavesOf(m: Module, p: LayerParameters<Value>): [leaf: string, value: V
 
 /** Expressions for every tensor of the plain network, as outputs of one graph; folding computes them as it does for ONNX. */
 export async function deployedWeights(r: Recognised): Promise<StateDict> {
+  if (r.arch.normalisation) throw normalisesItself();
   const graph = new Graph('weights');
   const parameters = parametersOf(
     graphOps(graph, () => 'weight'),

@@ -12,7 +12,13 @@ export interface RecipeChoice {
 /** CIFAR's 32 and Tiny ImageNet's 64 are shown as they are. */
 const MAX_UNSCALED = 64;
 
-type Prepared = Pick<Subject, 'name' | 'path' | 'family' | 'input'>;
+type Prepared = Pick<Subject, 'name' | 'path' | 'family' | 'input'> & Partial<Pick<Subject, 'normalises'>>;
+
+/** For a network that normalises its images itself. */
+const asTheyAre = {mean: [0, 0, 0], std: [1, 1, 1]} as const;
+
+const recipeOf = ({family, normalises}: Prepared, side: number): Recipe =>
+  recipeFor(family!, side, normalises ? asTheyAre : {});
 
 /** Throws SHAPE_MISMATCH where two networks were trained on differently prepared images. */
 export function chooseRecipe(
@@ -22,9 +28,25 @@ export function chooseRecipe(
 ): RecipeChoice {
   const {side} = subjects[0]!.input;
   const changed = Object.keys(overrides);
-  const choice = asked ? {recipe: recipes[asked](side), reason: `asked for: ${asked}`} : fromNetworks(subjects, side);
+  const choice = asked
+    ? {recipe: {...recipes[asked](side), ...normalisationFor(subjects)}, reason: `asked for: ${asked}`}
+    : fromNetworks(subjects, side);
   const note = changed.length > 0 ? `, with its own ${changed.join(', ')}` : '';
   return {recipe: {...choice.recipe, ...overrides}, reason: choice.reason + note};
+}
+
+/** Throws SHAPE_MISMATCH where one network normalises its images and another does not. */
+function normalisationFor(subjects: readonly Prepared[]): Partial<Recipe> {
+  const known = subjects.filter((s) => s.family !== undefined);
+  const own = known.find((s) => s.normalises);
+  const other = known.find((s) => !s.normalises);
+  if (own && other) {
+    throw new GpdError('SHAPE_MISMATCH', `${own.name} normalises its images itself, ${other.name} does not`, {
+      at: other.path,
+      hint: 'evaluate them one by one: no preparation suits both',
+    });
+  }
+  return own ? asTheyAre : {};
 }
 
 function fromNetworks(subjects: readonly Prepared[], side: number): RecipeChoice {
@@ -34,14 +56,16 @@ function fromNetworks(subjects: readonly Prepared[], side: number): RecipeChoice
     const guess = side <= MAX_UNSCALED ? 'cifar' : 'cnn';
     return {recipe: recipes[guess](side), reason: `guessed from ${side} px, no model says what it is: ${guess}`};
   }
-  const recipe = recipeFor(first.family!, side);
-  const other = known.find((s) => JSON.stringify(recipeFor(s.family!, side)) !== JSON.stringify(recipe));
+  normalisationFor(subjects);
+  const recipe = recipeOf(first, side);
+  const other = known.find((s) => JSON.stringify(recipeOf(s, side)) !== JSON.stringify(recipe));
   if (other) {
     const problem = `${first.name} (${first.family}) and ${other.name} (${other.family}) were trained on differently prepared images`;
     const hint = 'evaluate them one by one, or choose one preparation for both with --recipe';
     throw new GpdError('SHAPE_MISMATCH', problem, {at: other.path, hint});
   }
-  return {recipe, reason: `of ${first.family} networks`};
+  const own = first.normalises ? ', not normalised: the network does it itself' : '';
+  return {recipe, reason: `of ${first.family} networks${own}`};
 }
 
 /** `short side 256 bilinear, crop 224, mean 0.485 0.456 0.406, std …` */

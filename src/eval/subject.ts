@@ -55,6 +55,8 @@ export interface Subject {
   storedBytes: number;
   /** `resnet`, `rvt`, …: says how images are prepared. Undefined where nothing tells it. */
   family: string | undefined;
+  /** Whether it normalises its images itself: they are given between 0 and 1. */
+  normalises: boolean;
   /** Tensors of the checkpoint that were left out by name: what is measured is the network without them. */
   without: readonly string[];
   /** What else must be known to read its numbers: weights left out, outputs chosen, answers that are not repeatable. Sentences. */
@@ -152,6 +154,7 @@ export function subjectOfFile(path: string): Subject {
     storedBytes,
     family: familyNamed(model.metadata.get('gpd.arch') ?? '')?.name,
     without: leftOutOf(model),
+    normalises: model.metadata.has('gpd.normalisation'),
     warnings: warningsOf(model),
     metadata: model.metadata,
     model: () => model,
@@ -177,6 +180,7 @@ export function subjectOfModel(
     storedBytes: size.weightBytes,
     family,
     without,
+    normalises: model.metadata.has('gpd.normalisation'),
     warnings: warningsOf(model),
     metadata: model.metadata,
     model: () => model,

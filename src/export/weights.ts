@@ -15,7 +15,9 @@ import {
   toFloat32,
   toFloat64,
 } from '../core/tensor.js';
-import {archs, families, isArchName} from '../models/families/index.js';
+import {archs, isArchName} from '../models/families/index.js';
+import {findNetworks} from '../models/names/find-networks.js';
+import {normalisesItself} from '../models/normalisation.js';
 import {manifestOf} from '../models/walk.js';
 import type {Model} from '../onnx/graph.js';
 import type {BatchNormModule, ConvModule, Module} from '../reparam/modules.js';
@@ -43,7 +45,8 @@ function pairsOf(modules: readonly Module[]): [ConvModule, BatchNormModule][] {
  * Of an ONNX student: kernels and biases as they are. A file may give one tensor to many nodes; here each has its own, so that what they
  * take together is limited. Transformers are refused, their queries carry the factor of the scores.
  */
-export function foldedWeights({graph, file = 'the network'}: Model): StateDict {
+export function foldedWeights({graph, file = 'the network', metadata}: Model): StateDict {
+  if (metadata.has('gpd.normalisation')) throw normalisesItself();
   const odd = graph.nodes.find(({opType}) =>
     ['MatMul', 'Attention', 'LayerNormalization', 'BatchNormalization'].includes(opType),
   );
@@ -115,7 +118,7 @@ export function withoutBiases(stateDict: StateDict, modules: readonly Module[]):
 
 /** Under the names of `names`: timm calls ResNets as torchvision does, and other families differently. */
 export function renamed(stateDict: StateDict, names: WeightNames): StateDict {
-  const family = families.find(({signature}) => signature.every((key) => stateDict.has(key)));
+  const family = findNetworks(stateDict)[0]?.family;
   const timmName = family?.timmName;
   if (names === 'original' || !timmName) return stateDict;
   return new Map([...stateDict].map(([key, source]) => [timmName(key), source]));

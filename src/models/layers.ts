@@ -65,6 +65,8 @@ export interface Architecture {
   readonly classes: number;
   /** Pixels a side that the network was made for. */
   readonly imageSize: number;
+  /** Where the network normalises its images itself, in its first layer: they are given between 0 and 1. */
+  readonly normalisation?: {readonly mean: readonly number[]; readonly std: readonly number[]};
   /** Why an image size does not fit, or undefined when it does. */
   readonly refuses: (imageSize: number) => string | undefined;
 }

@@ -11,6 +11,7 @@ import {archNames, isArchName} from './families/index.js';
 import type {Architecture} from './layers.js';
 import {type KeyUse, matchKeys} from './match-keys.js';
 import {type NamedNetwork, nameNetwork} from './names/name-network.js';
+import {takeNormalisation} from './normalisation.js';
 import {sizeReader} from './size-reader.js';
 import type {Foreign} from './unknown-keys.js';
 import {type LayerRecord, manifestOf} from './walk.js';
@@ -181,22 +182,35 @@ function kindOf(form: GpdForm, modules: readonly Module[]): Recognised['kind'] {
 export const leftOut = ({keys}: Pick<Recognised, 'keys'>): string[] =>
   keys.flatMap(({key, leftOutBy}) => (leftOutBy === undefined ? [] : [key]));
 
+/** The network by its names and sizes, before every tensor is held against it. */
+function readNetwork(stored: StateDict, args: ReadonlyMap<string, unknown> | undefined, options: RecogniseOptions) {
+  const named = nameNetwork(stored, options.prefix);
+  const gpdRatio = args?.get('gpd_ratio');
+  const fromArgs = typeof gpdRatio === 'number' ? gpdRatio : undefined;
+  const ratio = recogniseRatio(named.stateDict, named.family, options.ratio, fromArgs);
+  const arch = named.family.read(sizeReader(named.stateDict, ratio.ratio), options.heads);
+  checkArchName(arch, options.arch);
+  const choice = {ratio: ratio.ratio, ignore: options.ignore ?? []};
+  return {ratio, ...(takeNormalisation(arch, named, stored, choice) ?? {arch, named, keys: []})};
+}
+
+function imageSizeOf(arch: Architecture, asked: number | undefined): number {
+  const imageSize = asked ?? arch.imageSize;
+  const isSize = Number.isInteger(imageSize) && imageSize > 0;
+  const refusal = isSize ? arch.refuses(imageSize) : `images have a whole number of pixels a side, not ${imageSize}`;
+  if (refusal) throw new GpdError('SHAPE_MISMATCH', refusal, {hint: 'choose another --image-size'});
+  return imageSize;
+}
+
 /** Throws ARCH_UNKNOWN, ARCH_AMBIGUOUS, KEY_MISSING, KEY_UNKNOWN, SHAPE_MISMATCH, and WEIGHTS_NOT_FINITE for a variance that cannot be. */
 export function recognise(
   stored: StateDict,
   args: ReadonlyMap<string, unknown> | undefined,
   options: RecogniseOptions = {},
 ): Recognised {
-  const named = nameNetwork(stored, options.prefix);
-  const {stateDict, family, prefix, fileKey} = named;
-  const gpdRatio = args?.get('gpd_ratio');
-  const ratio = recogniseRatio(stateDict, family, options.ratio, typeof gpdRatio === 'number' ? gpdRatio : undefined);
-  const arch = family.read(sizeReader(stateDict, ratio.ratio), options.heads);
-  checkArchName(arch, options.arch);
-  const imageSize = options.imageSize ?? arch.imageSize;
-  const isSize = Number.isInteger(imageSize) && imageSize > 0;
-  const refusal = isSize ? arch.refuses(imageSize) : `images have a whole number of pixels a side, not ${imageSize}`;
-  if (refusal) throw new GpdError('SHAPE_MISMATCH', refusal, {hint: 'choose another --image-size'});
+  const {named, ratio, arch, keys: idle} = readNetwork(stored, args, options);
+  const {stateDict, prefix, fileKey} = named;
+  const imageSize = imageSizeOf(arch, options.imageSize);
   const {modules, records} = manifestOf(arch, imageSize);
   const form = gpdForm(stateDict, modules, ratio.ratio);
   checkOrepaPlaces(form, modules);
@@ -204,7 +218,7 @@ export function recognise(
   const training = trainingModules(named);
   const network = {name: arch.name, modules, prefix, prefixAsked: options.prefix !== undefined};
   const matched = matchKeys(network, form, stateDict, {ignore, foreign: training.foreign, fileKey});
-  const keys = [...matched, ...training.keys];
+  const keys = [...matched, ...training.keys, ...idle];
   checkVariances(modules, stateDict);
   const kind = kindOf(form, modules);
   const evidence: Evidence[] = [

@@ -97,7 +97,7 @@ export function trainingForm(arch: Architecture, stateDict: StateDict, form: Gpd
     domains: new Map(),
     irVersion: irVersionOf(opset),
     producer,
-    metadata: new Map(),
+    metadata: new Map(arch.normalisation ? [['gpd.normalisation', JSON.stringify(arch.normalisation)]] : []),
   };
   lowerForOpset(model);
   return model;

@@ -79,8 +79,9 @@ const LARGER: Kind = {place: 'inside', what: 'more layers of its kind, or more t
 
 /** Names of a mean or standard deviation of images, in a buffer or in a module that normalises. */
 const STATISTIC =
-  /^((pixel|image|img|input|norm|data|rgb|dataset)_?)?(mean|mu|std|stdev|var|variance|sigma)s?(_?(tensor|buffer|rgb|pixel|image))?$/i;
-const NORMALISER =
+  /^((new|pixel|image|img|input|norm|data|rgb|dataset)_?)?(mean|mu|std|stdev|var|variance|sigma)s?(_?(tensor|buffer|rgb|pixel|image))?$/i;
+/** A module that normalises images. */
+export const NORMALISER =
   /^(normali[sz]\w*|standardi[sz]\w*|norm(_?layer)?|(input|data|image)_?(norm|bn|transform)\w*|pre_?proc\w*|transforms?)$/i;
 
 /** Apart from the network only where its sizes fit neither the features nor the logits: see `cannotFollow`. */

@@ -102,7 +102,7 @@ describe('the prefix under which a network stands', () => {
 
   test.each([
     ['what is not known', {'gate.weight': [10]}, 'may take part'],
-    ['a normalisation', {'normalize.mean': [3], 'normalize.std': [3]}, 'normalisation of the input'],
+    ['half a normalisation', {'normalize.mean': [3]}, 'normalisation of the input'],
     ['a second head on the features', {'head.weight': [4, 512]}, 'a second head'],
     ['a second head on the logits', {'head.0.weight': [4, 9], 'head.1.weight': [5, 10]}, 'a second head'],
   ])('%s beside it is not left out in silence', (_, beside, what) => {

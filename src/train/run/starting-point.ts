@@ -26,11 +26,18 @@ function readNetwork(
   try {
     const {arch, imageSize} = options;
     const network = recognise(checkpoint.stateDict, checkpoint.args, {arch, imageSize});
+    if (network.arch.normalisation) throw normalisesImages(path);
     return {network, state: readAll(network.stateDict)};
   } finally {
     checkpoint.close();
   }
 }
+
+const normalisesImages = (path: string) =>
+  new GpdError('CONFIG_INVALID', `${path} normalises its images itself, and training prepares them for networks that do not`, {
+    at: path,
+    hint: 'take the weights without their normalisation: save them again under the names of the network alone',
+  });
 
 function checkClasses(path: string, found: Architecture, classes: number): void {
   if (found.classes === classes) return;
