@@ -15,11 +15,11 @@ const MEAN = new RegExp(`^${around}(means?|mu)(_?(tensor|buffer|rgb|pixel|image)
 const DEVIATION = new RegExp(`^${around}(stds?|stdev|sigma)(_?(tensor|buffer|rgb|pixel|image))?$`, 'i');
 
 /** Of images between 0 and 1, for each colour. */
-export interface Normalisation {
+interface Statistics {
   readonly mean: readonly number[];
   readonly std: readonly number[];
 }
-interface Found extends Normalisation {
+interface Found extends Statistics {
   /** In the file. */
   readonly keys: readonly [mean: string, std: string];
 }
@@ -62,10 +62,10 @@ function pairsOf(candidates: readonly Candidate[], channels: number, prefix: str
 }
 
 /** Of images between 0 and 1: other numbers are of another range, or no normalisation of images. */
-const isPlausible = ({mean, std}: Normalisation): boolean =>
+const isPlausible = ({mean, std}: Statistics): boolean =>
   mean.every((v) => v >= 0 && v <= 1) && std.every((v) => v > 0 && v <= 1);
 
-const changesNothing = ({mean, std}: Normalisation): boolean => mean.every((v) => v === 0) && std.every((v) => v === 1);
+const changesNothing = ({mean, std}: Statistics): boolean => mean.every((v) => v === 0) && std.every((v) => v === 1);
 
 /** PyTorch's own networks have no such layer. */
 export const normalisesItself = (): GpdError =>
@@ -80,7 +80,7 @@ export const normalisesItself = (): GpdError =>
 /** Name of the layer. */
 const LAYER = 'normalize';
 
-function normalised(arch: Architecture, {mean, std}: Normalisation): Architecture {
+function normalised(arch: Architecture, {mean, std}: Statistics): Architecture {
   const network: Network = (l, image) => {
     const colours = l.channels(image);
     return arch.network(l, l.conv(image, LAYER, {out: colours, kernel: 1, groups: colours, bias: true}));
@@ -88,7 +88,7 @@ function normalised(arch: Architecture, {mean, std}: Normalisation): Architectur
   return {...arch, network, normalisation: {mean, std}};
 }
 
-const tensorsOf = ({mean, std}: Normalisation): [string, TensorSource][] => [
+const tensorsOf = ({mean, std}: Statistics): [string, TensorSource][] => [
   [
     `${LAYER}.weight`,
     sourceOf(
