@@ -201,7 +201,7 @@ export const attacks: readonly Attack[] = [
     ),
   ),
   attack('checkpoint', 'a state dict under a hundred thousand names', refused, manyStateDicts),
-  attack('checkpoint', 'a dict of tensors in fifty thousand places', 'STATE_DICT_NOT_FOUND', () => sharedDict(50 * K, 50 * K)),
+  attack('checkpoint', 'a dict of tensors in fifty thousand places', refused, () => sharedDict(50 * K, 50 * K)),
   attack('checkpoint', 'options that share one list', 'read', () =>
     args(join(bytes(']('), repeat(one, 9 * K), bytes('e')), 50 * K),
   ),

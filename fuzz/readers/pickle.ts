@@ -1,6 +1,6 @@
 import {describeTree, toJson} from '../../src/checkpoint/describe-tree.js';
+import {findStateDicts} from '../../src/checkpoint/find-state-dicts.js';
 import {readPickle} from '../../src/checkpoint/pickle.js';
-import {availableStateDicts} from '../../src/checkpoint/state-dicts.js';
 import {storageRegistry} from '../../src/checkpoint/torch-storage.js';
 import {ByteReader} from '../../src/core/bytes.js';
 import {MemoryBudget} from '../../src/core/memory-budget.js';
@@ -18,10 +18,10 @@ export const pickle: Reader = {
   },
   read(bytes) {
     const reader = new ByteReader(bytes, 'fuzz');
-    const root = readPickle(reader, storageRegistry().load);
+    const {root} = readPickle(reader, storageRegistry().load);
     const lines = describeTree(root);
     JSON.stringify(toJson(root));
     const kinds = new Set(lines.map(({text}) => text.replace(/[("[].*|\d.*/, '')));
-    return `${availableStateDicts(root, new MemoryBudget('fuzz', bytes.length)).length} state dicts, ${Math.min(kinds.size, 9)} kinds`;
+    return `${findStateDicts(root, new MemoryBudget('fuzz', bytes.length)).found.length} state dicts, ${Math.min(kinds.size, 9)} kinds`;
   },
 };

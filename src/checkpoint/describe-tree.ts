@@ -1,6 +1,16 @@
 /** The object tree of a checkpoint for people and for `--json`: bounded in depth and breadth, and safe where a tree contains itself. */
 import {formatShape} from '../core/tensor.js';
-import {childrenOf, isKind, isScalar, isTensor, keyText, type PlainData, typeName} from './plain-data.js';
+import {
+  childrenOf,
+  isKind,
+  isMap,
+  isScalar,
+  isTensor,
+  keyText,
+  type ObjectStub,
+  type PlainData,
+  typeName,
+} from './plain-data.js';
 
 export interface TreeLine {
   readonly depth: number;
@@ -47,18 +57,31 @@ export function describeValue(value: PlainData): string {
   if (typeof value === 'string') return JSON.stringify(value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT)}…` : value);
   if (value === null) return 'None';
   if (isScalar(value)) return String(value);
-  if (isTensor(value)) return `${value.storage.dtype}${formatShape(value.size.map(keyText))}`;
+  if (isTensor(value)) return `${value.storage.dtype}${sizeText(value.size)}`;
   if (isKind(value, 'global')) return `${value.module}.${value.name}`;
   if (isKind(value, 'inert')) return `${value.type} ${value.text}`;
+  if (isKind(value, 'dtype')) return `numpy.dtype ${value.code}`;
+  if (isKind(value, 'array')) return `numpy.ndarray ${value.dtype?.code ?? '?'}${sizeText(value.size)}`;
   if (value instanceof Uint8Array) return `bytes (${value.length})`;
   return `${typeName(value)} (${countOf(value)})`;
 }
+
+const MAX_DIMENSIONS = 16;
+const sizeText = (size: readonly PlainData[]): string =>
+  size.length > MAX_DIMENSIONS ? `[${size.length} dimensions]` : formatShape(size.map((n) => keyText(n).slice(0, MAX_TEXT)));
 
 function countOf(value: PlainData): number {
   if (Array.isArray(value)) return value.length;
   if (value instanceof Map) return value.size;
   if (isKind(value, 'tuple') || isKind(value, 'set')) return value.items.length;
+  if (isKind(value, 'object')) return partsIn(value);
   return isKind(value, 'namespace') ? value.fields.size : 0;
+}
+
+function partsIn({args, state, entries, items}: ObjectStub): number {
+  const parts = isKind(state, 'tuple') ? state.items : [state];
+  const attributes = parts.reduce<number>((n, part) => n + (isMap(part) ? part.size : 1), 0);
+  return args.length + attributes + (entries?.size ?? 0) + (items?.length ?? 0) - (state === undefined ? 1 : 0);
 }
 
 /** A training run has up to 150 options, some of them short lists. The limit is on all values together, because lists can be shared. */
@@ -105,4 +128,9 @@ export function cutText(text: string, left: JsonLimit): string {
 }
 
 const isContainer = (value: PlainData): boolean =>
-  Array.isArray(value) || value instanceof Map || isKind(value, 'tuple') || isKind(value, 'set') || isKind(value, 'namespace');
+  Array.isArray(value) ||
+  value instanceof Map ||
+  isKind(value, 'tuple') ||
+  isKind(value, 'set') ||
+  isKind(value, 'namespace') ||
+  isKind(value, 'object');

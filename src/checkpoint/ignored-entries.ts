@@ -1,8 +1,9 @@
 /** Every entry of a checkpoint that is not used, with the reason: nothing disappears without a word. */
-import {isMap, isScalar, isTensor, keyText, type PlainData, type PlainMap, typeName} from './plain-data.js';
+import {type FoundStateDict, isAverageName, isNumbers} from './find-state-dicts.js';
+import {asMap, childrenOf, isScalar, keyText, type PlainData, type PlainMap, typeName} from './plain-data.js';
 
 export interface IgnoredEntry {
-  /** Top-level key, or `state dict key` → entry inside it. */
+  /** The entry: the keys that lead to it, with dots between. */
   readonly key: string;
   readonly reason: string;
   /** Tensors that may be weights of this network or of another: nothing says what they are for. */
@@ -12,35 +13,56 @@ export interface IgnoredEntry {
 }
 
 const trainingState = 'training state, not needed for the network';
+const averagedWeights = 'the averaged weights (EMA); ask for them with --ema';
 /** Reasons by name. What is not here gets one by its type. */
 const reasons: Readonly<Record<string, string>> = {
   optimizer: trainingState,
+  optimizer_state_dict: trainingState,
+  optimizer_states: trainingState,
   scheduler: trainingState,
+  scheduler_state_dict: trainingState,
   lr_scheduler: trainingState,
+  lr_schedulers: trainingState,
   amp_scaler: trainingState,
   scaler: trainingState,
   amp: trainingState,
-  state_dict: 'the weights without averaging; the averaged ones were asked for',
-  state_dict_ema: 'the averaged weights (EMA); ask for them with --ema',
-  model_ema: 'the averaged weights (EMA); ask for them with --ema',
+  gpd_static_teacher: 'the static teacher that it was trained with',
 };
+const plainWeights = 'the weights without averaging; the averaged ones were asked for';
+
+/** The containers that the state dict lies in, from the outermost: what stands beside it in each of them. */
+export function containersAround(root: PlainData, path: readonly string[]): PlainData[] {
+  const around: PlainData[] = [];
+  let at: PlainData | undefined = root;
+  for (const part of path) {
+    if (at === undefined) break;
+    around.push(at);
+    at = childOf(at, part);
+  }
+  return around;
+}
+
+function childOf(value: PlainData, part: string): PlainData | undefined {
+  for (const [place, child] of childrenOf(value)) if (place === part) return child;
+  return undefined;
+}
 
 /** The training options and plain values are not here: they are reported as `args` and `meta`. */
-export function ignoredEntries(root: PlainData, stateDictKey: string | null, dict: PlainMap): IgnoredEntry[] {
-  const ignored: IgnoredEntry[] = [];
+export function ignoredEntries(root: PlainData, {path, dict, averaged}: FoundStateDict): IgnoredEntry[] {
   const tensorsIn = counter();
-  if (isMap(root) && stateDictKey !== null) {
-    for (const [key, value] of root) {
-      if (key === stateDictKey || isScalar(value) || key === 'args') continue;
-      ignored.push({key: keyText(key), ...reasonFor(keyText(key), value, tensorsIn)});
+  const ignored: IgnoredEntry[] = [];
+  const join = (depth: number, place: string) => [...path.slice(0, depth), place].join('.');
+  for (const [depth, container] of containersAround(root, path).entries()) {
+    for (const [place, value] of childrenOf(container)) {
+      if (place === path[depth] || isScalar(value) || place === 'args') continue;
+      ignored.push({key: join(depth, place), ...reasonFor(place, value, averaged, tensorsIn)});
     }
   }
   for (const [key, value] of dict) {
-    if (isTensor(value) && typeof key === 'string') continue;
-    const reason = isTensor(value) ? `a tensor named by a ${typeName(key)}` : `of type ${typeName(value)}, not a tensor`;
+    if (isNumbers(value) && typeof key === 'string') continue;
+    const reason = isNumbers(value) ? `a tensor named by a ${typeName(key)}` : `of type ${typeName(value)}, not a tensor`;
     const numbers = numbersIn(value);
-    const place = stateDictKey === null ? keyText(key) : `${stateDictKey}.${keyText(key)}`;
-    ignored.push({key: place, reason, ...(numbers > 0 && {numbers})});
+    ignored.push({key: join(path.length, keyText(key)), reason, ...(numbers > 0 && {numbers})});
   }
   return ignored;
 }
@@ -79,16 +101,25 @@ export function besideWarnings({
 function counter(): (dict: PlainMap) => number {
   const known = new Map<PlainMap, number>();
   return (dict) => {
-    const count = known.get(dict) ?? [...dict.values()].filter(isTensor).length;
+    const count = known.get(dict) ?? [...dict.values()].filter(isNumbers).length;
     known.set(dict, count);
     return count;
   };
 }
 
-function reasonFor(key: string, value: PlainData, tensorsIn: (dict: PlainMap) => number): Omit<IgnoredEntry, 'key'> {
-  if (Object.hasOwn(reasons, key)) return {reason: reasons[key]!};
-  if (isTensor(value)) return {reason: 'a tensor outside the state dict', tensors: 1};
-  const tensors = isMap(value) ? tensorsIn(value) : 0;
+function reasonFor(
+  place: string,
+  value: PlainData,
+  averaged: boolean,
+  tensorsIn: (dict: PlainMap) => number,
+): Omit<IgnoredEntry, 'key'> {
+  if (Object.hasOwn(reasons, place)) return {reason: reasons[place]!};
+  if (averaged && place === 'state_dict') return {reason: plainWeights};
+  if (!averaged && isAverageName(place)) return {reason: averagedWeights};
+  if (isNumbers(value)) return {reason: 'a tensor outside the state dict', tensors: 1};
+  const map = asMap(value);
+  const tensors = map ? tensorsIn(map) : 0;
+  if (averaged && tensors > 0) return {reason: plainWeights};
   return tensors > 0
     ? {reason: `another state dict (${tensors} tensors)`, tensors}
     : {reason: `of type ${typeName(value)}, not part of the network`};

@@ -4,16 +4,17 @@ import {GpdError} from '../core/error.js';
 import {costs, MemoryBudget} from '../core/memory-budget.js';
 import type {StateDict, TensorSource} from '../core/tensor.js';
 import {cutText, jsonLimit, toJson} from './describe-tree.js';
-import {type IgnoredEntry, ignoredEntries} from './ignored-entries.js';
+import {findStateDicts, isNumbers} from './find-state-dicts.js';
+import {containersAround, type IgnoredEntry, ignoredEntries} from './ignored-entries.js';
 import {lazyTensor} from './lazy-tensor.js';
+import {arrayTensor} from './numpy-array.js';
 import {
+  asMap,
+  childrenOf,
   isKind,
-  isMap,
   isScalar,
   isTensor,
-  keyText,
   type PlainData,
-  type PlainMap,
   type PlainScalar,
   type StorageRef,
   type TensorRef,
@@ -22,16 +23,23 @@ import {readSafetensors} from './safetensors.js';
 import {type CheckpointFormat, sniff} from './sniff.js';
 import {
   type AvailableStateDict,
-  availableStateDicts,
+  available,
+  type ChosenStateDict,
+  candidatesIn,
   chooseStateDict,
   commonPrefix,
+  isAverageCounter,
+  keyOfStateDict,
   type StateDictChoice,
 } from './state-dicts.js';
 import {type Checksum, readTorchZip, type TorchFile} from './torch.js';
 import {readTorchLegacy} from './torch-legacy.js';
 
 /** Which weights of a checkpoint are meant. */
-export type OpenOptions = StateDictChoice;
+export interface OpenOptions extends StateDictChoice {
+  /** What to do with a file that has no such state dict. `keep`: its tensors are none, and `problem` says why. Default: `refuse`. */
+  withoutStateDict?: 'refuse' | 'keep';
+}
 
 export interface CrcReport {
   /** Storages whose bytes were compared with their checksum, and how many bytes that were. */
@@ -43,14 +51,22 @@ export interface CrcReport {
   readonly notRecorded: number;
 }
 
+/** Objects of one class that mean nothing here. */
+export interface InertObjects {
+  readonly type: string;
+  readonly count: number;
+}
+
 /** An open checkpoint: its tensors are read from the file when they are asked for, until it is closed. */
 export interface Checkpoint {
   readonly name: string;
   readonly format: CheckpointFormat;
   /** Keys without `prefix`, in the file's order. */
   readonly stateDict: StateDict;
-  /** Which top-level entry it is; null where the file is the state dict. */
+  /** Which entry it is, such as `state_dict` or `checkpoint.model`; null where the file is the state dict. */
   readonly stateDictKey: string | null;
+  /** Its weights were averaged during training. */
+  readonly averaged: boolean;
   readonly available: readonly AvailableStateDict[];
   /** What was taken off every key: 'module.' or ''. */
   readonly prefix: string;
@@ -60,7 +76,11 @@ export interface Checkpoint {
   readonly meta: ReadonlyMap<string, PlainScalar>;
   /** Every entry that was not used, with the reason. */
   readonly ignored: readonly IgnoredEntry[];
+  /** Objects of the program that saved it, which were read as plain data without a meaning, by class. */
+  readonly inert: readonly InertObjects[];
   readonly warnings: readonly string[];
+  /** Why there is no state dict, in a file that is looked at all the same. */
+  readonly problem: GpdError | undefined;
   /** The whole object tree, for inspection. */
   readonly root: PlainData;
   /** A tensor from anywhere in it, by its reference; `name` is for messages. */
@@ -91,39 +111,74 @@ export function openCheckpoint(source: ByteSource, options: OpenOptions = {}): C
 
 function openTorch(source: ByteSource, file: TorchFile, budget: MemoryBudget, options: OpenOptions): Checkpoint {
   const {root} = file;
-  const available = availableStateDicts(root, budget);
-  const {key: stateDictKey, dict} = chooseStateDict(source.name, root, available, options);
-  const tensors = [...dict].filter(([key, value]) => typeof key === 'string' && isTensor(value)).map(([key]) => key as string);
-  const ignored = ignoredEntries(root, stateDictKey, dict);
-  budget.spend(costs.tensor * tensors.length + costs.reported * ignored.length);
-  const prefix = commonPrefix(tensors);
+  const search = findStateDicts(root, budget);
+  const candidates = candidatesIn(search);
+  const {chosen, problem} = choose(() => chooseStateDict(source.name, root, search, options, budget), options);
+  const {dict, averaged, notes} = chosen;
+  const around = containersAround(root, chosen.path);
+  const {counters, keys} = keysOf(chosen);
+  const ignored = problem ? [] : [...ignoredEntries(root, chosen), ...counters];
+  budget.spend(costs.tensor * keys.length + costs.reported * ignored.length);
+  const prefix = commonPrefix(keys);
   const stateDict = new Map<string, TensorSource>();
-  const storageOf = new Map<string, StorageRef>();
-  for (const key of tensors) {
-    const ref = dict.get(key);
-    if (!isTensor(ref)) continue;
-    stateDict.set(key.slice(prefix.length), lazyTensor(source, key, ref, file));
-    storageOf.set(key.slice(prefix.length), ref.storage);
+  const storageOf = new Map<string, StorageRef | undefined>();
+  for (const key of keys) {
+    const value = dict.get(key);
+    const short = key.slice(prefix.length);
+    if (isTensor(value)) stateDict.set(short, lazyTensor(source, key, value, file));
+    else if (isKind(value, 'array')) stateDict.set(short, arrayTensor(source.name, key, value, file.views));
+    storageOf.set(short, isTensor(value) ? value.storage : undefined);
   }
-  const top = isMap(root) && stateDictKey !== null ? root : new Map<PlainData, PlainData>();
-  const warnings = prefixWarning(tensors, prefix);
   return {
     name: source.name,
     format: file.format,
     stateDict,
-    stateDictKey,
-    available,
+    stateDictKey: keyOfStateDict(chosen),
+    averaged,
+    available: available(candidates),
     prefix,
-    args: readArgs(top.get('args')),
-    meta: scalarsOf(top),
+    args: argsAmong(around),
+    meta: scalarsAmong(around, chosen.path),
     ignored,
-    warnings,
+    inert: [...file.inert].map(([type, count]) => ({type, count})),
+    warnings: [...notes, ...prefixWarning(keys, prefix)],
+    problem,
     root,
     tensor: (ref, name) => lazyTensor(source, name, ref, file),
     verifyCrc: (keys = stateDict.keys()) => verify(file, storageOf, keys),
     checksums: () => checksumsOf(file, storageOf),
     close: () => source.close(),
   };
+}
+
+const NO_STATE_DICT: ChosenStateDict = {
+  ...{path: [], dict: new Map(), tensors: 0, bytes: 0, hasWeights: false, averaged: false, aside: false, notes: []},
+};
+
+/** A file without the state dict that was asked for is an error, unless it is only looked at. */
+function choose(
+  make: () => ChosenStateDict,
+  {withoutStateDict = 'refuse'}: OpenOptions,
+): {chosen: ChosenStateDict; problem: GpdError | undefined} {
+  try {
+    return {chosen: make(), problem: undefined};
+  } catch (error) {
+    if (withoutStateDict === 'refuse' || !(error instanceof GpdError)) throw error;
+    return {chosen: NO_STATE_DICT, problem: error};
+  }
+}
+
+/** The keys of its tensors, without what averaging counts beside them. */
+function keysOf({dict, path, averaged}: ChosenStateDict): {keys: string[]; counters: IgnoredEntry[]} {
+  const keys: string[] = [];
+  const counters: IgnoredEntry[] = [];
+  for (const [key, value] of dict) {
+    if (typeof key !== 'string' || !isNumbers(value)) continue;
+    const isCounter = averaged && value.size.length <= 1 && isAverageCounter(key, Number(value.size[0] ?? 1));
+    if (isCounter) counters.push({key: [...path, key].join('.'), reason: 'a counter of the averaging, no weight'});
+    else keys.push(key);
+  }
+  return {keys, counters};
 }
 
 function openSafetensors(source: ByteSource, budget: MemoryBudget, {ema, key}: OpenOptions): Checkpoint {
@@ -143,12 +198,15 @@ function openSafetensors(source: ByteSource, budget: MemoryBudget, {ema, key}: O
     format: 'safetensors',
     stateDict: new Map([...tensors].map(([k, tensor]) => [k.slice(prefix.length), tensor])),
     stateDictKey: null,
-    available: [{key: null, tensors: tensors.size, bytes: source.size}],
+    averaged: false,
+    available: [{key: null, tensors: tensors.size, bytes: source.size, averaged: false}],
     prefix,
     args: undefined,
     meta: metadata,
     ignored: [],
+    inert: [],
     warnings: prefixWarning(keys, prefix),
+    problem: undefined,
     root: new Map<PlainData, PlainData>(metadata),
     tensor: (_, name) => {
       throw new Error(`${source.name} has no tree that could refer to '${name}'`);
@@ -159,19 +217,28 @@ function openSafetensors(source: ByteSource, budget: MemoryBudget, {ema, key}: O
   };
 }
 
-/** argparse.Namespace from the original saver, a dict from others. */
-function readArgs(args: PlainData | undefined): ReadonlyMap<string, unknown> | undefined {
-  const limit = jsonLimit();
-  if (isKind(args, 'namespace')) return new Map([...args.fields].map(([name, value]) => [name, toJson(value, limit)]));
-  if (isMap(args)) return new Map([...args].map(([name, value]) => [keyText(name), toJson(value, limit)]));
+/** The training options: argparse.Namespace from the original saver, a dict or an object of a class of its own from others. */
+function argsAmong(around: readonly PlainData[]): ReadonlyMap<string, unknown> | undefined {
+  for (const container of around) {
+    for (const [place, args] of childrenOf(container)) {
+      if (place !== 'args' || !(asMap(args) || isKind(args, 'namespace') || isKind(args, 'object'))) continue;
+      const limit = jsonLimit();
+      return new Map([...childrenOf(args)].map(([name, value]) => [name, toJson(value, limit)]));
+    }
+  }
   return undefined;
 }
 
-function scalarsOf(top: PlainMap): Map<string, PlainScalar> {
+/** Plain values beside the state dict, and beside what it lies in. */
+function scalarsAmong(around: readonly PlainData[], path: readonly string[]): Map<string, PlainScalar> {
   const scalars = new Map<string, PlainScalar>();
   const limit = jsonLimit();
-  for (const [key, value] of top)
-    if (isScalar(value)) scalars.set(keyText(key), typeof value === 'string' ? cutText(value, limit) : value);
+  for (const [depth, container] of around.entries()) {
+    for (const [place, value] of childrenOf(container)) {
+      const key = depth === 0 ? place : [...path.slice(0, depth), place].join('.');
+      if (isScalar(value)) scalars.set(key, typeof value === 'string' ? cutText(value, limit) : value);
+    }
+  }
   return scalars;
 }
 
@@ -182,9 +249,10 @@ function prefixWarning(keys: readonly string[], prefix: string): string[] {
     : [];
 }
 
-function checksumsOf(file: TorchFile, storageOf: ReadonlyMap<string, StorageRef>): StorageChecksum[] {
+function checksumsOf(file: TorchFile, storageOf: ReadonlyMap<string, StorageRef | undefined>): StorageChecksum[] {
   const keysOf = new Map<StorageRef, string[]>();
   for (const [key, storage] of storageOf) {
+    if (!storage) continue;
     const keys = keysOf.get(storage);
     if (keys) keys.push(key);
     else keysOf.set(storage, [key]);
@@ -195,12 +263,16 @@ function checksumsOf(file: TorchFile, storageOf: ReadonlyMap<string, StorageRef>
   });
 }
 
-function verify(file: TorchFile, storageOf: ReadonlyMap<string, StorageRef>, keys: Iterable<string>): CrcReport {
+function verify(file: TorchFile, storageOf: ReadonlyMap<string, StorageRef | undefined>, keys: Iterable<string>): CrcReport {
   const report = {checked: 0, bytes: 0, mismatches: [] as string[], notRecorded: 0};
   const results = new Map<StorageRef, boolean>(); // storages that tensors share are read once
   for (const key of keys) {
     const storage = storageOf.get(key);
-    if (!storage) throw new Error(`no tensor '${key}' to verify`);
+    if (!storageOf.has(key)) throw new Error(`no tensor '${key}' to verify`);
+    if (!storage) {
+      report.notRecorded++; // a numpy array: its bytes are in the pickle
+      continue;
+    }
     if (!results.has(storage)) {
       const result = file.verify(storage);
       results.set(storage, result !== 'mismatch');

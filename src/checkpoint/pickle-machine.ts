@@ -18,6 +18,20 @@ const MAX_GLOBAL_LENGTH = 256;
 /** Gives the persistent id of a storage its meaning. Problems go through `machine.fail`. */
 export type PersistentLoad = (id: Tuple, machine: PickleMachine) => PlainData;
 
+/** V8 keeps a byte for each character, or two where one of them lies beyond Latin-1, whose UTF-8 begins with C4 or more. */
+function memoryOfText(bytes: Uint8Array): number {
+  if (bytes.length <= LONG_TEXT) return 2 * bytes.length;
+  let characters = 0;
+  let widest = 0;
+  for (const byte of bytes) {
+    if ((byte & 0xc0) !== 0x80) characters++;
+    if (byte > widest) widest = byte;
+  }
+  return widest >= 0xc4 ? 2 * bytes.length : characters;
+}
+/** Shorter ones are not worth a look: bytes of numpy arrays are long texts in protocol 2. */
+const LONG_TEXT = 4096;
+
 export class PickleMachine {
   stack: PlainData[] = [];
   protocol = 0;
@@ -28,6 +42,8 @@ export class PickleMachine {
   private opcodeAt = 0;
   private readonly marks: PlainData[][] = [];
   private readonly memo = new Map<number, PlainData>();
+  /** Objects that became inert data, by class. */
+  readonly inert = new Map<string, number>();
 
   constructor(
     readonly reader: ByteReader,
@@ -60,6 +76,13 @@ export class PickleMachine {
   /** Before something is made that is larger than the opcode: a container, or a copy of one. */
   spend(bytes: number): void {
     this.budget.spend(bytes);
+  }
+
+  /** An object became a stub or a text: its class is reported. */
+  noteInert(type: string): void {
+    const known = this.inert.get(type);
+    if (known === undefined) this.budget.spend(costs.reported + 2 * type.length);
+    this.inert.set(type, (known ?? 0) + 1);
   }
 
   push(value: PlainData): void {
@@ -125,7 +148,7 @@ export class PickleMachine {
   /** A string with its length in front. The length is checked against the bytes that are there before anything is made. */
   text(length: number): string {
     const bytes = this.reader.take(length);
-    this.budget.spend(costs.text + 2 * length); // one character beyond Latin-1 makes two bytes of each
+    this.budget.spend(costs.text + memoryOfText(bytes));
     const text = decodeUtf8(bytes);
     if (text === undefined) throw this.invalid('a string is not valid UTF-8');
     return text;

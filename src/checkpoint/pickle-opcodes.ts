@@ -3,9 +3,10 @@
  * once let SETITEM write into anything: CVE-2026-24747). What is known but not wanted is in `refusedOpcodes`, with the reason.
  */
 import {costs} from '../core/memory-budget.js';
-import {allowedGlobals, lookUpGlobal} from './pickle-globals.js';
+import {buildArray, buildDtype} from './numpy-globals.js';
+import {lookUpGlobal, makeObject} from './pickle-globals.js';
 import type {PickleMachine} from './pickle-machine.js';
-import {isKind, isMap, isScalar, type PlainData, tuple, typeName} from './plain-data.js';
+import {isKind, isMap, isScalar, type PlainData, type PlainMap, tuple, typeName} from './plain-data.js';
 
 export interface Opcode {
   readonly name: string;
@@ -47,8 +48,25 @@ function long(m: PickleMachine): void {
 
 function topList(m: PickleMachine): PlainData[] {
   const list = m.top();
+  if (isKind(list, 'object')) {
+    if (!list.items) m.spend(costs.map);
+    list.items ??= [];
+    return list.items;
+  }
   if (!Array.isArray(list)) throw m.invalid(`appends to a ${typeName(list)}`);
   return list;
+}
+
+/** A dict, or what an object holds that is a kind of dict. */
+function topMap(m: PickleMachine): PlainMap {
+  const target = m.top();
+  if (isKind(target, 'object')) {
+    if (!target.entries) m.spend(costs.map);
+    target.entries ??= new Map();
+    return target.entries;
+  }
+  if (!isMap(target)) throw m.invalid(`sets items of a ${typeName(target)}`);
+  return target;
 }
 
 function append(m: PickleMachine): void {
@@ -64,11 +82,11 @@ function appends(m: PickleMachine): void {
 
 /** What Python could hash. A list or a dict as a key would raise TypeError there. */
 const hashable = (key: PlainData): boolean =>
-  isScalar(key) || key instanceof Uint8Array || isKind(key, 'tuple') || isKind(key, 'global') || isKind(key, 'inert');
+  isScalar(key) || key instanceof Uint8Array || hashableKinds.some((kind) => isKind(key, kind));
+const hashableKinds = ['tuple', 'global', 'inert', 'object', 'set', 'dtype'] as const;
 
 function setItems(m: PickleMachine, items: readonly PlainData[]): void {
-  const target = m.top();
-  if (!isMap(target)) throw m.invalid(`sets items of a ${typeName(target)}`);
+  const target = topMap(m);
   if (items.length % 2 !== 0) throw m.invalid('a key without a value');
   for (let i = 0; i < items.length; i += 2) {
     const key = items[i]!;
@@ -87,8 +105,9 @@ function setItem(m: PickleMachine): void {
 function addItems(m: PickleMachine): void {
   const items = m.popMark();
   const set = m.top();
-  if (!isKind(set, 'set')) throw m.invalid(`adds items to a ${typeName(set)}`);
-  for (const item of items) set.items.push(item);
+  if (!isKind(set, 'set') && !isKind(set, 'object')) throw m.invalid(`adds items to a ${typeName(set)}`);
+  const into = isKind(set, 'set') ? set.items : topList(m);
+  for (const item of items) into.push(item);
 }
 
 const popTupleOf = (count: number) => (m: PickleMachine) => {
@@ -107,15 +126,27 @@ function stackGlobal(m: PickleMachine): void {
   m.push(lookUpGlobal(m, module, name));
 }
 
-/** REDUCE and NEWOBJ: the function or class must be on the allow-list, and its meaning is a builder of plain data there. */
+/** REDUCE and NEWOBJ: a builder of plain data where the function or class is on the allow-list, a stub where it is not. */
 const construct = (how: 'call' | 'create') => (m: PickleMachine) => {
   const args = m.popTuple('the argument list');
   const callee = m.pop();
   if (!isKind(callee, 'global')) throw m.invalid(`calls a ${typeName(callee)}`);
-  const build = allowedGlobals.get(`${callee.module} ${callee.name}`)?.[how];
-  if (!build) throw m.unsupported(`'${callee.module}.${callee.name}' may not be called this way`);
-  m.pushNew(build(args.items, m));
+  m.pushNew(makeObject(m, callee, how, args.items));
 };
+
+/** NEWOBJ with named arguments, which nothing needs that is on the allow-list. */
+function createWithNames(m: PickleMachine): void {
+  const named = m.pop();
+  if (!isMap(named)) throw m.invalid(`named arguments in a ${typeName(named)}`);
+  construct('create')(m);
+  const made = m.top();
+  if (named.size > 0 && isKind(made, 'object')) made.state = named;
+}
+
+function frozenSet(m: PickleMachine): void {
+  const items = m.popMark();
+  m.pushNew({kind: 'set', items});
+}
 
 /** The state of an OrderedDict is its instance attributes: `_metadata` of a state dict, which nobody needs. */
 function build(m: PickleMachine): void {
@@ -128,17 +159,15 @@ function build(m: PickleMachine): void {
       if (typeof key !== 'string') throw m.invalid(`a Namespace field named by a ${typeName(key)}`);
       target.fields.set(key, value);
     }
-  } else if (isKind(target, 'inert') && target.type === 'numpy.dtype') {
-    checkByteOrder(m, state);
-  } else if (!(isMap(target) && isMap(state))) {
+  } else if (isKind(target, 'object')) {
+    target.state = state;
+  } else if (isKind(target, 'dtype')) {
+    buildDtype(m, target, state);
+  } else if (isKind(target, 'array')) {
+    buildArray(m, target, state);
+  } else if (!isKind(target, 'inert') && !(isMap(target) && isMap(state))) {
     throw m.invalid(`gives state to a ${typeName(target)}`);
   }
-}
-
-/** State of a numpy dtype: (version, byte order, ...). Order '|' is for single bytes, '=' never written. */
-function checkByteOrder(m: PickleMachine, state: PlainData): void {
-  const order = isKind(state, 'tuple') ? state.items[1] : undefined;
-  if (order !== '<' && order !== '|') throw m.unsupported('a numpy dtype that is not little-endian');
 }
 
 function persistentId(m: PickleMachine): void {
@@ -181,6 +210,7 @@ export const opcodes: Readonly<Record<number, Opcode>> = {
   66: {name: 'BINBYTES', run: bytes(u32)},
   67: {name: 'SHORT_BINBYTES', run: bytes(u8)},
   142: {name: 'BINBYTES8', run: bytes(u64)},
+  150: {name: 'BYTEARRAY8', run: bytes(u64)},
 
   41: {name: 'EMPTY_TUPLE', run: (m) => m.pushNew(tuple([]))},
   133: {name: 'TUPLE1', run: popTupleOf(1)},
@@ -195,6 +225,7 @@ export const opcodes: Readonly<Record<number, Opcode>> = {
   117: {name: 'SETITEMS', run: (m) => setItems(m, m.popMark())},
   143: {name: 'EMPTY_SET', run: (m) => m.pushNew({kind: 'set', items: []})},
   144: {name: 'ADDITEMS', run: addItems},
+  145: {name: 'FROZENSET', run: frozenSet},
 
   113: {name: 'BINPUT', run: (m) => m.memoize(m.reader.u8())},
   114: {name: 'LONG_BINPUT', run: (m) => m.memoize(m.reader.u32())},
@@ -206,12 +237,13 @@ export const opcodes: Readonly<Record<number, Opcode>> = {
   147: {name: 'STACK_GLOBAL', run: stackGlobal},
   82: {name: 'REDUCE', run: construct('call')},
   129: {name: 'NEWOBJ', run: construct('create')},
+  146: {name: 'NEWOBJ_EX', run: createWithNames},
   98: {name: 'BUILD', run: build},
   81: {name: 'BINPERSID', run: persistentId},
 };
 
 const TEXT_FORM = 'protocols 0 and 1 are not read';
-const MAKES_OBJECTS = 'it creates Python objects, and a state dict has none';
+const MAKES_OBJECTS = 'it creates Python objects in a way that torch.save never writes';
 const OUT_OF_BAND = 'its bytes would come from outside the file';
 const UNUSED = 'torch.save never writes it';
 
@@ -229,7 +261,6 @@ export const refusedOpcodes: Readonly<Record<number, readonly [name: string, rea
   80: ['PERSID', TEXT_FORM],
   105: ['INST', MAKES_OBJECTS],
   111: ['OBJ', MAKES_OBJECTS],
-  146: ['NEWOBJ_EX', MAKES_OBJECTS],
   130: ['EXT1', MAKES_OBJECTS],
   131: ['EXT2', MAKES_OBJECTS],
   132: ['EXT4', MAKES_OBJECTS],
@@ -239,6 +270,4 @@ export const refusedOpcodes: Readonly<Record<number, readonly [name: string, rea
   49: ['POP_MARK', UNUSED],
   50: ['DUP', UNUSED],
   139: ['LONG4', UNUSED],
-  145: ['FROZENSET', UNUSED],
-  150: ['BYTEARRAY8', UNUSED],
 };

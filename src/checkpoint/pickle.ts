@@ -12,12 +12,12 @@ import {MAX_OPCODES, type PersistentLoad, PickleMachine} from './pickle-machine.
 import {opcodes, refusedOpcodes} from './pickle-opcodes.js';
 import type {PlainData} from './plain-data.js';
 
-/** Starts at the reader's offset and leaves it after STOP. The work is linear in the bytes read. */
+/** Starts at the reader's offset and leaves it after STOP. The work is linear in the bytes read. `inert`: objects without meaning, by class. */
 export function readPickle(
   reader: ByteReader,
   persistentLoad: PersistentLoad,
   budget = new MemoryBudget(reader.name, reader.bytes.length),
-): PlainData {
+): {root: PlainData; inert: ReadonlyMap<string, number>} {
   const machine = new PickleMachine(reader, persistentLoad, budget);
   const start = reader.offset;
   for (let count = 0; !machine.finished; count++) {
@@ -26,7 +26,7 @@ export function readPickle(
     }
     step(machine, start);
   }
-  return machine.result as PlainData;
+  return {root: machine.result as PlainData, inert: machine.inert};
 }
 
 function step(machine: PickleMachine, start: number): void {

@@ -17,6 +17,9 @@ export type PlainData =
   | Namespace
   | GlobalName
   | Inert
+  | ObjectStub
+  | NumpyDtype
+  | NumpyArray
   | StorageRef
   | TensorRef;
 
@@ -38,17 +41,47 @@ export interface Namespace {
   readonly kind: 'namespace';
   readonly fields: Map<string, PlainData>;
 }
-/** A name from the allow-list: a class, a dtype, a function. It cannot be called from here. */
+/** A name: a class, a dtype, a function. It cannot be called from here, and nothing looks it up. */
 export interface GlobalName {
   readonly kind: 'global';
   readonly module: string;
   readonly name: string;
 }
-/** Something whose text is all we need: a device, a numpy dtype. */
+/** Something whose text is all we need: a device, a path, a date. */
 export interface Inert {
   readonly kind: 'inert';
   readonly type: string;
   readonly text: string;
+}
+/** An object of a class that means nothing here: the name of the class, and what the file gives such an object. */
+export interface ObjectStub {
+  readonly kind: 'object';
+  /** `module.name` of its class. */
+  readonly type: string;
+  readonly args: readonly PlainData[];
+  /** Its attributes: a dict, or what else its class makes of its state. */
+  state: PlainData | undefined;
+  /** What a kind of dict holds. */
+  entries: PlainMap | undefined;
+  /** What a kind of list or set holds. */
+  items: PlainData[] | undefined;
+}
+export interface NumpyDtype {
+  readonly kind: 'dtype';
+  /** Such as f8 or U5: the kind of number and its width in bytes. */
+  readonly code: string;
+  /** '<', '>', or '|' where there is none. */
+  order: string;
+}
+/** A numpy array, exactly as written in the file; nothing has been checked until it is read as a tensor. */
+export interface NumpyArray {
+  readonly kind: 'array';
+  dtype: NumpyDtype | undefined;
+  size: readonly PlainData[];
+  /** The first dimension is the innermost one, as in Fortran. */
+  fortran: boolean;
+  /** Undefined for an array of Python objects. */
+  bytes: Uint8Array | undefined;
 }
 /** The bytes behind tensors. `count` is in elements, as the file declares it; nothing has been checked against the bytes yet. */
 export interface StorageRef {
@@ -90,7 +123,20 @@ export function typeName(value: PlainData): string {
   if (Array.isArray(value)) return 'list';
   if (value instanceof OrderedDict) return 'OrderedDict';
   if (value instanceof Map) return 'dict';
-  return value.kind === 'inert' ? value.type : value.kind;
+  if (value.kind === 'dtype') return 'numpy.dtype';
+  if (value.kind === 'array') return 'numpy.ndarray';
+  return value.kind === 'inert' || value.kind === 'object' ? value.type : value.kind;
+}
+
+/** A dict, or an object that is a kind of dict, as a dict. */
+export const asMap = (value: PlainData | undefined): PlainMap | undefined =>
+  isMap(value) ? value : isKind(value, 'object') ? value.entries : undefined;
+
+/** The attributes of an object. Python writes those of `__slots__` beside the others, as a pair. */
+export function* attributesOf({state}: ObjectStub): Generator<[name: string, value: PlainData]> {
+  const parts = isKind(state, 'tuple') && state.items.length === 2 ? state.items : [state];
+  if (!parts.every((part) => part === null || isMap(part))) return;
+  for (const part of parts) if (isMap(part)) for (const [key, child] of part) yield [keyText(key), child];
 }
 
 /** What a value directly contains, each with the text of its place. */
@@ -99,6 +145,19 @@ export function* childrenOf(value: PlainData): Generator<[place: string, child: 
   else if (value instanceof Map) for (const [key, child] of value) yield [keyText(key), child];
   else if (isKind(value, 'tuple') || isKind(value, 'set')) yield* labelled(value.items);
   else if (isKind(value, 'namespace')) yield* value.fields;
+  else if (isKind(value, 'object')) yield* partsOf(value);
+}
+
+function* partsOf(stub: ObjectStub): Generator<[string, PlainData]> {
+  for (let i = 0; i < stub.args.length; i++) yield [`(${i})`, stub.args[i]!];
+  let named = 0;
+  for (const attribute of attributesOf(stub)) {
+    named++;
+    yield attribute;
+  }
+  if (named === 0 && stub.state !== undefined && stub.state !== null) yield ['state', stub.state];
+  if (stub.entries) yield* childrenOf(stub.entries);
+  if (stub.items) yield* labelled(stub.items);
 }
 
 function* labelled(items: readonly PlainData[]): Generator<[string, PlainData]> {

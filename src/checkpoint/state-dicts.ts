@@ -1,86 +1,233 @@
-/** Which state dicts an object tree holds, and which one is meant. */
+/** Which of the state dicts of a file is meant: what the options ask for, else the one that its name or its size makes the network. */
 import {GpdError} from '../core/error.js';
-import {costs, type MemoryBudget} from '../core/memory-budget.js';
-import {dtypes} from '../core/tensor.js';
-import {isMap, isTensor, type PlainData, type PlainMap, type StorageRef} from './plain-data.js';
+import {bytes, plural} from '../core/format.js';
+import type {MemoryBudget} from '../core/memory-budget.js';
+import {shellWord} from '../core/shell.js';
+import {type FoundStateDict, findStateDicts, isAverageName, isForeignTensor, type Search} from './find-state-dicts.js';
+import {childrenOf, isKind, keyText, type PlainData, typeName} from './plain-data.js';
 
+/** A state dict of a file, as it is listed. */
 export interface AvailableStateDict {
-  /** The top-level key; null where the whole file is the state dict. */
+  /** The key to ask for it: the dict keys and list indexes that lead to it, with dots between; null where the file is the state dict. */
   readonly key: string | null;
   readonly tensors: number;
   /** Bytes of the storages behind them, shared ones counted once. */
   readonly bytes: number;
+  /** Weights that were averaged during training. */
+  readonly averaged: boolean;
 }
 
 export interface StateDictChoice {
   /** The weights averaged during training, instead of the last ones. */
-  ema?: boolean;
-  /** A top-level key, for files of other tools. Wins over `ema`. */
-  key?: string;
+  ema?: boolean | undefined;
+  /** The state dict under this key, such as `net` or `checkpoint.model`; '.' is the file itself. Wins over `ema`. */
+  key?: string | undefined;
 }
 
-/** The order in which timm 0.6.13 looks (timm/models/helpers.py, `load_state_dict`), with and without EMA wanted. */
-const PLAIN_KEYS = ['state_dict', 'model'];
-const EMA_KEYS = ['state_dict_ema', 'model_ema'];
-
-export function availableStateDicts(root: PlainData, budget: MemoryBudget): AvailableStateDict[] {
-  if (!isMap(root)) return [];
-  const sizes = new Map<PlainMap, Size>(); // a dict is measured once, under however many names it is there
-  const entries: [string | null, PlainData][] = [[null, root]];
-  for (const [key, value] of root) if (typeof key === 'string') entries.push([key, value]);
-  return entries.flatMap(([key, dict]) => {
-    if (!isMap(dict)) return [];
-    const size = sizes.get(dict) ?? measure(dict);
-    sizes.set(dict, size);
-    if (size.tensors === 0) return [];
-    budget.spend(costs.reported);
-    return [{key, ...size}];
-  });
+export interface ChosenStateDict extends FoundStateDict {
+  /** What must be said of the choice. */
+  readonly notes: readonly string[];
 }
 
-type Size = Omit<AvailableStateDict, 'key'>;
+export const keyOfStateDict = ({path}: Pick<FoundStateDict, 'path'>): string | null =>
+  path.length === 0 ? null : path.join('.');
 
-function measure(dict: PlainMap): Size {
-  const storages = new Set<StorageRef>();
-  let tensors = 0;
-  for (const value of dict.values()) {
-    if (!isTensor(value)) continue;
-    tensors++;
-    storages.add(value.storage);
-  }
-  const bytes = [...storages].reduce((n, {count, dtype}) => n + count * dtypes[dtype].bytes, 0);
-  return {tensors, bytes};
+/** What can be asked for: what looks like weights; in a file without any, whatever has tensors. Training state is not listed. */
+export function candidatesIn({found}: Search): readonly FoundStateDict[] {
+  const beside = found.filter(({aside}) => !aside);
+  const weights = beside.filter(({hasWeights}) => hasWeights);
+  return weights.length > 0 ? weights : beside;
 }
 
-/** The state dict that the options ask for. Never a silent replacement: without EMA weights, asking for them is an error. */
+export const available = (candidates: readonly FoundStateDict[]): AvailableStateDict[] =>
+  candidates.map((c) => ({key: keyOfStateDict(c), tensors: c.tensors, bytes: c.bytes, averaged: c.averaged}));
+
+/**
+ * The order of preference where several state dicts have the name of the network; null is the file itself. The first two are those of
+ * timm 0.6.13 (timm/models/helpers.py, `load_state_dict`).
+ */
+export const preferredNames: readonly (string | null)[] = [
+  ...['state_dict', 'model', null, 'model_state_dict', 'model_state', 'module', 'net', 'network', 'weights', 'params', 'state'],
+];
+/** The same of averages. */
+const preferredAverages: readonly string[] = ['state_dict_ema', 'model_ema', 'ema_state_dict', 'ema'];
+
+/** Names that say "the network" and nothing else: `net_state_dict`, `checkpoint`. With `best_`, `teacher` or another word it is one of several. */
+const neutral =
+  /^((last|final)_)?(model|net|network|module|weights?|params?|parameters|state|checkpoint|ckpt|snapshot|data|\d+)(_(state|dict|state_dict|weights|params|parameters))*$/i;
+
+/** The state dict that the options ask for. Never a silent replacement: without averaged weights, asking for them is an error. */
 export function chooseStateDict(
   name: string,
   root: PlainData,
-  available: readonly AvailableStateDict[],
+  search: Search,
   choice: StateDictChoice,
-): {key: string | null; dict: PlainMap} {
-  const wanted: (string | null)[] = choice.key !== undefined ? [choice.key] : choice.ema ? EMA_KEYS : [...PLAIN_KEYS, null];
-  const chosen = available.find((a) => a.key === wanted.find((key) => available.some((b) => b.key === key)));
-  if (!chosen) throw notFound(name, wanted, available);
-  return {key: chosen.key, dict: (chosen.key === null ? root : (root as PlainMap).get(chosen.key)) as PlainMap};
+  budget: MemoryBudget,
+): ChosenStateDict {
+  const candidates = candidatesIn(search);
+  const chosen =
+    choice.key !== undefined
+      ? byKey(name, root, choice.key, candidates, budget)
+      : byRule(name, search, candidates, choice.ema ?? false);
+  for (const [key, value] of chosen.dict) {
+    if (isForeignTensor(value)) throw notPlain(name, keyText(key), `a tensor of the class ${value.type}, not a plain one`);
+    if (isKind(value, 'array') && value.dtype?.code.startsWith('O'))
+      throw notPlain(name, keyText(key), 'a numpy array of Python objects, not of numbers');
+  }
+  return chosen;
+}
+
+function byRule(name: string, search: Search, candidates: readonly FoundStateDict[], ema: boolean): ChosenStateDict {
+  const averages = candidates.filter(({averaged}) => averaged);
+  const plain = candidates.filter(({averaged}) => !averaged);
+  if (candidates.length === 0) throw nothingThere(name, search);
+  if (ema && averages.length === 0) throw noAverages(name, candidates);
+  const among = ema || plain.length === 0 ? averages : plain;
+  const chosen = theNetwork(name, among, among === averages ? averageRank : plainRank);
+  const shown = `'${keyOfStateDict(chosen) ?? 'the file'}'`;
+  const others = averages.filter(({dict}) => dict !== chosen.dict);
+  const left = others.map((c) => `'${keyOfStateDict(c)}'`).slice(0, MAX_SHOWN);
+  const notes =
+    among === averages
+      ? [...(ema ? [] : [`the only weights in the file are averaged ones (EMA), those of ${shown}: they are used`])]
+      : others.length > 0
+        ? [`averaged weights (EMA) in ${left.join(', ')} are left aside; --ema uses them`]
+        : [];
+  return {...chosen, notes};
+}
+
+/** Smaller is better. Infinite: its name does not say that it is the network. */
+type Rank = (candidate: FoundStateDict) => number;
+
+const plainRank: Rank = ({path}) => {
+  if (!path.every((part) => neutral.test(part))) return Number.POSITIVE_INFINITY;
+  const own = path.filter((part) => !/^\d+$/.test(part)).at(-1) ?? (path.length === 0 ? null : undefined);
+  const place = own === undefined ? -1 : preferredNames.indexOf(own);
+  return place < 0 ? preferredNames.length : place;
+};
+
+const averageRank: Rank = ({path}) => {
+  const places = path.map((part) => preferredAverages.indexOf(part)).filter((place) => place >= 0);
+  return places.length > 0 ? Math.min(...places) : preferredAverages.length + (path.some(isAverageName) ? 0 : 1);
+};
+
+/** A state dict with fewer tensors than this part of the network's is no second network: a loss with weights, a projection. */
+const SMALL = 0.1;
+
+function theNetwork(name: string, candidates: readonly FoundStateDict[], rank: Rank): FoundStateDict {
+  const [best] = [...candidates].sort((a, b) => rank(a) - rank(b) || a.path.length - b.path.length || b.tensors - a.tensors);
+  const largest = candidates.reduce((most, c) => (c.tensors > most.tensors ? c : most));
+  const isNamed = rank(best!) < Number.POSITIVE_INFINITY && best!.tensors >= SMALL * largest.tensors;
+  const chosen = isNamed ? best! : largest;
+  const isRival = (c: FoundStateDict) =>
+    c.dict !== chosen.dict &&
+    c.tensors >= SMALL * chosen.tensors &&
+    (rank(c) === Number.POSITIVE_INFINITY || (rank(c) === rank(chosen) && c.path.length === chosen.path.length));
+  const several = candidates.filter((c) => c === chosen || isRival(c));
+  if (several.length > 1) throw severalNetworks(name, several);
+  return chosen;
+}
+
+/** Values that one key may be looked for in. */
+const MAX_STEPS = 1_000_000;
+
+function byKey(
+  name: string,
+  root: PlainData,
+  key: string,
+  candidates: readonly FoundStateDict[],
+  budget: MemoryBudget,
+): ChosenStateDict {
+  const known = candidates.find((c) => (keyOfStateDict(c) ?? '.') === key);
+  if (known) return {...known, notes: []};
+  const place = key === '.' ? {value: root, path: []} : walkTo(root, key);
+  if (!place) throw notFound(name, `has nothing under '${key}'`, candidates);
+  const search = findStateDicts(place.value, budget);
+  const within = search.found.map((c) => ({...c, path: [...place.path, ...c.path]}));
+  const itself = search.found.find(({path}) => path.length === 0);
+  if (itself) return {...itself, path: place.path, notes: []};
+  const inner = candidatesIn({...search, found: within});
+  if (inner.length > 0) return {...byRule(name, search, inner, false), notes: []};
+  if (search.wholes.length > 0) throw whole(name, search.wholes[0]!);
+  throw notFound(name, `has no state dict under '${key}', which is of type ${typeName(place.value)}`, candidates);
+}
+
+/** The value under a key with dots: a dict key may have dots of its own. */
+function walkTo(root: PlainData, key: string): {value: PlainData; path: string[]} | undefined {
+  let steps = 0;
+  const visit = (value: PlainData, rest: string, path: string[]): {value: PlainData; path: string[]} | undefined => {
+    for (const [place, child] of childrenOf(value)) {
+      if (++steps > MAX_STEPS) return undefined;
+      if (place === rest) return {value: child, path: [...path, place]};
+      const found =
+        place !== '' && rest.startsWith(`${place}.`) ? visit(child, rest.slice(place.length + 1), [...path, place]) : undefined;
+      if (found) return found;
+    }
+    return undefined;
+  };
+  return visit(root, key, []);
 }
 
 /** More state dicts than these are not listed one by one. */
 const MAX_SHOWN = 20;
-
-function notFound(name: string, wanted: readonly (string | null)[], available: readonly AvailableStateDict[]): GpdError {
-  const shown = available
+const NO_WEIGHTS = 'give a checkpoint that was saved with its weights';
+const describe = (c: FoundStateDict): string =>
+  `${c.path.length === 0 ? 'the file itself' : `'${keyOfStateDict(c)}'`} (${plural(c.tensors, 'tensor')}, ${bytes(c.bytes)})`;
+const list = (candidates: readonly FoundStateDict[]): string => {
+  const more = candidates.length > MAX_SHOWN ? ` and ${candidates.length - MAX_SHOWN} more` : '';
+  return candidates.slice(0, MAX_SHOWN).map(describe).join(', ') + more;
+};
+const commands = (candidates: readonly FoundStateDict[]): string =>
+  candidates
     .slice(0, MAX_SHOWN)
-    .map(({key, tensors}) => `${key === null ? 'the file itself' : `'${key}'`} (${tensors} tensors)`)
-    .join(', ');
-  const names = wanted.filter((key) => key !== null).map((key) => `'${key}'`);
-  const problem = available.length === 0 ? 'holds no tensors' : `has no state dict ${names.join(' or ')}; there is ${shown}`;
-  return new GpdError('STATE_DICT_NOT_FOUND', `${name}: ${problem}`, {
+    .map((c) => `--key ${shellWord(keyOfStateDict(c) ?? '.')}`)
+    .join(', or ');
+
+function notFound(name: string, problem: string, candidates: readonly FoundStateDict[]): GpdError {
+  return new GpdError('STATE_DICT_NOT_FOUND', `${name}: ${problem}; there is ${list(candidates) || 'none elsewhere'}`, {
     at: name,
-    hint: available.length === 0 ? 'give a checkpoint that was saved with its weights' : 'ask for one that is there',
-    data: {wanted, available},
+    hint: candidates.length === 0 ? NO_WEIGHTS : `ask for one that is there: ${commands(candidates)}`,
+    data: {available: available(candidates)},
   });
 }
+
+function noAverages(name: string, candidates: readonly FoundStateDict[]): GpdError {
+  const hint = `leave --ema out; if one of them is an average, ask for it: ${commands(candidates)}`;
+  const problem = `${name}: holds no averaged weights; there is ${list(candidates)}`;
+  return new GpdError('STATE_DICT_NOT_FOUND', problem, {at: name, hint, data: {available: available(candidates)}});
+}
+
+function severalNetworks(name: string, candidates: readonly FoundStateDict[]): GpdError {
+  const problem = `${name}: holds ${candidates.length} state dicts that may be the network: ${list(candidates)}`;
+  return new GpdError('ARCH_AMBIGUOUS', problem, {
+    at: name,
+    hint: `say which one is meant: ${commands(candidates)}`,
+    data: {available: available(candidates)},
+  });
+}
+
+function nothingThere(name: string, {found, wholes}: Search): GpdError {
+  const model = wholes.find(({what}) => what === 'model') ?? wholes[0];
+  if (model) return whole(name, model);
+  const [first] = found;
+  const problem = first ? `holds no weights, only training state ('${keyOfStateDict(first)}')` : 'holds no tensors';
+  return new GpdError('STATE_DICT_NOT_FOUND', `${name}: ${problem}`, {at: name, hint: NO_WEIGHTS, data: {available: []}});
+}
+
+function whole(name: string, {path, type, what}: Search['wholes'][number]): GpdError {
+  const where = path.length === 0 ? '' : ` under '${path.join('.')}'`;
+  const held = what === 'model' ? 'a whole model saved with its code' : 'an optimizer saved as an object, and no weights';
+  return new GpdError('PICKLE_UNSUPPORTED', `${name}: holds ${held} ("${type}")${where}; nothing was executed`, {
+    at: name,
+    hint: 'load it where its code is, save model.state_dict() instead, and convert that',
+  });
+}
+
+const notPlain = (name: string, key: string, what: string): GpdError =>
+  new GpdError('PICKLE_UNSUPPORTED', `${name}: '${key}' is ${what}`, {
+    at: `${name}#${key}`,
+    hint: 'what it means is in the program that saved it: save plain tensors instead (of a distributed run: the full state dict)',
+  });
 
 const PREFIX = 'module.';
 
@@ -88,3 +235,7 @@ const PREFIX = 'module.';
 export function commonPrefix(keys: readonly string[]): '' | 'module.' {
   return keys.length > 0 && keys.every((key) => key.startsWith(PREFIX) && key.length > PREFIX.length) ? PREFIX : '';
 }
+
+/** What averaging keeps beside the weights, under no layer's name: how many states it has seen, and how fast it forgets them. */
+const averageCounters = new Set(['n_averaged', 'steps', 'num_updates', 'updates', 'decay', 'initted', 'step']);
+export const isAverageCounter = (key: string, elements: number): boolean => elements <= 1 && averageCounters.has(key);

@@ -28,6 +28,7 @@ export function readTorchLegacy(source: ByteSource): TorchFile {
   return {
     format: 'torch-legacy',
     root: head.root,
+    inert: head.inert,
     storages: head.storages,
     views: new ViewBudget(source.size),
     locate: ({key}) => places.get(key),
@@ -38,6 +39,7 @@ export function readTorchLegacy(source: ByteSource): TorchFile {
 
 interface Head {
   root: PlainData;
+  inert: ReadonlyMap<string, number>;
   storages: ReadonlyMap<string, StorageRef>;
   keys: readonly PlainData[];
   /** Where the pickles end and the numbers begin. */
@@ -70,16 +72,16 @@ function readPickles(reader: ByteReader, budget: MemoryBudget): Head {
   const expect = (ok: boolean, problem: string) => {
     if (!ok) throw corrupt(reader.name, problem, reader.offset);
   };
-  expect(readPickle(reader, noStorages, budget) === LEGACY_MAGIC, 'the magic number is wrong');
-  expect(readPickle(reader, noStorages, budget) === LEGACY_PROTOCOL, 'the protocol number is not 1001');
-  const system = readPickle(reader, noStorages, budget);
+  expect(readPickle(reader, noStorages, budget).root === LEGACY_MAGIC, 'the magic number is wrong');
+  expect(readPickle(reader, noStorages, budget).root === LEGACY_PROTOCOL, 'the protocol number is not 1001');
+  const {root: system} = readPickle(reader, noStorages, budget);
   expect(isMap(system), 'the system information is not a dict');
   if (isMap(system) && system.get('little_endian') === false) throw bigEndian(reader.name);
   const registry = storageRegistry();
-  const root = readPickle(reader, registry.load, budget);
-  const keys = readPickle(reader, noStorages, budget);
+  const {root, inert} = readPickle(reader, registry.load, budget);
+  const {root: keys} = readPickle(reader, noStorages, budget);
   expect(Array.isArray(keys), 'the list of storages is not a list');
-  return {root, storages: registry.storages, keys: keys as PlainData[], end: reader.offset};
+  return {root, inert, storages: registry.storages, keys: keys as PlainData[], end: reader.offset};
 }
 
 function locateStorages(source: ByteSource, {keys, storages, end}: Head): ReadonlyMap<string, StoragePlace> {

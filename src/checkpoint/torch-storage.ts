@@ -1,8 +1,8 @@
 /** Persistent ids of PyTorch pickles: ('storage', class, key, location, count[, view]) → a StorageRef, one per key. */
 import {GpdError} from '../core/error.js';
-import {storageDtypes} from './pickle-globals.js';
 import type {PersistentLoad, PickleMachine} from './pickle-machine.js';
-import {isKind, type PlainData, type StorageRef, type Tuple, typeName} from './plain-data.js';
+import {type GlobalName, isKind, type PlainData, type StorageRef, type Tuple, typeName} from './plain-data.js';
+import {storageDtypes} from './torch-globals.js';
 
 export interface StorageRegistry {
   readonly storages: ReadonlyMap<string, StorageRef>;
@@ -13,6 +13,8 @@ export interface StorageRegistry {
 export function storageRegistry(): StorageRegistry {
   const storages = new Map<string, StorageRef>();
   const load: PersistentLoad = (id, machine) => {
+    const named = classOf(id);
+    if (named) return named;
     const ref = storageRef(id, machine);
     const known = storages.get(ref.key);
     if (!known) {
@@ -27,6 +29,11 @@ export function storageRegistry(): StorageRegistry {
     return known;
   };
   return {storages, load};
+}
+
+/** ('module', class, file, source): how PyTorch before 1.6 wrote the class of a module, with its code. The code is not looked at. */
+function classOf({items: [kind, of]}: Tuple): GlobalName | undefined {
+  return kind === 'module' && isKind(of, 'global') ? of : undefined;
 }
 
 function storageRef(id: Tuple, m: PickleMachine): StorageRef {

@@ -21,6 +21,8 @@ export interface Checksum {
 export interface TorchFile extends Storages {
   readonly format: 'torch-zip' | 'torch-legacy';
   readonly root: PlainData;
+  /** Objects that became inert data: how many of which class. */
+  readonly inert: ReadonlyMap<string, number>;
   /** Every storage that the object tree mentions. */
   readonly storages: ReadonlyMap<string, StorageRef>;
   /** The checksum that the container has for a storage, if it has one. */
@@ -35,7 +37,7 @@ export function readTorchZip(source: ByteSource, budget: MemoryBudget): TorchFil
   if (byteOrder(archive, `${folder}/byteorder`) === 'big') throw bigEndian(source.name);
   const registry = storageRegistry();
   const reader = new ByteReader(readRecord(archive, entry), `${source.name}:${entry.name}`);
-  const root = readPickle(reader, registry.load, budget);
+  const {root, inert} = readPickle(reader, registry.load, budget);
   if (reader.remaining > 0) {
     throw new GpdError('PICKLE_INVALID', `${reader.name}: ${reader.remaining} bytes follow the end of the pickle`, {
       at: `${reader.name}@${reader.offset}`,
@@ -46,6 +48,7 @@ export function readTorchZip(source: ByteSource, budget: MemoryBudget): TorchFil
   return {
     format: 'torch-zip',
     root,
+    inert,
     storages: registry.storages,
     views: new ViewBudget(source.size),
     locate(storage) {

@@ -5,8 +5,8 @@
 import type {DType, Shape, TensorSource} from '../core/tensor.js';
 import {elementCount, stridesOf} from '../core/tensor.js';
 import {ByteWriter} from './byte-writer.js';
-import {storageDtypes} from './pickle-globals.js';
 import {OrderedDict, type PlainScalar} from './plain-data.js';
+import {storageDtypes} from './torch-globals.js';
 
 /** Python tells 1 from 1.0, JavaScript does not: a float that may be whole says so. */
 export interface Float {

@@ -30,6 +30,8 @@ export interface ConvertOptions extends NetworkOptions, PhaseHooks {
   weights?: Partial<Record<WeightsFormatName, string>> | undefined;
   /** Use the moving average of the weights. Default: the weights themselves, as the original evaluates. */
   ema?: boolean | undefined;
+  /** The state dict under this key, such as `net` or `checkpoint.model`, of a file with several. Wins over `ema`. */
+  key?: string | undefined;
   /** Replace files that exist. */
   force?: boolean | undefined;
   /** Seed of the images of the proof. Default 0. */
@@ -95,7 +97,7 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
   const paths = [...Object.values(options.outputs), ...Object.values(options.weights ?? {})];
   for (const output of paths) checkOutput(output, {force: options.force ?? false, inputs: [path]});
   const runtime = preloadRuntime();
-  const checkpoint = await watch.measure('open', () => openCheckpoint(source, {ema: options.ema ?? false}));
+  const checkpoint = await watch.measure('open', () => openCheckpoint(source, options));
   const digesting = digestFile(path, checkpoint.checksums());
   digesting.catch(() => {}); // awaited below; an earlier failure must not be reported twice
   const staging = new Staging({replace: options.force ?? false});

@@ -1,4 +1,5 @@
 /** What the options of each function may be; the commands' flags have the same bounds. */
+import type {StateDictChoice} from '../checkpoint/state-dicts.js';
 import {emitNames, MAX_WRITTEN_OPSET, MIN_OPSET} from '../convert/build.js';
 import type {ConvertOptions} from '../convert/convert.js';
 import type {Recipe} from '../data/recipe.js';
@@ -33,7 +34,9 @@ const paths =
     return other === undefined ? undefined : `paths by name: ${names.join(', ')}`;
   };
 
-const recognise: is.Rules<RecogniseOptions> = {
+const recognise: is.Rules<RecogniseOptions & StateDictChoice> = {
+  ema: is.toggle,
+  key: is.text,
   prefix: is.either(is.text, is.oneOf([''])),
   ratio: count,
   arch: is.text,
@@ -74,12 +77,12 @@ const phases = {onPhase: is.callback, signal: is.abortSignal};
 const opset = is.whole(MIN_OPSET, MAX_WRITTEN_OPSET);
 
 export const convertRules: is.Rules<ConvertOptions> = {
-  ...{...recognise, ...phases, opset, batch: count, inputName: is.text, outputName: is.text, ema: is.toggle, force: is.toggle},
+  ...{...recognise, ...phases, opset, batch: count, inputName: is.text, outputName: is.text, force: is.toggle},
   ...{outputs: paths(emitNames), weights: paths(weightsFormatNames), seed: is.finite, labels: is.listOf(is.text)},
 };
-export const inspectRules: is.Rules<InspectOptions> = {...recognise, ema: is.toggle, text: is.toggle};
+export const inspectRules: is.Rules<InspectOptions> = {...recognise, text: is.toggle};
 export const evaluateRules: is.Rules<EvaluateFilesOptions> = {
-  ...{...recognise, ...engine, ...images, ...watched, ema: is.toggle, explainProvider: is.toggle, batchSize: count},
+  ...{...recognise, ...engine, ...images, ...watched, explainProvider: is.toggle, batchSize: count},
   ...{
     samples: count,
     resume: is.toggle,
@@ -89,7 +92,7 @@ export const evaluateRules: is.Rules<EvaluateFilesOptions> = {
   },
 };
 export const verifyRules: is.Rules<VerifyFilesOptions> = {
-  ...{...recognise, ...engine, ...images, ...watched, ema: is.toggle, role: is.oneOf(['student', 'teacher'])},
+  ...{...recognise, ...engine, ...images, ...watched, role: is.oneOf(['student', 'teacher'])},
   ...{samples: count, seed: is.finite, tolerance: is.finite, layers: is.toggle},
 };
 export const benchRules: is.Rules<BenchFilesOptions> = {
@@ -98,7 +101,7 @@ export const benchRules: is.Rules<BenchFilesOptions> = {
 };
 const {labels: _, labelBase: __, fast: ___, labelColumn: ____, ...preparation} = images;
 export const exportRules: is.Rules<ExportFileOptions> = {
-  ...{...recognise, ...preparation, ...phases, ema: is.toggle, output: is.text, force: is.toggle, threads: count},
+  ...{...recognise, ...preparation, ...phases, output: is.text, force: is.toggle, threads: count},
   ...{
     precisions: is.listOf(is.oneOf(precisionNames)),
     formats: is.listOf(is.oneOf(formatNames)),

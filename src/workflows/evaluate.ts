@@ -140,13 +140,21 @@ const FAST_CHECK_IMAGES = 500;
 
 async function run(options: Complete, prepared: Prepared): Promise<EvaluationRun> {
   const {subjects, dataset, recipe, settings} = prepared;
-  const {onError, fast, signal, onProgress, workers, ema, gates} = options;
+  const {onError, fast, signal, onProgress, workers, ema, key, gates} = options;
   const {batchSize} = settings;
   const {length} = dataset.samples;
   const order = spread(length, options.samples ?? length);
   const session = sessionOf(options, settings.provider.used);
   const providers = options.explainProvider ? await explainAll(subjects, session) : [];
-  const identity = identityOf(subjects, {settings, order: order.length, of: length, onError, fast, ema});
+  const identity = identityOf(subjects, {
+    settings,
+    order: order.length,
+    of: length,
+    onError,
+    fast,
+    ema,
+    ...(key !== undefined && {key}),
+  });
   const file =
     options.state === null
       ? undefined

@@ -12,6 +12,8 @@ export type FileSummary = CheckpointSummary | OnnxSummary;
 export interface InspectOptions extends RecogniseOptions {
   /** Of the moving average of a checkpoint's weights. Default false. */
   ema?: boolean | undefined;
+  /** The state dict under this key, such as `net` or `checkpoint.model`, of a file with several. Wins over `ema`. */
+  key?: string | undefined;
   /** Also an ONNX model as text, a line for each value. Default false. */
   text?: boolean | undefined;
 }

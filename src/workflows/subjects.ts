@@ -15,6 +15,8 @@ import type {Role} from '../reparam/parameters.js';
 export interface SubjectOptions extends RecogniseOptions {
   /** Use the moving average of a checkpoint's weights. Default false. */
   ema?: boolean | undefined;
+  /** The state dict under this key, such as `net` or `checkpoint.model`, of a file with several. Wins over `ema`. */
+  key?: string | undefined;
 }
 
 /** Checkpoints stay open: their tensors are read when a session is made. */
@@ -31,7 +33,7 @@ export async function openSubject(path: string, options: SubjectOptions, roles?:
     source.close();
     return [subjectOfFile(path)];
   }
-  const checkpoint = openCheckpoint(source, {ema: options.ema ?? false});
+  const checkpoint = openCheckpoint(source, options);
   const recognised = naming(path, () => recognise(checkpoint.stateDict, checkpoint.args, options));
   const present: readonly Role[] = recognised.form.ratio > 1 ? ['teacher', 'student'] : ['student'];
   const wanted = present.filter((role) => roles?.includes(role) ?? true);

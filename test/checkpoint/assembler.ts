@@ -59,7 +59,7 @@ export const archive = (records: Record<string, Uint8Array>, folder = 'archive')
     zip.finish();
   });
 
-export const read = (data: Uint8Array): PlainData => readPickle(new ByteReader(data, 'test.pkl'), storageRegistry().load);
+export const read = (data: Uint8Array): PlainData => readPickle(new ByteReader(data, 'test.pkl'), storageRegistry().load).root;
 export const open = (data: Uint8Array): Checkpoint => openCheckpoint(bufferSource(data, 'test.pth'));
 
 /** The error of an action that must refuse its input with all that an error owes the user. */

@@ -175,7 +175,7 @@ describe('which state dict', () => {
     const plain = torch(new Map([['state_dict', orderedStateDict(state('a'))]]));
     const error = refusal(() => openCheckpoint(bufferSource(plain), {ema: true}));
     expect(error.code).toBe('STATE_DICT_NOT_FOUND');
-    expect(error.message).toMatch("no state dict 'state_dict_ema' or 'model_ema'; there is 'state_dict' (1 tensors)");
+    expect(error.message).toMatch("holds no averaged weights; there is 'state_dict' (1 tensor, 8 B)");
     expect(refusal(() => openCheckpoint(bufferSource(plain), {key: 'net'})).code).toBe('STATE_DICT_NOT_FOUND');
   });
   test('no tensors at all', () => {
@@ -205,7 +205,7 @@ describe('which state dict', () => {
         ['b', shared],
       ]),
     );
-    expect(open(data).available).toEqual([{key: null, tensors: 2, bytes: 4000}]);
+    expect(open(data).available).toEqual([{key: null, tensors: 2, bytes: 4000, averaged: false}]);
     expect(data.length).toBeLessThan(6000);
   });
 });

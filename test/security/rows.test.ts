@@ -2,6 +2,7 @@
 import {closeSync, ftruncateSync, openSync, writeSync} from 'node:fs';
 import {join} from 'node:path';
 import sharp from 'sharp';
+import {describeValue} from '../../src/checkpoint/describe-tree.js';
 import {openCheckpoint} from '../../src/checkpoint/open.js';
 import {writeSafetensors} from '../../src/checkpoint/write-safetensors.js';
 import {fileSource} from '../../src/core/bytes.js';
@@ -14,7 +15,7 @@ import {modelBytes} from '../../src/onnx/encode.js';
 import {parseModel} from '../../src/onnx/parse-text.js';
 import {ModelProto} from '../../src/onnx/proto.js';
 import {openSession} from '../../src/onnx/session.js';
-import {archive, bytes, dict, global, int, open, pickle, refusal, storage, str, tensor} from '../checkpoint/assembler.js';
+import {archive, bytes, dict, global, int, open, pickle, read, refusal, storage, str, tensor} from '../checkpoint/assembler.js';
 import {fakeZip} from '../checkpoint/fake-zip.js';
 import {fixture, inFolder} from '../commands/program.js';
 import {gpd} from './disturbed.js';
@@ -124,12 +125,13 @@ test('a compressed storage is refused', () => {
 
 test('nothing in the allow-list can be reached under another spelling', () => {
   for (const [module, name] of [
-    ['Collections', 'OrderedDict'],
     ['collections ', 'OrderedDict'],
     ['collections', ' OrderedDict'],
     ['collections.OrderedDict', ''],
   ] as const)
     expect(refusal(() => open(archive({'data.pkl': pickle(global(module, name))}))).code).toBe('PICKLE_UNSUPPORTED');
+  const stranger = read(pickle(global('Collections', 'OrderedDict'), ')R'));
+  expect(describeValue(stranger)).toBe('Collections.OrderedDict (0)'); // a stub of a class that means nothing
 });
 
 describe('operators and attributes named like members of every object', () => {

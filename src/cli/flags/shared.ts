@@ -34,7 +34,12 @@ const ignoreUnknown = Flags.boolean({
 
 /** What the tensors may leave open. */
 export const recogniseFlags = {
-  ema: Flags.boolean({description: 'use the moving average of the weights (state_dict_ema)', helpGroup: 'network'}),
+  ema: Flags.boolean({description: 'use the weights that were averaged during training (EMA, SWA)', helpGroup: 'network'}),
+  key: Flags.string({
+    description: 'the state dict in the file that is meant, such as net or checkpoint.model; gpd inspect lists them',
+    helpValue: 'KEY',
+    helpGroup: 'network',
+  }),
   prefix: Flags.string({
     description:
       'the part of the file that is meant, where several networks stand in it: student. (what their names begin with)',
@@ -81,9 +86,10 @@ export const recogniseFlags = {
 
 type RecogniseFlags = InferredFlags<typeof recogniseFlags>;
 
-export const recogniseOptions = (flags: RecogniseFlags): RecogniseOptions & {ema: boolean} => ({
+export const recogniseOptions = (flags: RecogniseFlags): RecogniseOptions & {ema: boolean; key: string | undefined} => ({
   ema: flags.ema,
   prefix: flags.prefix,
+  key: flags.key,
   ratio: flags.ratio,
   arch: flags.arch,
   heads: flags.heads,

@@ -2,6 +2,7 @@
 import {basename} from 'node:path';
 import {bytes, count, plural} from '../../core/format.js';
 import {printable} from '../../core/printable.js';
+import {shellWord} from '../../core/shell.js';
 import {formatShape} from '../../core/tensor.js';
 import type {CheckpointSummary, TensorSummary} from '../../workflows/summaries/checkpoint.js';
 import type {Style} from '../terminal/style.js';
@@ -20,10 +21,11 @@ export function renderCheckpoint(c: CheckpointSummary, style: Style, {all}: {all
     ...renderEntries(c, style),
     '',
     ...(c.network ? renderNetwork(c.network, style) : renderProblem(c, style)),
+    ...renderInert(c, style),
     ...c.warnings.map((warning) => `${style.warn('warning')}  ${printable(warning)}`),
     '',
     ...(all ? renderArgs(c, style) : []),
-    ...renderTensors(c.tensors, style, all),
+    ...(c.tree.length > 0 ? renderTree(c, style) : renderTensors(c.tensors, style, all)),
   ];
 }
 
@@ -36,13 +38,41 @@ function renderEntries({entries, stateDicts, ignored, prefix}: CheckpointSummary
     const what = dict ? `${plural(dict.tensors, 'tensor')}, ${bytes(dict.bytes)}` : value;
     return [printable(key), printable(what), dict?.used ? 'used' : printable(reasons.get(key) ?? '')];
   });
+  const listed = new Set<string | null>(entries.map(({key}) => key));
+  const nested = stateDicts
+    .filter(({key}) => key !== null && !listed.has(key))
+    .map(({key, tensors, bytes: size, used, averaged}) => [
+      printable(key!),
+      `${plural(tensors, 'tensor')}, ${bytes(size)}`,
+      used ? 'used' : averaged ? 'averaged weights: --ema' : `another state dict: --key ${printable(shellWord(key!))}`,
+    ]);
   const bare = stateDicts
     .filter(({key}) => key === null)
     .map(({tensors}) => `  the file itself is the state dict, of ${plural(tensors, 'tensor')}`);
   return [
-    ...(entries.length === 0 ? bare : tableLines(rows, [{maxWidth: 24}, {maxWidth: 28}, {paint: style.dim}])),
+    ...(rows.length + nested.length === 0
+      ? bare
+      : tableLines([...rows, ...nested], [{maxWidth: 24}, {maxWidth: 28}, {paint: style.dim}])),
     ...(prefix === '' ? [] : [`  every key begins with '${prefix}', which is left out`]),
   ];
+}
+
+const MAX_CLASSES = 6;
+
+/** What nothing was made of: nobody should wonder what became of a class of theirs. */
+function renderInert({inert}: CheckpointSummary, style: Style): string[] {
+  if (inert.length === 0) return [];
+  const shown = inert.slice(0, MAX_CLASSES).map(({type, count: n}) => `${printable(type)}${n > 1 ? ` (${count(n)})` : ''}`);
+  const more = inert.length > MAX_CLASSES ? ` and ${inert.length - MAX_CLASSES} more` : '';
+  return [style.dim(`  read as data without a meaning, nothing was executed: ${shown.join(', ')}${more}`)];
+}
+
+function renderTree({tree}: CheckpointSummary, style: Style): string[] {
+  const lines = tree.map(({depth, place, text}) => {
+    const name = place === '' ? '' : `${printable(place)}  `;
+    return `${'  '.repeat(depth + 1)}${name}${style.dim(printable(text))}`;
+  });
+  return [style.bold('what is in it'), ...lines];
 }
 
 function renderProblem({problem}: CheckpointSummary, style: Style): string[] {

@@ -75,9 +75,9 @@ function farBelow(source: ModelSummary | undefined, form: ModelSummary | undefin
 const accuracyOf = (m: ModelSummary | undefined) => ({top1: m?.top1 ?? null, agreement: m?.agreement ?? null});
 
 function evaluationOptions(options: ExportSettings): EvaluateFilesOptions {
-  const {data, checkSamples, gates, workers, onError, threads, ema, onEvaluation, recipe, overrides, strictData} = options;
+  const {data, checkSamples, gates, workers, onError, threads, ema, key, onEvaluation, recipe, overrides, strictData} = options;
   return {
-    ...{data: data!, samples: checkSamples, gates, workers, onError, threads, ema, strictData},
+    ...{data: data!, samples: checkSamples, gates, workers, onError, threads, ema, key, strictData},
     ...{recipe, overrides, state: null, signal: options.signal},
     ...(onEvaluation && {onResult: onEvaluation}),
   };

@@ -18,6 +18,7 @@ import type {Module} from '../../reparam/modules.js';
 
 export interface SourceOptions extends RecogniseOptions {
   ema: boolean;
+  key?: string | undefined;
   opset?: number | undefined;
 }
 export interface ExportSource {
@@ -89,7 +90,7 @@ async function checkpointSource(path: string, options: SourceOptions): Promise<E
     const opened: Checkpoint[] = [];
     const weights = async (batchNorm: BatchNormChoice): Promise<StateDict> => {
       if (batchNorm === 'fold') return foldedWeights(model);
-      const checkpoint = openCheckpoint(fileSource(path), {ema: options.ema});
+      const checkpoint = openCheckpoint(fileSource(path), options);
       opened.push(checkpoint); // counters are read when they are written
       const recognised = recognise(checkpoint.stateDict, checkpoint.args, options);
       return withoutBiases(await deployedWeights(recognised), recognised.modules);

@@ -1,6 +1,7 @@
 /** What is in a checkpoint, as plain data: the result of `gpd inspect CHECKPOINT --json`. */
 import {describeTree, toJson} from '../../checkpoint/describe-tree.js';
 import {type Checkpoint, openCheckpoint} from '../../checkpoint/open.js';
+import type {StateDictChoice} from '../../checkpoint/state-dicts.js';
 import type {ByteSource} from '../../core/bytes.js';
 import {type ErrorCode, GpdError} from '../../core/error.js';
 import {byteLength} from '../../core/tensor.js';
@@ -15,9 +16,12 @@ export interface CheckpointSummary {
   bytes: number;
   /** torch-zip, torch-legacy or safetensors. */
   format: string;
-  /** The top level of the file, one line of text each. Empty where the file is the state dict itself. */
+  /** The top level of the file, one line of text each. Empty where the file is the state dict itself, or has none. */
   entries: {key: string; value: string}[];
-  stateDicts: {key: string | null; tensors: number; bytes: number; used: boolean}[];
+  /** `key` is what --key takes; null where the file itself is the state dict. */
+  stateDicts: {key: string | null; tensors: number; bytes: number; averaged: boolean; used: boolean}[];
+  /** What is in a file without the state dict that was asked for: every value to some depth. Empty for all others. */
+  tree: {depth: number; place: string; text: string}[];
   /** What was taken off every key: 'module.' or ''. */
   prefix: string;
   /** The training options. */
@@ -25,6 +29,8 @@ export interface CheckpointSummary {
   /** Plain values beside the weights; for safetensors its metadata. */
   meta: Record<string, unknown>;
   ignored: {key: string; reason: string; tensors?: number}[];
+  /** Objects of the program that saved it, which were read as plain data without a meaning, by class. */
+  inert: {type: string; count: number}[];
   warnings: string[];
   network: NetworkSummary | null;
   /** Why no network was recognised. */
@@ -42,10 +48,12 @@ export interface TensorSummary {
 }
 
 /** Takes over the source. An unknown network is a finding here, not an error; an unreadable file is one. */
-export function inspectCheckpoint(source: ByteSource, options: RecogniseOptions & {ema: boolean}): CheckpointSummary {
-  const checkpoint = openCheckpoint(source, {ema: options.ema});
+export function inspectCheckpoint(source: ByteSource, options: RecogniseOptions & StateDictChoice): CheckpointSummary {
+  const checkpoint = openCheckpoint(source, {...options, withoutStateDict: 'keep'});
   try {
-    const {recognised, problem} = tryToRecognise(checkpoint, options);
+    const {recognised, problem} = checkpoint.problem
+      ? {problem: problemOf(checkpoint.problem)}
+      : tryToRecognise(checkpoint, options);
     const {name: path, format, prefix, stateDictKey, available} = checkpoint;
     return {
       kind: 'checkpoint',
@@ -53,11 +61,13 @@ export function inspectCheckpoint(source: ByteSource, options: RecogniseOptions 
       bytes: source.size,
       format,
       entries: topEntries(checkpoint),
-      stateDicts: available.map((dict) => ({...dict, used: dict.key === stateDictKey})),
+      stateDicts: available.map((dict) => ({...dict, used: !checkpoint.problem && dict.key === stateDictKey})),
+      tree: checkpoint.problem ? describeTree(checkpoint.root, TREE) : [],
       prefix,
       args: checkpoint.args ? Object.fromEntries(checkpoint.args) : null,
       meta: Object.fromEntries([...checkpoint.meta].map(([key, value]) => [key, toJson(value)])),
       ignored: [...checkpoint.ignored],
+      inert: [...checkpoint.inert],
       warnings: [...checkpoint.warnings],
       network: recognised ? summariseNetwork(recognised) : null,
       problem,
@@ -76,12 +86,18 @@ function tryToRecognise(
     return {recognised: recognise(stateDict, args, options), problem: null};
   } catch (error) {
     if (!(error instanceof GpdError)) throw error;
-    const {code, message, hint} = error;
-    return {problem: {code, message, ...(hint !== undefined && {hint})}};
+    return {problem: problemOf(error)};
   }
 }
 
+const problemOf = ({code, message, hint}: GpdError): NonNullable<CheckpointSummary['problem']> => ({
+  ...{code, message},
+  ...(hint !== undefined && {hint}),
+});
+
 const MAX_ENTRIES = 100;
+/** Of a file without a state dict: enough to see what it is. */
+const TREE = {maxDepth: 6, maxChildren: 40, maxLines: 400};
 
 function topEntries({root, stateDictKey}: Checkpoint): {key: string; value: string}[] {
   if (stateDictKey === null) return [];
