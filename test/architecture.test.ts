@@ -42,7 +42,7 @@ const owners: readonly [name: RegExp, owners: readonly string[]][] = [
   [/^@tensorflow\//, ['src/tfjs/', 'src/train/']],
   [/^sharp$/, ['src/data/']],
   [/^xz-decompress$/, ['src/data/unpack.ts']],
-  [/^hyparquet(-compressors)?$/, ['src/data/']],
+  [/^fzstd$/, ['src/data/parquet/codecs.ts']],
   [/^echarts$/, ['src/eval/report/']],
   // Parsers take bytes, never paths: files are opened on the lowest floor, by the readers of image sets, and by what the user types.
   // Evaluation and training keep the state of long runs; providers look for the libraries that they need; the runtime writes its profiles to files.

@@ -23,6 +23,9 @@ export function archiveKind(place: FileSpan): ArchiveKind | undefined {
   return head.length === TAR_BLOCK_BYTES && isEmptyBlock(head) ? 'tar' : undefined; // an empty one
 }
 
+/** A table, whatever its name ends in. */
+export const isParquet = (place: FileSpan): boolean => text(headOf(place), 4) === 'PAR1';
+
 /** The first block, or as much as there is. */
 export const headOf = (place: FileSpan): Uint8Array =>
   indexed(place, (source) => source.read(0, Math.min(source.size, TAR_BLOCK_BYTES)));
@@ -46,7 +49,6 @@ const OTHERS: readonly (readonly [magic: string, what: string])[] = [
   ['\x28\xb5\x2f\xfd', 'zstd archives are not read; unpack it (unzstd) and give the .tar'],
   ['7z\xbc\xaf', '7z archives are not read; unpack it and give the folder'],
   ['Rar!', 'rar archives are not read; unpack it and give the folder'],
-  ['PAR1', 'parquet files are not read; write its images into class folders'],
   ['\x89HDF', 'HDF5 files are not read; write its images into class folders'],
   ['\x93NUMPY', 'NumPy arrays are not read; write their images into class folders'],
 ];
@@ -59,6 +61,6 @@ export function noArchive(place: FileSpan): GpdError {
   const what = other ?? (imageKind(head) ? 'is a single image, not a set of them' : 'is no set of images that is read here');
   return new GpdError('DATASET_INVALID', `${place.name}: ${what}`, {
     at: place.name,
-    hint: 'give a folder, or a .tar, .tar.gz, .tar.bz2, .tar.xz or .zip of one, with <class>/<image>; docs/evaluation.md lists all layouts',
+    hint: 'give a folder, or a .tar, .tar.gz, .tar.bz2, .tar.xz or .zip of one, with <class>/<image>, or .parquet; docs/evaluation.md lists all layouts',
   });
 }

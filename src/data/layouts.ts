@@ -5,6 +5,7 @@ import type {Dataset} from './dataset.js';
 import type {Listing} from './entries.js';
 import type {LabelFile} from './labels.js';
 import {organise, withoutTopFolder} from './organise.js';
+import {parquetIn} from './parquet-set.js';
 import type {SetContext} from './set-context.js';
 import {flatShards, unclassed} from './shards.js';
 import {chooseSplit, splitWarnings} from './splits.js';
@@ -14,7 +15,7 @@ import {webdatasetIn} from './webdataset.js';
 type Layout = (listing: Listing, context: SetContext) => Promise<Dataset | undefined>;
 
 /** THE table: sets with labels of their own, in the order in which they are looked for. What is none of them has class folders, or is flat. */
-const withOwnLabels: readonly Layout[] = [cifarIn, webdatasetIn];
+const withOwnLabels: readonly Layout[] = [cifarIn, parquetIn, webdatasetIn];
 
 /** A set of the files that are listed; it closes the listing. Throws DATASET_INVALID where there are no images, and for labels that do not fit them. */
 export async function arrange(listing: Listing, labels: LabelFile | undefined, context: SetContext): Promise<Dataset> {

@@ -1,7 +1,7 @@
 /** A path to a dataset: what it is is decided by what lies there, not by its name. */
 import {readdirSync, statSync} from 'node:fs';
 import {basename, dirname, join} from 'node:path';
-import {archiveKind, listArchive, noArchive} from './archives.js';
+import {archiveKind, isParquet, listArchive, noArchive} from './archives.js';
 import {joinListings} from './archives-inside.js';
 import {expandBraces} from './braces.js';
 import {isCifarFile, isCifarNames} from './cifar.js';
@@ -68,6 +68,7 @@ async function listingOf(path: string): Promise<Listing> {
   if (isThere(path)?.isDirectory()) return listFolder(path);
   if (isCifarFile(basename(path)) && isThere(path)) return cifarFile(path);
   const place = wholeFile(new DataFile(path));
+  if (isParquet(place)) return {...joinListings(path, []), entries: [fileEntry(path)], async close() {}};
   const kind = archiveKind(place);
   if (!kind) throw noArchive(place);
   const listing = await listArchive(place, kind);

@@ -92,7 +92,6 @@ const INSIDE: readonly (readonly [ending: RegExp, hint: string])[] = [
     /\.(tar|tar\.\w+|tgz|tbz2?|txz|zip)$/i,
     'images may lie in the archives inside: unpack each into a folder, which is its class',
   ],
-  [/\.parquet$/i, 'parquet files are not read: write their images into class folders'],
   [/\.tfrecords?$|-\d{5}-of-\d{5}$/i, 'TFRecord files are not read: write their images into class folders'],
 ];
 

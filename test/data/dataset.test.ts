@@ -347,7 +347,7 @@ test.each([
   ['set.tar.bz2', 'BZh91AY', /is not a complete bzip2 file \(it ends too early\)/],
   ['set.tar.xz', Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0), /is not a complete xz file \(it ends too early\)/],
   ['set.tar.zst', Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd), /zstd archives are not read; unpack it/],
-  ['test.parquet', 'PAR1', /parquet files are not read/],
+  ['test.parquet', 'PAR1', /is not a complete parquet file/],
   ['photo.jpg', Uint8Array.of(0xff, 0xd8, 0xff), /a single image/],
   ['x', 'whatever', /no set of images/],
   ['empty', '', /no set of images/],
