@@ -8,6 +8,7 @@ import type {StateDict} from '../core/tensor.js';
 import {type EncodeOptions, encodeModel, modelBytes} from '../onnx/encode.js';
 import type {Model} from '../onnx/graph.js';
 import {openSession} from '../onnx/session.js';
+import type {TargetName} from './targets.js';
 import {type PageFacts, renderWebPage} from './web/page.js';
 import {findRuntime} from './web/runtime.js';
 
@@ -24,13 +25,22 @@ export interface Written {
   readonly main: StagedFile;
 }
 
+/** The model of a format that shows its own answers: images are prepared inside, and it gives probabilities of the best classes. */
+export interface OwnModel {
+  /** Unless another target is asked for. */
+  readonly target: TargetName;
+  readonly batch: 'dynamic';
+}
+
 export interface ModelFormat {
   readonly kind: 'model';
   /** Follows the name and the precision: `student.fp16.onnx`. */
   readonly suffix: string;
   readonly description: string;
-  /** Images are prepared inside, whatever else was asked for. */
-  readonly embeds: boolean;
+  /** A folder of files, not a file. */
+  readonly isFolder: boolean;
+  /** What it asks of its model, whatever the user asks for; else the same model serves several formats. */
+  readonly own: OwnModel | undefined;
   write(model: Model, path: string, staging: Staging, options: WriteOptions): Promise<Written>;
 }
 export interface WeightsFormat {
@@ -107,13 +117,21 @@ function weightsWriter(write: (weights: StateDict, sink: (bytes: Uint8Array) => 
 }
 
 export const formats = {
-  onnx: {kind: 'model', suffix: '.onnx', description: 'ONNX', embeds: false, write: writeOnnx},
-  ort: {kind: 'model', suffix: '.ort', description: 'onnxruntime’s own format, optimised', embeds: false, write: writeOrt},
+  onnx: {kind: 'model', suffix: '.onnx', description: 'ONNX', isFolder: false, own: undefined, write: writeOnnx},
+  ort: {
+    kind: 'model',
+    suffix: '.ort',
+    description: 'onnxruntime’s own format, optimised',
+    isFolder: false,
+    own: undefined,
+    write: writeOrt,
+  },
   web: {
     kind: 'model',
     suffix: '.web',
     description: 'a folder with a page that runs in a browser',
-    embeds: true,
+    isFolder: true,
+    own: {target: 'ort-web', batch: 'dynamic'},
     write: writeWeb,
   },
   safetensors: {
@@ -130,4 +148,9 @@ export const formats = {
   },
 } as const satisfies Record<string, ModelFormat | WeightsFormat>;
 export type FormatName = keyof typeof formats;
+/** What the format asks of its model; undefined for weights too. */
+export function ownModelOf(name: FormatName): OwnModel | undefined {
+  const format: ModelFormat | WeightsFormat = formats[name];
+  return format.kind === 'model' ? format.own : undefined;
+}
 export const formatNames = Object.keys(formats) as FormatName[];

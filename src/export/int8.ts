@@ -6,6 +6,7 @@ import {refuseReduced} from './float-source.js';
 import type {CalibrationImages, Int8Options, Precise, Precision, PrecisionContext} from './precision.js';
 import {quantiseDynamically} from './quantise/dynamic.js';
 import {type QuantiseReport, quantiseModel} from './quantise/quantise.js';
+import {saturates} from './quantise/saturation.js';
 
 function describe({
   method,
@@ -28,13 +29,20 @@ function describe({
   ];
 }
 
-/** Said always: the machine that quantises is seldom the one that runs the model. Float32 biases are for runtimes that are no CPU. */
-const saturation = ({weightRange, biasType}: Int8Options): string[] =>
-  weightRange === 'reduced' || biasType === 'float32'
-    ? []
+/**
+ * Said always: the machine that quantises is seldom the one that runs the model, so each kind hears of the other. Float32 biases are for
+ * runtimes that are no CPU.
+ */
+async function saturation({weightRange, biasType}: Int8Options): Promise<string[]> {
+  if (weightRange === 'reduced' || biasType === 'float32') return [];
+  return (await saturates())
+    ? [
+        'this processor saturates 16-bit sums (x86 without VNNI), which costs accuracy: --reduce-range avoids it; others compute more exactly than measured here',
+      ]
     : [
         'on x86 processors without VNNI (AVX2, the first AVX-512) 16-bit sums may saturate: check accuracy there, or give --reduce-range',
       ];
+}
 
 /** Below, most of the time is float32's: such a file is no int8 form, whatever its name. */
 const LEAST_SHARE = 1 / 3;
@@ -100,7 +108,7 @@ async function make(model: Model, {calibration, int8, onProgress}: PrecisionCont
   const details = {...report, calibration: calibration.description, images: calibration.seen, macs};
   return {
     model: quantised,
-    notes: [shareText(macs), ...describe(report), ...saturation(int8)],
+    notes: [shareText(macs), ...describe(report), ...(await saturation(int8))],
     warnings,
     ...(refused && {refused}),
     details,
@@ -129,7 +137,7 @@ export const dynamicInt8: Precision = {
     const notes = [
       `${products} matrix product${plural} on integers, scales measured while running; convolutions in float32`,
       shareText(macs),
-      ...saturation(int8),
+      ...(await saturation(int8)),
     ];
     const refused =
       products === 0 ? 'the network has no matrix product with constant weights: nothing would be on integers' : undefined;

@@ -1,4 +1,5 @@
 /** Networks of other exporters: Constant nodes, shapes that are computed, types that no shape tells. */
+
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {fillUniform} from '../../src/core/random.js';
@@ -19,6 +20,7 @@ import {printModel} from '../../src/onnx/text.js';
 import {expectLogits} from '../close.js';
 import {inFolder, run} from '../commands/program.js';
 import {reluSix, resized, tokens} from './foreign.js';
+import {exactRange} from './quantise/exact-range.js';
 
 function images(count: number, side: number): Tensor<'float32'> {
   const data = new Float32Array(count * 3 * side * side);
@@ -176,11 +178,12 @@ test('with another batch, shapes that the network computes are measured anew: fo
 });
 
 test('int8 of tokens with a dynamic batch: every value keeps its type and shape', async () => {
+  const {weightRange} = await exactRange();
   const model = await read(tokens());
   const batches = async function* () {
     yield images(8, 16);
   };
-  const {model: int8} = await quantiseModel(model, {calibration: batches});
+  const {model: int8} = await quantiseModel(model, {calibration: batches, weightRange});
   expect(int8.graph.nodes.some(({opType}) => opType === 'QuantizeLinear')).toBe(true);
   expectLogits(await logitsOf(int8, images(4, 16)), await logitsOf(tokens(), images(4, 16)), 0.2, 'int8 keeps 7 bits a layer');
   expect(printModel(decodeModel(modelBytes(int8)))).toContain('Expand');

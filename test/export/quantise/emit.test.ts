@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {bufferSource} from '../../../src/core/bytes.js';
 import {random} from '../../../src/core/random.js';
 import {float32, float64, toFloat64} from '../../../src/core/tensor.js';
-import {affineOf, dequantise, type QuantParameters, quantise} from '../../../src/export/quantise/affine.js';
+import {affineOf, dequantise, type QuantParameters, quantise, type WeightRange} from '../../../src/export/quantise/affine.js';
 import {emitQuantised} from '../../../src/export/quantise/emit.js';
 import {planUnits, select} from '../../../src/export/quantise/plan.js';
 import {checkModel} from '../../../src/onnx/check.js';
@@ -14,6 +14,7 @@ import type {Model, Value} from '../../../src/onnx/graph.js';
 import {parseModel} from '../../../src/onnx/parse-text.js';
 import {openSession, type SessionOptions} from '../../../src/onnx/session.js';
 import {convolve} from '../../reparam/naive.js';
+import {exactRange} from './exact-range.js';
 
 /** A residual block, a pool, a padded shortcut, a classifier: every operator of the table that a student has. */
 const residual = () =>
@@ -42,11 +43,15 @@ function affines(values: Iterable<Value>, sameScale: ReadonlyMap<Value, Value>):
       .map((v, i) => [v, affineOf({low: positive.has(v.name) ? 0 : -3 - i, high: 4 + i}, 'asymmetric')]),
   );
 }
-function quantised(model: Model, excluded: readonly string[] = []): {model: Model; affine: Map<Value, QuantParameters>} {
+function quantised(
+  model: Model,
+  excluded: readonly string[] = [],
+  weightRange?: WeightRange,
+): {model: Model; affine: Map<Value, QuantParameters>} {
   const units = planUnits(model.graph);
   const selection = select(model.graph, units, new Set(units.filter(({node}) => excluded.includes(node.name))));
   const affine = affines(select(model.graph, units, new Set()).quantised, selection.sameScale);
-  return {model: emitQuantised(model, selection, {affine, biases: new Map()}), affine};
+  return {model: emitQuantised(model, selection, {affine, biases: new Map(), weightRange}), affine};
 }
 const operators = ({graph}: Model) => graph.nodes.map((n) => n.opType);
 const count = (types: readonly string[], wanted: string) => types.filter((t) => t === wanted).length;
@@ -104,12 +109,13 @@ test('onnxruntime makes integer kernels of all of it', async () => {
 
 test('the numbers are those of rounding by hand: float64 products of integers between quantise and dequantise', async () => {
   const original = residual();
-  const {model, affine} = quantised(original);
+  const {weightRange, level} = await exactRange();
+  const {model, affine} = quantised(original, [], weightRange);
   const value = (name: string) => original.graph.value(name)!;
   const weight = (name: string) => {
     const {shape, data} = toFloat64(value(name).initializer!.read());
     const per = data.length / shape[0]!;
-    const scale = (o: number) => Math.fround(Math.max(...data.slice(o * per, (o + 1) * per).map(Math.abs)) / 127);
+    const scale = (o: number) => Math.fround(Math.max(...data.slice(o * per, (o + 1) * per).map(Math.abs)) / level);
     return float64(
       shape,
       data.map((w, i) => Math.round(w / scale(Math.floor(i / per))) * scale(Math.floor(i / per))),

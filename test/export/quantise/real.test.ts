@@ -1,4 +1,5 @@
 /** Real weights on real photographs: ResNet-20 on CIFAR, the size and the accuracy of its int8 form. */
+
 import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -16,6 +17,7 @@ import {decodeModel} from '../../../src/onnx/decode.js';
 import {modelBytes} from '../../../src/onnx/encode.js';
 import type {Model} from '../../../src/onnx/graph.js';
 import {describeShared, shared} from '../../shared.js';
+import {exactRange} from './exact-range.js';
 
 /** Every n-th photograph from the first: classes are in order. */
 async function some(dataset: Dataset, first: number, count: number): Promise<Batch> {
@@ -45,7 +47,13 @@ describeShared('data/pretrained', 'ResNet-20 on CIFAR', () => {
       const right = labelled.labels.filter((label, i) => argmax(data.subarray(i * classes, (i + 1) * classes)) === label);
       return (100 * right.length) / labelled.labels.length;
     };
-    const {model: int8, report} = await quantiseModel(model, {calibration: batches(calibration.images), check, method: 'mse'});
+    const {weightRange} = await exactRange();
+    const {model: int8, report} = await quantiseModel(model, {
+      calibration: batches(calibration.images),
+      check,
+      method: 'mse',
+      weightRange,
+    });
     expect(modelBytes(int8).length).toBeLessThan(0.35 * modelBytes(model).length);
     expect(report.accuracy!.float32).toBeGreaterThan(75);
     expect(Math.abs(report.accuracy!.drop)).toBeLessThan(2); // 10 of 500: three times what 1 % of answers that change, half of them right, scatter
