@@ -2,7 +2,7 @@ import * as Args from '@oclif/core/args';
 import {convertFlags, convertOptions} from '../cli/flags/convert.js';
 import {GpdCommand} from '../cli/gpd-command.js';
 import {renderConversion} from '../cli/render/conversion.js';
-import {noProgress, phasesOf, progressOn} from '../cli/terminal/progress.js';
+import {noProgress, progressOn} from '../cli/terminal/progress.js';
 import {styleFor} from '../cli/terminal/style.js';
 import {type ConversionSummary, summariseConversion} from '../workflows/summaries/conversion.js';
 
@@ -23,9 +23,11 @@ export default class Convert extends GpdCommand {
   async run(): Promise<ConversionSummary> {
     const {args, flags} = await this.parse(Convert);
     const options = convertOptions(args.checkpoint, flags);
-    const progress = this.jsonEnabled() ? noProgress : progressOn(process.stderr, phasesOf(options));
+    const progress = this.jsonEnabled() ? noProgress : progressOn(process.stderr);
     const {convertFile} = await import('../convert/convert.js'); // with the ONNX runtime
-    const report = await convertFile(args.checkpoint, {...options, onPhase: progress.phase}).finally(progress.end);
+    const report = await convertFile(args.checkpoint, {...options, onPlan: progress.plan, onPhase: progress.phase}).finally(
+      progress.end,
+    );
     const summary = summariseConversion(report);
     for (const line of renderConversion(summary, styleFor(process.stdout))) this.log(line);
     return summary;

@@ -31,9 +31,8 @@ export default class Export extends GpdCommand {
     const {exportFile} = await import('../workflows/export/export.js'); // with the ONNX runtime
     const {saveExport} = await import('../workflows/export/page.js');
     const save = flags.report === undefined ? undefined : saveExport(flags.report, this.argv);
-    const phases = 3 + 3 * options.precisions.length * options.formats.length;
-    const progress = this.jsonEnabled() ? noProgress : progressOn(process.stderr, phases);
-    const work = exportFile(args.model, {...options, ...save?.hooks, onPhase: progress.phase});
+    const progress = this.jsonEnabled() ? noProgress : progressOn(process.stderr);
+    const work = exportFile(args.model, {...options, ...save?.hooks, onPlan: progress.plan, onPhase: progress.phase});
     const report = await work.finally(progress.end);
     await save?.write(report);
     for (const line of renderExport(report, styleFor(process.stdout))) this.log(line);

@@ -4,7 +4,7 @@ import {type Checkpoint, openCheckpoint} from '../checkpoint/open.js';
 import {fileSource} from '../core/bytes.js';
 import {GpdError, named, naming} from '../core/error.js';
 import {checkOutput, type StagedFile, Staging} from '../core/output.js';
-import type {PhaseHooks} from '../core/phases.js';
+import {type PhaseHooks, phasesIn} from '../core/phases.js';
 import {leftOut, type Recognised, recognise} from '../models/recognise.js';
 import {withoutText} from '../models/unknown-keys.js';
 import {metadataBytes} from '../onnx/metadata.js';
@@ -93,6 +93,7 @@ export interface ConversionReport {
  */
 export async function convertFile(path: string, options: ConvertOptions): Promise<ConversionReport> {
   const watch = new Stopwatch(options);
+  options.onPlan?.(phasesOf(options));
   const source = fileSource(path);
   const paths = [...Object.values(options.outputs), ...Object.values(options.weights ?? {})];
   for (const output of paths) checkOutput(output, {force: options.force ?? false, inputs: [path]});
@@ -134,6 +135,17 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
     staging.discard();
     checkpoint.close();
   }
+}
+
+/** What a conversion will announce, in order. */
+function phasesOf({outputs, weights = {}}: ConvertOptions): string[] {
+  const ofOutput = (emit: Emit) => {
+    const {minimal} = emits[emit];
+    return phasesIn(minimal && 'run training form', 'rewrite and fold', 'write', minimal && 'prove');
+  };
+  const forWeights = ['run training form', 'rewrite and fold', 'prove', 'write'];
+  const wanted = Object.keys(outputs) as Emit[];
+  return phasesIn('open', 'recognise', wanted.flatMap(ofOutput), Object.keys(weights).length > 0 && forWeights, 'digest');
 }
 
 function describeLeftOut(r: Recognised): ConversionReport['without'] {

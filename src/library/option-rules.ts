@@ -73,7 +73,7 @@ const images = {
   },
 };
 const watched = {onProgress: is.callback, signal: is.abortSignal};
-const phases = {onPhase: is.callback, signal: is.abortSignal};
+const phases = {onPlan: is.callback, onPhase: is.callback, signal: is.abortSignal};
 const opset = is.whole(MIN_OPSET, MAX_WRITTEN_OPSET);
 
 export const convertRules: is.Rules<ConvertOptions> = {

@@ -42,6 +42,6 @@ test('before the first step there is no speed and no time left', () => {
 
 test('a phase with a long name stays on its row', () => {
   const {stream, written} = terminal(40);
-  progressOn(stream, 4).phase(`writing ${'a'.repeat(100)}.onnx`);
+  progressOn(stream).phase(`writing ${'a'.repeat(100)}.onnx`);
   expect([...written.join('').replace('\r\x1b[K', '')].length).toBeLessThan(40);
 });

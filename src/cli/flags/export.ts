@@ -3,7 +3,7 @@ import {CLIError} from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 import type {InferredFlags} from '@oclif/core/interfaces';
 import {MAX_WRITTEN_OPSET, MIN_OPSET} from '../../convert/build.js';
-import {formatNames} from '../../export/formats.js';
+import {formatNames, ownModelOf} from '../../export/formats.js';
 import {precisionNames} from '../../export/precisions.js';
 import {resizerNames} from '../../export/preprocess/resize.js';
 import {rangeMethods} from '../../export/quantise/ranges.js';
@@ -140,8 +140,8 @@ export function exportOptions(flags: InferredFlags<typeof exportFlags>) {
   const gates = {minTop1: flags['min-top1'], maxDrop: flags['max-drop'], minAgreement: flags['min-agreement']};
   const gated = Object.values(gates).some((bound) => bound !== undefined);
   if (gated && flags['check-data'] === undefined) throw usage('gates need images: give some with --check-data');
-  const wantsWeb = flags.format?.includes('web') ?? false;
-  if (flags.resizer && !flags['embed-preprocessing'] && !wantsWeb) throw usage('--resizer needs --embed-preprocessing');
+  const embeds = flags['embed-preprocessing'] || flags.format?.some((format) => ownModelOf(format));
+  if (flags.resizer && !embeds) throw usage('--resizer needs --embed-preprocessing');
   if (flags['external-data'] && !(flags.format ?? ['onnx']).includes('onnx'))
     throw usage('--external-data needs --format onnx: no other has its weights in a file beside it');
   const labels = flags.labels === undefined ? undefined : classNames(flags.labels);

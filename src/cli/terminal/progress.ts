@@ -1,7 +1,7 @@
 /** One line on stderr that says what is going on, and disappears. Only where a person looks: on a terminal. */
-import type {ConvertOptions} from '../../convert/convert.js';
-
+/** Draws phases as they are announced; its functions fit `onPlan` and `onPhase`. */
 export interface PhaseProgress {
+  plan(phases: readonly string[]): void;
   phase(name: string): void;
   end(): void;
 }
@@ -22,27 +22,29 @@ export function progressLine(share: number, text: string, columns: number | unde
   const done = Math.round(Math.min(1, Math.max(0, share)) * width);
   return `${CLEAR}${'━'.repeat(done)}${'─'.repeat(width - done)}  ${text}`;
 }
-const silent: PhaseProgress = {phase: () => {}, end: () => {}};
+const silent: PhaseProgress = {plan: () => {}, phase: () => {}, end: () => {}};
 
 /**
- * The line is drawn before each phase and not by a timer: the runtime blocks the event loop while it computes.
- * `phases` is how many there will be.
+ * The line is drawn before each phase and not by a timer: the runtime blocks the event loop while it computes. What goes on within a
+ * phase is shown, and moves the bar no further.
  */
-export function progressOn(stream: NodeJS.WriteStream, phases: number): PhaseProgress {
+export function progressOn(stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'>): PhaseProgress {
   if (!stream.isTTY || process.env['TERM'] === 'dumb') return silent;
-  let begun = 0;
+  let planned: readonly string[] = [];
+  let [begun, drawn] = [0, false];
   return {
+    plan(phases) {
+      planned = phases;
+    },
     phase(name) {
-      stream.write(progressLine(begun++ / phases, name, stream.columns));
+      if (name === planned[begun]) begun++;
+      drawn = true;
+      stream.write(progressLine(Math.max(0, begun - 1) / Math.max(1, planned.length), name, stream.columns));
     },
     end: () => {
-      if (begun > 0) stream.write(CLEAR);
+      if (drawn) stream.write(CLEAR);
     },
   };
 }
 
 export {silent as noProgress};
-
-/** Open, recognise and digest; and for each file: run the training form, fold, write, prove. */
-export const phasesOf = ({outputs, weights = {}}: Pick<ConvertOptions, 'outputs' | 'weights'>): number =>
-  3 + 4 * (Object.keys(outputs).length + Object.keys(weights).length);

@@ -6,14 +6,14 @@
 import {existsSync, mkdirSync, readdirSync, rmdirSync} from 'node:fs';
 import {GpdError} from '../../core/error.js';
 import {checkOutput, checkOutputFolder, Staging} from '../../core/output.js';
-import {enterPhase} from '../../core/phases.js';
+import {enterPhase, phasesIn} from '../../core/phases.js';
 import type {Recipe} from '../../data/recipe.js';
 import {type WarningOfSet, warningsOf} from '../../data/warnings.js';
 import {chooseRecipe} from '../../eval/choose-recipe.js';
 import type {Evaluation} from '../../eval/evaluation.js';
 import {type Subject, subjectOfModel} from '../../eval/subject.js';
-import type {FormatName, WriteOptions} from '../../export/formats.js';
-import {formats} from '../../export/formats.js';
+import type {FormatName, ModelFormat, OwnModel, WeightsFormat, WriteOptions} from '../../export/formats.js';
+import {formats, ownModelOf} from '../../export/formats.js';
 import {type FormOptions, makeModel, prepareStudent} from '../../export/make.js';
 import type {Precise, PrecisionContext} from '../../export/precision.js';
 import {type PrecisionName, precisions} from '../../export/precisions.js';
@@ -88,9 +88,10 @@ export async function exportFile(path: string, given: ExportFileOptions = {}): P
   const options = exportSettings(given);
   const forms = planForms(path, options, options.output);
   for (const form of forms) refuseExisting(form, path, options.force);
+  options.onPlan?.(phasesOf(forms, options));
   await enterPhase(options, 'read');
   const source = await openSource(path, {
-    ...options,
+    ...{...options, onPlan: undefined}, // a conversion's phases stand within this one
     opset: options.opset ?? (options.target && targets[options.target].opset),
   });
   let run: ExportRun | undefined;
@@ -105,11 +106,26 @@ export async function exportFile(path: string, given: ExportFileOptions = {}): P
   }
 }
 
+/** Forms with the same key have the same model. */
+const modelKey = ({precision, format}: PlannedForm): string => (ownModelOf(format) ? `${precision} ${format}` : precision);
+
+/** What an export will announce, in order. */
+function phasesOf(forms: readonly PlannedForm[], {data, rounds}: ExportSettings): string[] {
+  const isFirst = (form: PlannedForm, i: number) =>
+    forms.findIndex((other) => formats[other.format].kind === 'model' && modelKey(other) === modelKey(form)) === i;
+  const ofForm = (form: PlannedForm, i: number) => {
+    const makes = formats[form.format].kind === 'model' && isFirst(form, i);
+    return phasesIn(makes && `make ${form.precision}`, `write ${form.name}`, `check ${form.name}`);
+  };
+  return phasesIn('read', forms.flatMap(ofForm), data !== undefined && 'evaluate', rounds > 0 && 'time');
+}
+
 /** What the model says of itself. */
 const resizerOf = ({model}: Precise): ResizerName => JSON.parse(model.metadata.get('gpd.preprocessing')!).resizer;
 
 function refuseExisting({path, format}: PlannedForm, input: string, force: boolean): void {
-  if (format === 'web') checkOutputFolder(path, {force});
+  const row: ModelFormat | WeightsFormat = formats[format];
+  if (row.kind === 'model' && row.isFolder) checkOutputFolder(path, {force});
   else checkOutput(path, {force, inputs: [input]});
 }
 
@@ -209,10 +225,10 @@ class ExportRun {
     const {source, options, recipe} = this;
     const format = formats[plan.format];
     if (format.kind !== 'model') throw new Error(`${plan.format} is no format of models`);
-    const inside = options.embed || format.embeds;
-    const made = await this.precise(plan, inside);
+    const inside = options.embed || format.own !== undefined;
+    const made = await this.precise(plan);
     await enterPhase(options, `write ${plan.name}`);
-    if (plan.format === 'web') this.makeFolder(plan.path);
+    if (format.isFolder) this.makeFolder(plan.path);
     const written = await format.write(made.model, plan.path, staging, this.writeOptions(plan));
     const runs = written.main.temporaryPath;
     const own = subjectsOfForm({plan, made, runs, source: source.subject});
@@ -256,15 +272,13 @@ class ExportRun {
   }
 
   /** Made once for all formats that take the same model. */
-  private precise({precision, format}: PlannedForm, inside: boolean): Promise<Precise> {
-    const isWeb = format === 'web';
-    const key = `${precision} ${inside} ${isWeb}`;
-    const known = this.models.get(key) ?? this.makePrecise(precision, inside, isWeb);
-    this.models.set(key, known);
+  private precise(plan: PlannedForm): Promise<Precise> {
+    const known = this.models.get(modelKey(plan)) ?? this.makePrecise(plan);
+    this.models.set(modelKey(plan), known);
     return known;
   }
 
-  private async makePrecise(precision: PrecisionName, inside: boolean, isWeb: boolean): Promise<Precise> {
+  private async makePrecise({precision, format}: PlannedForm): Promise<Precise> {
     const {options, calibration} = this;
     await enterPhase(options, `make ${precision}`);
     const student = await this.studentFor(precision);
@@ -273,7 +287,7 @@ class ExportRun {
       ...{calibration, io: options.io, onProgress: this.announce},
       int8: {...options.int8, ...(check && {check, maxDrop: options.gates.maxDrop})},
     };
-    const made = await makeModel(student, precision, this.modelOptions(inside, isWeb), context);
+    const made = await makeModel(student, precision, this.modelOptions(ownModelOf(format), options.embed), context);
     const {opset} = this.source.model;
     const raised = options.opset === undefined && !options.target && student.opset > opset;
     return raised
@@ -296,7 +310,7 @@ class ExportRun {
   /** Where no bound holds the form against float32, the rewriting for another opset is held against it here. */
   private async prepareStudent(precision: PrecisionName): Promise<Model> {
     const {model, subject} = this.source;
-    const student = await prepareStudent(model, precision, this.modelOptions(false, false));
+    const student = await prepareStudent(model, precision, this.modelOptions(undefined, false));
     if (student.opset === model.opset || precisions[precision].bound || !isStudentOf(student, model)) return student;
     const moved = subjectOfModel(subject.path, 'student', student, subject.family);
     const check = await checkForm(subject, {subject: moved, file: moved}, precisions.fp32, randomImages(subject.input.side));
@@ -313,18 +327,17 @@ class ExportRun {
     return top1Of(this.source.subject, this.options);
   }
 
-  private modelOptions(inside: boolean, isWeb: boolean): FormOptions {
+  private modelOptions(own: OwnModel | undefined, embed: boolean): FormOptions {
     const {target, opset, batch, resizer, softmax, topK, labels, imageSize} = this.options;
-    const ownTarget = target ?? (isWeb ? 'ort-web' : undefined);
     const side = this.source.conversion ? undefined : imageSize;
-    const answers = isWeb
+    const answers = own
       ? {softmax: true, topK: this.shownClasses(this.source.subject), labels: undefined}
       : softmax || topK !== undefined || labels
         ? {softmax, topK, labels}
         : undefined;
     return {
-      ...{target: ownTarget, opset, batch: isWeb ? 'dynamic' : batch, side, answers},
-      embed: inside ? {recipe: this.recipe, resizer} : undefined,
+      ...{target: target ?? own?.target, opset, batch: own?.batch ?? batch, side, answers},
+      embed: embed || own ? {recipe: this.recipe, resizer} : undefined,
     };
   }
 }

@@ -45,9 +45,9 @@ const ROUND_MS = 100;
 
 export async function measureForms({source: {subject: source, onnxPath}, forms, options}: Candidates): Promise<Measured> {
   const subjects = forms.flatMap(({subject}) => subject ?? []);
-  await enterPhase(options, 'evaluate');
+  if (options.data !== undefined) await enterPhase(options, 'evaluate');
   const evaluation = options.data === undefined ? undefined : await evaluateAll([source, ...subjects], options);
-  await enterPhase(options, 'time');
+  if (options.rounds > 0) await enterPhase(options, 'time');
   const speeds = options.rounds > 0 ? await timeAll({...source, path: onnxPath}, forms, options) : new Map<string, Speed>();
   const summaryOf = (name: string) => evaluation?.models.find((m) => m.name === name);
   return {
