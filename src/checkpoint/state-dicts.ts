@@ -24,6 +24,10 @@ export interface StateDictChoice {
   key?: string | undefined;
 }
 
+/** As the commands take it. */
+export const choiceFlags = ({key, ema}: StateDictChoice): string[] =>
+  key !== undefined ? ['--key', key] : ema ? ['--ema'] : [];
+
 export interface ChosenStateDict extends FoundStateDict {
   /** What must be said of the choice. */
   readonly notes: readonly string[];

@@ -1,6 +1,7 @@
 /** From a checkpoint to proven files: recognise, build the training form, rewrite, write, prove, and only then let the files appear. */
 import {besideWarnings} from '../checkpoint/ignored-entries.js';
 import {type Checkpoint, openCheckpoint} from '../checkpoint/open.js';
+import {choiceFlags} from '../checkpoint/state-dicts.js';
 import {fileSource} from '../core/bytes.js';
 import {GpdError, named, naming} from '../core/error.js';
 import {checkOutput, type StagedFile, Staging} from '../core/output.js';
@@ -104,7 +105,7 @@ export async function convertFile(path: string, options: ConvertOptions): Promis
   const staging = new Staging({replace: options.force ?? false});
   try {
     const r = await watch.measure('recognise', () =>
-      naming(path, () => recognise(checkpoint.stateDict, checkpoint.args, options)),
+      naming(path, () => recognise(checkpoint.stateDict, checkpoint.args, options), choiceFlags(options)),
     );
     checkLabels(options.labels, r);
     await runtime;

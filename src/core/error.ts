@@ -2,6 +2,7 @@
  * The errors a user can cause. Three kinds exist: a bug is a plain `Error` with a stack; bad input is a `GpdError` (exit 1);
  * bad usage is oclif's (exit 2). A check that was asked for and is not met is a result, reported in full, exit 1.
  */
+import {shellWord} from './shell.js';
 
 /** Every code with what it means. `docs/formats.md` lists them for users; a code never changes its meaning. */
 export const errorCodes = {
@@ -69,23 +70,27 @@ export class GpdError extends Error {
   }
 }
 
-/** The same refusal, said to be in `name`. */
-export function named(name: string, error: GpdError): GpdError {
+/** Where a hint gives a command, FILE stands for the file that its function does not know, and for the flags that were given with it. */
+export const commandsFor = (name: string, hint: string, flags: readonly string[] = []): string =>
+  hint.replaceAll(' FILE ', ` ${[name, ...flags].map(shellWord).join(' ')} `);
+
+/** The same refusal, said to be in `name`; `flags` belong to the commands of its hint. */
+export function named(name: string, error: GpdError, flags: readonly string[] = []): GpdError {
   if (error.message.startsWith(name)) return error;
   const {code, message, at, hint, data} = error;
   return new GpdError(code, `${name}: ${message}`, {
     ...(at !== undefined && {at}),
-    ...(hint !== undefined && {hint}),
+    ...(hint !== undefined && {hint: commandsFor(name, hint, flags)}),
     ...(data && {data}),
     cause: error,
   });
 }
 
 /** Runs `work`; what it refuses is said to be in `name`, for functions that know tensors but not the file they are from. */
-export function naming<T>(name: string, work: () => T): T {
+export function naming<T>(name: string, work: () => T, flags: readonly string[] = []): T {
   try {
     return work();
   } catch (error) {
-    throw error instanceof GpdError ? named(name, error) : error;
+    throw error instanceof GpdError ? named(name, error, flags) : error;
   }
 }

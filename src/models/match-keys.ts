@@ -45,6 +45,8 @@ function missingKeys(expected: Iterable<Expected>, stateDict: StateDict, unused:
   const missing = [...expected].filter((e) => !e.absent && !stateDict.has(e.key)).map((e) => e.key);
   if (missing.length === 0) return;
   const [first] = missing as [string];
+  if (!hasStatistics(stateDict) && missing.every((key) => /\.running_(mean|var)$/.test(key)))
+    throw noStatistics(first, missing);
   const near = nearest(first, unused);
   const others = missing.length > 1 ? ` and ${missing.length - 1} more tensors` : '';
   throw new GpdError('KEY_MISSING', `the checkpoint has no '${first}'${others}, which the network needs`, {
@@ -53,6 +55,15 @@ function missingKeys(expected: Iterable<Expected>, stateDict: StateDict, unused:
     data: {missing},
   });
 }
+
+const hasStatistics = (stateDict: StateDict): boolean => [...stateDict.keys()].some((key) => key.endsWith('.running_var'));
+
+const noStatistics = (first: string, missing: readonly string[]): GpdError =>
+  new GpdError('KEY_MISSING', `its normalisations have no running statistics: there is no '${first}', nor any other`, {
+    at: first,
+    hint: 'either they are no batch norms but another kind (GroupNorm, InstanceNorm), and it is a network that is not known here; or parameters alone were saved: save model.state_dict(), which has the statistics too',
+    data: {missing},
+  });
 
 function mismatchedShapes(expected: Iterable<Expected>, stateDict: StateDict): void {
   const wrong = [...expected].flatMap((e) => {

@@ -6,6 +6,7 @@ import {toFloat64} from '../core/tensor.js';
 import {type ConvModule, isOrepaCandidate, type Module} from '../reparam/modules.js';
 import type {GpdForm} from '../reparam/parameters.js';
 import {checkVariances} from './check-variances.js';
+import {refuseCutChannels} from './cut-channels.js';
 import type {Family} from './families/family.js';
 import {archNames, isArchName} from './families/index.js';
 import type {Architecture} from './layers.js';
@@ -188,6 +189,7 @@ function readNetwork(stored: StateDict, args: ReadonlyMap<string, unknown> | und
   const gpdRatio = args?.get('gpd_ratio');
   const fromArgs = typeof gpdRatio === 'number' ? gpdRatio : undefined;
   const ratio = recogniseRatio(named.stateDict, named.family, options.ratio, fromArgs);
+  refuseCutChannels(named.stateDict);
   const arch = named.family.read(sizeReader(named.stateDict, ratio.ratio), options.heads);
   checkArchName(arch, options.arch);
   const choice = {ratio: ratio.ratio, ignore: options.ignore ?? []};

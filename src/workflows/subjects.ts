@@ -3,6 +3,7 @@
  */
 import {besideWarnings} from '../checkpoint/ignored-entries.js';
 import {openCheckpoint} from '../checkpoint/open.js';
+import {choiceFlags} from '../checkpoint/state-dicts.js';
 import {referenceForm} from '../convert/build.js';
 import {fileSource} from '../core/bytes.js';
 import {naming} from '../core/error.js';
@@ -34,7 +35,7 @@ export async function openSubject(path: string, options: SubjectOptions, roles?:
     return [subjectOfFile(path)];
   }
   const checkpoint = openCheckpoint(source, options);
-  const recognised = naming(path, () => recognise(checkpoint.stateDict, checkpoint.args, options));
+  const recognised = naming(path, () => recognise(checkpoint.stateDict, checkpoint.args, options), choiceFlags(options));
   const present: readonly Role[] = recognised.form.ratio > 1 ? ['teacher', 'student'] : ['student'];
   const wanted = present.filter((role) => roles?.includes(role) ?? true);
   const subjects: Subject[] = [];

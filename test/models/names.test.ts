@@ -54,7 +54,10 @@ describe('parts that say how a network was run', () => {
 
   test('a copy beside `module.*` is another network', () => {
     const both = new Map([...plain(), ...under('module.')]);
-    expect(refusal(both)).toMatchObject({code: 'ARCH_AMBIGUOUS', hint: "choose one: --prefix '' or --prefix module."});
+    expect(refusal(both)).toMatchObject({
+      code: 'ARCH_AMBIGUOUS',
+      hint: "say which is meant: gpd convert FILE --prefix '' or gpd convert FILE --prefix module.",
+    });
     for (const prefix of ['', 'module.', 'module']) {
       const r = recognise(both, undefined, {prefix});
       expect(r.keys.filter(({use}) => use === 'both').map(({key}) => key.startsWith('module.'))).toEqual(
@@ -125,7 +128,7 @@ describe('the prefix under which a network stands', () => {
       message: expect.stringContaining(
         "2 networks stand in it: 'student.' (ResNet, 122 tensors), 'teacher.' (ResNet, 218 tensors)",
       ),
-      hint: 'choose one: --prefix student. or --prefix teacher.',
+      hint: 'say which is meant: gpd convert FILE --prefix student. or gpd convert FILE --prefix teacher.',
     });
     for (const [prefix, name] of [
       ['student.', 'resnet18'],
@@ -140,7 +143,10 @@ describe('the prefix under which a network stands', () => {
 
   test('a contrastive encoder is only taken for a classifier where the user says so', () => {
     const tensors = under('module.encoder.');
-    expect(refusal(tensors)).toMatchObject({code: 'ARCH_AMBIGUOUS', hint: 'if it tells classes apart: --prefix encoder.'});
+    expect(refusal(tensors)).toMatchObject({
+      code: 'ARCH_AMBIGUOUS',
+      hint: 'if it tells classes apart: gpd convert FILE --prefix encoder.',
+    });
     expect(recognise(tensors, undefined, {prefix: 'encoder.'}).arch.classes).toBe(10);
     const linear = mapped(tensors, (key) => key.replace('module.encoder.fc', 'module.classifier'));
     expect(recognise(linear, undefined).arch.classes).toBe(10);

@@ -266,6 +266,61 @@ describe('shapes', () => {
   });
 });
 
+describe('networks that are others', () => {
+  const of = (...keys: (string | [string, number[]])[]): StateDict =>
+    new Map(keys.map((key) => (typeof key === 'string' ? [key, sourceOfShape([4])] : [key[0], sourceOfShape(key[1])])));
+
+  test.each([
+    [['cls_token', 'pos_embed', 'blocks.0.attn.qkv.weight'], 'a vision transformer', 'known are ResNet'],
+    [['model.visual.conv1.weight', 'model.logit_scale'], 'a CLIP', 'known are'],
+    [['stage0.rbr_dense.conv.weight'], 'a RepVGG', 'not read yet'],
+    [['module.stage1.0.conv1.weight_orepa_origin'], 'a network of the OREPA repository', 'not read yet'],
+    [['_fsdp_wrapped_module._flat_param'], 'a network flattened by FSDP', 'FULL_STATE_DICT'],
+    [['features.0.weight', 'features.3.weight', 'classifier.6.weight'], 'a VGG', 'known are'],
+    [['base_model.model.layer1.lora_A.weight'], 'an adapter', 'merge_and_unload'],
+    [['lstm.weight_ih_l0'], 'a recurrent network', 'known are'],
+  ])('%j', (keys, what, hint) => {
+    expectRefusal(refusal(of(...keys)), 'ARCH_UNKNOWN', `most likely it is ${what}`, hint);
+  });
+
+  test('one that nobody knows: what is there, and what it is nearest to', () => {
+    const strange = of(['body.stem.weight', [64, 3, 3, 3]], ['body.norm.weight', [64]], ['body.out.weight', [10, 64]]);
+    expectRefusal(
+      refusal(strange),
+      'ARCH_UNKNOWN',
+      '1 convolution (the first [64, 3, 3, 3]), 1 normalisation, 1 linear layer (the last [10, 64])',
+      'known are',
+    );
+    const cut = new Map([...plain()].filter(([key]) => !key.startsWith('layer4.') && !key.startsWith('layer3.0.')));
+    expect(refusal(cut).hint).toMatch(/nearest is ResNet, \d+ of whose 41 layers it has by name/);
+  });
+
+  test('normalisations without statistics are of another kind, or parameters alone were saved', () => {
+    const parameters = new Map([...plain()].filter(([key]) => !/running_|num_batches/.test(key)));
+    expectRefusal(refusal(parameters), 'KEY_MISSING', "no running statistics: there is no 'bn1.running_mean'", 'GroupNorm');
+    parameters.set('layer1.0.bn1.running_var', sourceOfShape([64]));
+    expectRefusal(refusal(parameters), 'KEY_MISSING', 'and 38 more tensors', '');
+  });
+
+  test.each([
+    ['layer2.1.conv1.weight', [100, 128, 3, 3], "'layer2.0.conv1' has 128 outputs, 'layer2.1.conv1' has 100"],
+    ['layer1.0.conv1.weight', [48, 64, 3, 3], "'layer1.0.conv1' has 48 outputs, 'layer1.0.conv2' has 64"],
+  ])('channels cut from %s', (key, shape, message) => {
+    expectRefusal(refusal(plain().set(key, sourceOfShape(shape))), 'SHAPE_MISMATCH', message, 'export it to ONNX');
+  });
+
+  test('a head of several layers', () => {
+    const stateDict = new Map([...plain()].filter(([key]) => !key.startsWith('fc.')));
+    stateDict.set('fc.0.weight', sourceOfShape([16, 512])).set('fc.3.weight', sourceOfShape([10, 16]));
+    expectRefusal(
+      refusal(stateDict),
+      'ARCH_UNKNOWN',
+      "2 layers follow the network, and a classifier is one: 'fc.0.weight'",
+      'one linear',
+    );
+  });
+});
+
 describe('what nothing says', () => {
   const {resnet18, rvt, mobilenet} = reducedNetworks;
   const narrow = () => shapesOnly(resnet18, {ratio: 2});

@@ -31,7 +31,12 @@ export function headBeside({
   rest: readonly NamedTensor[];
 }): HeadBeside | 'own' | 'none' {
   const isOwn = (name: string) => name.startsWith(`${classifier}.`) || HEAD.test(name.slice(0, `${name}.`.indexOf('.')));
-  for (const name of own.keys()) if (isOwn(name)) return 'own';
+  const inner = [...own].filter(([name]) => isOwn(name));
+  if (inner.length > 0) {
+    const inHead = inner.flatMap(([name, t]) => (isLinear(t) ? [{...t, name}] : []));
+    if (!own.has(`${classifier}.weight`) && inHead.length > 1) throw severalLayers(inHead);
+    return 'own';
+  }
   const layers = rest.filter(
     (t) => isLinear(t) && mayBeClassifier({key: t.key, name: t.name, shape: t.source.shape, where: 'beside'}),
   );

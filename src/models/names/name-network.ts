@@ -4,6 +4,7 @@
  * error that names the flag.
  */
 import {GpdError} from '../../core/error.js';
+import {shellWord} from '../../core/shell.js';
 import type {StateDict} from '../../core/tensor.js';
 import type {Family} from '../families/family.js';
 import type {Foreign} from '../unknown-keys.js';
@@ -53,12 +54,12 @@ function choose(found: readonly FoundNetwork[], stored: StateDict, asked: string
   }
   if (others.length === 0) return one;
   throw new GpdError('ARCH_AMBIGUOUS', `${wanted.length} networks stand in it: ${describeNetworks(wanted)}`, {
-    hint: `choose one: ${wanted.map(({prefix}) => flagFor(prefix)).join(' or ')}`,
+    hint: `say which is meant: ${wanted.map(({prefix}) => commandFor(prefix)).join(' or ')}`,
     data: {prefixes: wanted.map(({prefix}) => prefix)},
   });
 }
 
-const flagFor = (prefix: string): string => `--prefix ${prefix === '' ? "''" : prefix}`;
+const commandFor = (prefix: string): string => `gpd convert FILE --prefix ${prefix === '' ? "''" : shellWord(prefix)}`;
 
 interface Parts {
   readonly own: Map<string, NamedTensor>;

@@ -1,9 +1,9 @@
 /** What is in a checkpoint, as plain data: the result of `gpd inspect CHECKPOINT --json`. */
 import {describeTree, toJson} from '../../checkpoint/describe-tree.js';
 import {type Checkpoint, openCheckpoint} from '../../checkpoint/open.js';
-import type {StateDictChoice} from '../../checkpoint/state-dicts.js';
+import {choiceFlags, type StateDictChoice} from '../../checkpoint/state-dicts.js';
 import type {ByteSource} from '../../core/bytes.js';
-import {type ErrorCode, GpdError} from '../../core/error.js';
+import {commandsFor, type ErrorCode, GpdError} from '../../core/error.js';
 import {byteLength} from '../../core/tensor.js';
 import type {KeyUse} from '../../models/match-keys.js';
 import {type Recognised, type RecogniseOptions, recognise} from '../../models/recognise.js';
@@ -52,7 +52,7 @@ export function inspectCheckpoint(source: ByteSource, options: RecogniseOptions 
   const checkpoint = openCheckpoint(source, {...options, withoutStateDict: 'keep'});
   try {
     const {recognised, problem} = checkpoint.problem
-      ? {problem: problemOf(checkpoint.problem)}
+      ? {problem: problemOf(checkpoint.problem, checkpoint.name, options)}
       : tryToRecognise(checkpoint, options);
     const {name: path, format, prefix, stateDictKey, available} = checkpoint;
     return {
@@ -79,20 +79,25 @@ export function inspectCheckpoint(source: ByteSource, options: RecogniseOptions 
 }
 
 function tryToRecognise(
-  {stateDict, args}: Checkpoint,
-  options: RecogniseOptions,
+  checkpoint: Checkpoint,
+  options: RecogniseOptions & StateDictChoice,
 ): {recognised?: Recognised; problem: CheckpointSummary['problem']} {
+  const {stateDict, args} = checkpoint;
   try {
     return {recognised: recognise(stateDict, args, options), problem: null};
   } catch (error) {
     if (!(error instanceof GpdError)) throw error;
-    return {problem: problemOf(error)};
+    return {problem: problemOf(error, checkpoint.name, options)};
   }
 }
 
-const problemOf = ({code, message, hint}: GpdError): NonNullable<CheckpointSummary['problem']> => ({
+const problemOf = (
+  {code, message, hint}: GpdError,
+  name: string,
+  choice: StateDictChoice,
+): NonNullable<CheckpointSummary['problem']> => ({
   ...{code, message},
-  ...(hint !== undefined && {hint}),
+  ...(hint !== undefined && {hint: commandsFor(name, hint, choiceFlags(choice))}),
 });
 
 const MAX_ENTRIES = 100;
