@@ -86,7 +86,49 @@ const keys: Row[] = [
 ];
 
 /** Prefixes and wrappers inside a state dict. */
-const names: Row[] = [];
+const names: Row[] = [
+  ...same('a02_orig_mod.pth', 'a02b_orig_mod_bare.pth', 'a03_module_orig_mod.pth', 'a04_lightning.ckpt'),
+  ...same('a04b_lightning_with_criterion.ckpt', 'a04c_lightning_net.ckpt', 'a06_mmcls_backbone_head.pth'),
+  ...same('a12b_mdistiller_student.pth', 'a19_module_twice.pth', 'c01_hf_resnet.safetensors', 'c01b_hf_pytorch_model.bin'),
+  ...same('c01c_hf_timmwrapper.safetensors', 'c02_timm_resnet18.safetensors', 'c20_thop.pth', 'c25_fastai.pth'),
+  ...same('e05_normalizer_sequential.pth', 'e06_tensor_with_attribute.pth', 'e11b_fsdp_prefix.pth'),
+  ...same('e12_activation_checkpoint.pth', 'e18_normalisation_buffers.pth', 'e22_num_batches_1d.pth'),
+  {
+    file: 'a12_mdistiller_student_teacher.pth',
+    expect: {code: 'ARCH_AMBIGUOUS', says: /--prefix student\., or .*--prefix teacher\./},
+  },
+  {file: 'a12_mdistiller_student_teacher.pth', flags: {prefix: 'student.'}, expect: '00_plain'},
+  {file: 'a12_mdistiller_student_teacher.pth', flags: {prefix: 'teacher.'}, expect: 'proven'},
+  {file: 'a11b_moco_encoder_q.pth', expect: {code: 'ARCH_AMBIGUOUS', says: /--prefix encoder_q\., or .*--prefix encoder_k\./}},
+  {file: 'a11b_moco_encoder_q.pth', flags: {prefix: 'encoder_q.'}, expect: '00_plain'},
+  {file: 'a11b_moco_encoder_q.pth', flags: {prefix: 'encoder_k.'}, expect: 'proven'},
+  {file: 'e04_dino_teacher.pth', flags: {key: 'student'}, expect: '00_plain'},
+  {file: 'e04_dino_teacher.pth', flags: {key: 'teacher'}, expect: 'proven'},
+  {file: 'f02_normalisation_buffers.pth', expect: 'proven'},
+  {
+    file: 'a11_simclr_encoder.pth',
+    expect: {code: 'ARCH_AMBIGUOUS', says: /projection, and no classifier[\s\S]*--prefix encoder\./},
+  },
+  {file: 'b20_parameters_only.pth', expect: {code: 'KEY_MISSING', says: /no running statistics[\s\S]*GroupNorm/}},
+  {file: 'e25_groupnorm.pth', expect: {code: 'KEY_MISSING', says: /no running statistics[\s\S]*GroupNorm/}},
+  {file: 'c04e_fc_mlp.pth', expect: {code: 'ARCH_UNKNOWN', says: /'fc\.0\.weight' \[16, 32\], 'fc\.3\.weight' \[10, 16\]/}},
+  {file: 'c07_backbone_only.pth', expect: {code: 'ARCH_UNKNOWN', says: /backbone of a ResNet without a classifier/}},
+  {file: 'c13_seresnet18.pth', expect: {code: 'KEY_UNKNOWN', says: /squeeze-and-excitation/}},
+  {
+    file: 'c18b_pruned_channels.pth',
+    expect: {code: 'SHAPE_MISMATCH', says: /channels were cut[\s\S]*'layer1\.0\.conv1' has 3 outputs/},
+  },
+  {file: 'c21b_negative_var.pth', expect: {code: 'WEIGHTS_NOT_FINITE', says: /c21b_negative_var\.pth: 'bn1\.running_var'/}},
+  {file: 'c23_vit.pth', expect: {code: 'ARCH_UNKNOWN', says: /a vision transformer/}},
+  {file: 'c24_repvgg.pth', expect: {code: 'ARCH_UNKNOWN', says: /a RepVGG[\s\S]*not read yet/}},
+  {file: 'c28_orepa_repository_names.pth', expect: {code: 'ARCH_UNKNOWN', says: /OREPA repository[\s\S]*not read yet/}},
+  {file: 'c29_repvgg_train.pth', expect: {code: 'ARCH_UNKNOWN', says: /a RepVGG[\s\S]*not read yet/}},
+  {file: 'e11_fsdp_flat.pth', expect: {code: 'ARCH_UNKNOWN', says: /flattened by FSDP[\s\S]*FULL_STATE_DICT/}},
+  {
+    file: 'e20_feature_proj.pth',
+    expect: {code: 'KEY_UNKNOWN', says: /connector of a distillation[\s\S]*--ignore 'connector\.\*'/},
+  },
+];
 
 /** Heads, stems, shortcuts, families. */
 const shapes: Row[] = [];

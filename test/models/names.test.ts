@@ -56,7 +56,7 @@ describe('parts that say how a network was run', () => {
     const both = new Map([...plain(), ...under('module.')]);
     expect(refusal(both)).toMatchObject({
       code: 'ARCH_AMBIGUOUS',
-      hint: "say which is meant: gpd convert FILE --prefix '' or gpd convert FILE --prefix module.",
+      hint: "say which is meant: gpd convert FILE --prefix '', or gpd convert FILE --prefix module.",
     });
     for (const prefix of ['', 'module.', 'module']) {
       const r = recognise(both, undefined, {prefix});
@@ -128,7 +128,7 @@ describe('the prefix under which a network stands', () => {
       message: expect.stringContaining(
         "2 networks stand in it: 'student.' (ResNet, 122 tensors), 'teacher.' (ResNet, 218 tensors)",
       ),
-      hint: 'say which is meant: gpd convert FILE --prefix student. or gpd convert FILE --prefix teacher.',
+      hint: 'say which is meant: gpd convert FILE --prefix student., or gpd convert FILE --prefix teacher.',
     });
     for (const [prefix, name] of [
       ['student.', 'resnet18'],

@@ -54,7 +54,7 @@ function choose(found: readonly FoundNetwork[], stored: StateDict, asked: string
   }
   if (others.length === 0) return one;
   throw new GpdError('ARCH_AMBIGUOUS', `${wanted.length} networks stand in it: ${describeNetworks(wanted)}`, {
-    hint: `say which is meant: ${wanted.map(({prefix}) => commandFor(prefix)).join(' or ')}`,
+    hint: `say which is meant: ${wanted.map(({prefix}) => commandFor(prefix)).join(', or ')}`,
     data: {prefixes: wanted.map(({prefix}) => prefix)},
   });
 }
