@@ -21,6 +21,9 @@ const USUAL = [
   ],
 ];
 
+/** Fields of text that are no labels. */
+const CAPTIONS = /text|caption|prompt|description|title|path|file|url|^id$|_id$|index|width|height|size/i;
+
 export interface ColumnChoice {
   readonly column: string | undefined;
   readonly warnings: readonly DataWarning[];
@@ -40,7 +43,8 @@ export function labelColumn(set: string, columns: readonly string[], asked: stri
   }
   const usual = USUAL.filter((name) => columns.some((column) => column.toLowerCase() === name));
   const named = usual.map((name) => columns.find((column) => column.toLowerCase() === name)!);
-  const [column, ...others] = named.length > 0 ? named : columns.length === 1 ? columns : [];
+  const unnamed = columns.filter((name) => !CAPTIONS.test(name));
+  const [column, ...others] = named.length > 0 ? named : unnamed.length === 1 ? unnamed : [];
   return {column, warnings: column === undefined ? [] : warnings('label-column', others, column)};
 }
 

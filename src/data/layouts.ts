@@ -4,6 +4,7 @@ import {cifarIn} from './cifar.js';
 import type {Dataset} from './dataset.js';
 import type {Listing} from './entries.js';
 import type {LabelFile} from './labels.js';
+import {listedIn} from './listed-set.js';
 import {organise, withoutTopFolder} from './organise.js';
 import {parquetIn} from './parquet-set.js';
 import type {SetContext} from './set-context.js';
@@ -16,6 +17,8 @@ type Layout = (listing: Listing, context: SetContext) => Promise<Dataset | undef
 
 /** THE table: sets with labels of their own, in the order in which they are looked for. What is none of them has class folders, or is flat. */
 const withOwnLabels: readonly Layout[] = [cifarIn, parquetIn, webdatasetIn];
+/** The same, where a file of labels that is given comes first. */
+const withLists: readonly Layout[] = [listedIn];
 
 /** A set of the files that are listed; it closes the listing. Throws DATASET_INVALID where there are no images, and for labels that do not fit them. */
 export async function arrange(listing: Listing, labels: LabelFile | undefined, context: SetContext): Promise<Dataset> {
@@ -25,7 +28,7 @@ export async function arrange(listing: Listing, labels: LabelFile | undefined, c
   const expanded = await withArchivesInside(split.listing);
   const inside = expanded === split.listing ? split : chosen(flatShards(expanded), context, split);
   try {
-    for (const layout of withOwnLabels) {
+    for (const layout of labels ? withOwnLabels : [...withOwnLabels, ...withLists]) {
       const dataset = await layout(inside.listing, context);
       if (dataset) return completed(dataset, inside, labels);
     }
