@@ -1,8 +1,9 @@
 // Writes the reference in docs/api.md from the declarations that the compiler makes of src/library: `npm run build && npm run docs`. With --check it only
 // says what is stale, and which public name has no comment.
 import {readFileSync, writeFileSync} from 'node:fs';
-import {dirname, join} from 'node:path';
+import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
+import {declarationFile, declarationOf, fence} from './declarations.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const PAGE = 'docs/api.md';
@@ -14,9 +15,6 @@ const sections = {
   models: 'ONNX models',
   basics: 'Errors, bytes, tensors',
 };
-
-const readDeclarations = (file) => readFileSync(file, 'utf8').split('\n');
-const declarationFile = (from, name) => join(dirname(from), name.replace(/\.js$/, '.d.ts'));
 
 /** Every name that a file of the library exports, and the file that declares it. */
 function namesOf(file) {
@@ -30,34 +28,6 @@ function namesOf(file) {
     ),
   ];
 }
-
-/** The declaration of a name as the compiler writes it, and the comment before it. */
-function declarationOf({name, file}) {
-  const lines = readDeclarations(file);
-  const start = lines.findIndex((line) =>
-    new RegExp(`^export (declare )?(abstract )?(function|interface|type|const|class) ${name}\\b`).test(line),
-  );
-  if (start < 0) throw new Error(`${file} does not declare ${name}`);
-  const isEnd = (line) => /^\S.*;$|^\}$/.test(line);
-  const end = lines.findIndex((line, i) => i >= start && isEnd(line));
-  const code = lines.slice(start, end + 1).join('\n');
-  return {name, code: code.replace(/^export (declare )?/, ''), comment: commentBefore(lines, start)};
-}
-
-/** Of a comment its text; '' where there is none. */
-function commentBefore(lines, start) {
-  if (!lines[start - 1]?.trimEnd().endsWith('*/')) return '';
-  let first = start - 1;
-  while (!lines[first].startsWith('/**')) first--;
-  const inner = lines
-    .slice(first, start)
-    .join('\n')
-    .replace(/^\/\*\*/, '')
-    .replace(/\*\/$/, '');
-  return inner.replace(/^ ?\* ?/gm, '').trim();
-}
-
-const fence = (code) => ['```ts', code.trim(), '```', ''];
 
 function entry(declared) {
   const {name, code, comment} = declarationOf(declared);

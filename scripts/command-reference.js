@@ -77,7 +77,7 @@ const commandsPage = [
   '',
   '<!-- Made by `npm run docs` from the commands themselves; a test fails when it is stale. -->',
   '',
-  '`gpd-convert FILE …` is `gpd convert FILE …`. What `--json` prints, and what exit codes mean: [formats.md](formats.md).',
+  '`gpd-convert FILE …` is `gpd convert FILE …`. What `--json` prints: [json.md](json.md). What exit codes mean: [formats.md](formats.md).',
   '',
   ...Object.values(commands).flatMap(section),
 ].join('\n');

@@ -40,7 +40,7 @@ test('commands, arguments and flags', () => {
   expectGolden('commands.txt', `${lines.join('\n')}\n`);
 });
 
-test.each(['command-reference', 'api-reference'])('the documentation is what `npm run docs` writes: %s', (script) => {
+test.each(['command-reference', 'api-reference', 'json-reference'])('the documentation is what `npm run docs` writes: %s', (script) => {
   const {stdout, stderr} = spawnSync(process.execPath, [`scripts/${script}.js`, '--check'], {cwd: root, encoding: 'utf8'});
   expect([stdout, stderr]).toEqual(['', '']);
 });
