@@ -35,6 +35,8 @@ export interface FoundStateDict {
 
 export interface Search {
   readonly found: readonly FoundStateDict[];
+  /** Where the state of an optimizer lies, if there is one. */
+  readonly optimizer: readonly string[] | undefined;
   /** The classes of models and optimizers that were saved as objects, with their code: nothing of those is read. */
   readonly wholes: readonly {readonly path: readonly string[]; readonly type: string; readonly what: 'model' | 'optimizer'}[];
 }
@@ -74,6 +76,7 @@ const AVERAGE_COUNT = 'n_averaged';
 export function findStateDicts(root: PlainData, budget: MemoryBudget): Search {
   const found: FoundStateDict[] = [];
   const wholes: Search['wholes'][number][] = [];
+  let optimizer: string[] | undefined;
   const seen = new Map<PlainData, Size>();
   const queue: Node[] = [{value: root, place: '', parent: undefined, depth: 0, averaged: false, aside: false}];
   for (let next = 0; next < queue.length; next++) {
@@ -91,9 +94,10 @@ export function findStateDicts(root: PlainData, budget: MemoryBudget): Search {
     seen.set(value, size);
     const whole = isKind(value, 'object') ? wholeObject(value) : undefined;
     if (whole) wholes.push({path: pathOf(node), type: (value as ObjectStub).type, what: whole});
-    else if (!isOptimizerState(value)) for (const child of containersIn(node, budget)) queue.push(child);
+    else if (isOptimizerState(value)) optimizer ??= pathOf(node);
+    else for (const child of containersIn(node, budget)) queue.push(child);
   }
-  return {found, wholes};
+  return {found, optimizer, wholes};
 }
 
 function* containersIn(node: Node, budget: MemoryBudget): Generator<Node> {
@@ -136,9 +140,10 @@ const MAX_ATTRIBUTES = 1000;
 export const isNumbers = (value: PlainData | undefined): value is TensorRef | NumpyArray =>
   isTensor(value) || isNumericArray(value);
 
-/** A tensor of a class of its own, of which nothing is known but the name of the class. */
+/** A tensor of a class of its own, of which nothing is known but the name of the class: `mylib.Sub`, a part of a distributed one. */
 export const isForeignTensor = (value: PlainData | undefined): value is ObjectStub =>
-  isKind(value, 'object') && isKind(value.args[0], 'global') && value.args[0].name.startsWith('_rebuild_');
+  isKind(value, 'object') &&
+  (value.type.endsWith('Tensor') || (isKind(value.args[0], 'global') && value.args[0].name.startsWith('_rebuild_')));
 
 type Size = Pick<FoundStateDict, 'tensors' | 'bytes' | 'hasWeights'>;
 const nothing: Size = {tensors: 0, bytes: 0, hasWeights: false};

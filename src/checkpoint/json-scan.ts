@@ -9,12 +9,14 @@ export interface JsonProblem {
 
 export interface ScanOptions {
   readonly maxDepth: number;
+  /** Default: whole ones alone. */
+  readonly numbers?: 'whole' | 'any';
   /** Called for each key before anything is made of it: for a budget. */
   onKey?(depth: number): void;
 }
 
 /** Numbers are whole and written as digits: `4e0`, `4.0` and `-0` are none for readers that take integers. */
-export function scanJson(text: string, {maxDepth, onKey}: ScanOptions): JsonProblem | undefined {
+export function scanJson(text: string, {maxDepth, numbers = 'whole', onKey}: ScanOptions): JsonProblem | undefined {
   const open: (Set<string> | undefined)[] = []; // a set of keys per object, undefined per array
   for (let at = 0; at < text.length; at++) {
     const c = text[at];
@@ -22,7 +24,7 @@ export function scanJson(text: string, {maxDepth, onKey}: ScanOptions): JsonProb
       open.push(c === '{' ? new Set() : undefined);
       if (open.length > maxDepth) return {problem: `is nested more than ${maxDepth} deep`, at};
     } else if (c === '}' || c === ']') open.pop();
-    else if (c === '-' || (isDigit(c) && /[.eE]/.test(text[at + 1] ?? '')))
+    else if (numbers === 'whole' && (c === '-' || (isDigit(c) && /[.eE]/.test(text[at + 1] ?? ''))))
       return {problem: 'has a number that is not written as a whole one', at};
     else if (c === '"') {
       const end = endOfString(text, at);

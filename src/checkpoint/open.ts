@@ -2,7 +2,9 @@
 import type {ByteSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {costs, MemoryBudget} from '../core/memory-budget.js';
-import type {StateDict, TensorSource} from '../core/tensor.js';
+import type {TensorSource} from '../core/tensor.js';
+import type {Checkpoint, CrcReport, StorageChecksum} from './checkpoint.js';
+import type {CheckpointSource} from './checkpoint-source.js';
 import {cutText, jsonLimit, toJson} from './describe-tree.js';
 import {findStateDicts, isNumbers} from './find-state-dicts.js';
 import {containersAround, type IgnoredEntry, ignoredEntries} from './ignored-entries.js';
@@ -17,12 +19,11 @@ import {
   type PlainData,
   type PlainScalar,
   type StorageRef,
-  type TensorRef,
 } from './plain-data.js';
 import {readSafetensors} from './safetensors.js';
-import {type CheckpointFormat, sniff} from './sniff.js';
+import {openSharded} from './sharded.js';
+import {sniff} from './sniff.js';
 import {
-  type AvailableStateDict,
   available,
   type ChosenStateDict,
   candidatesIn,
@@ -32,7 +33,7 @@ import {
   keyOfStateDict,
   type StateDictChoice,
 } from './state-dicts.js';
-import {type Checksum, readTorchZip, type TorchFile} from './torch.js';
+import {readTorchZip, type TorchFile} from './torch.js';
 import {readTorchLegacy} from './torch-legacy.js';
 
 /** Which weights of a checkpoint are meant. */
@@ -41,72 +42,38 @@ export interface OpenOptions extends StateDictChoice {
   withoutStateDict?: 'refuse' | 'keep';
 }
 
-export interface CrcReport {
-  /** Storages whose bytes were compared with their checksum, and how many bytes that were. */
-  readonly checked: number;
-  readonly bytes: number;
-  /** Tensors over storages that do not match. */
-  readonly mismatches: readonly string[];
-  /** Storages without a usable checksum: legacy and safetensors files have none, newer PyTorch can be told not to write them. */
-  readonly notRecorded: number;
-}
-
-/** Objects of one class that mean nothing here. */
-export interface InertObjects {
-  readonly type: string;
-  readonly count: number;
-}
-
-/** An open checkpoint: its tensors are read from the file when they are asked for, until it is closed. */
-export interface Checkpoint {
-  readonly name: string;
-  readonly format: CheckpointFormat;
-  /** Keys without `prefix`, in the file's order. */
-  readonly stateDict: StateDict;
-  /** Which entry it is, such as `state_dict` or `checkpoint.model`; null where the file is the state dict. */
-  readonly stateDictKey: string | null;
-  /** Its weights were averaged during training. */
-  readonly averaged: boolean;
-  readonly available: readonly AvailableStateDict[];
-  /** What was taken off every key: 'module.' or ''. */
-  readonly prefix: string;
-  /** The training options, as JSON values. */
-  readonly args: ReadonlyMap<string, unknown> | undefined;
-  /** Plain top-level values: epoch, arch, metric, version …; for safetensors its metadata. */
-  readonly meta: ReadonlyMap<string, PlainScalar>;
-  /** Every entry that was not used, with the reason. */
-  readonly ignored: readonly IgnoredEntry[];
-  /** Objects of the program that saved it, which were read as plain data without a meaning, by class. */
-  readonly inert: readonly InertObjects[];
-  readonly warnings: readonly string[];
-  /** Why there is no state dict, in a file that is looked at all the same. */
-  readonly problem: GpdError | undefined;
-  /** The whole object tree, for inspection. */
-  readonly root: PlainData;
-  /** A tensor from anywhere in it, by its reference; `name` is for messages. */
-  tensor(ref: TensorRef, name: string): TensorSource;
-  /** Compares the bytes behind these tensors (default: the whole state dict) with their CRC-32. Reads them in full. */
-  verifyCrc(keys?: Iterable<string>): CrcReport;
-  /** The checksums of the storages behind the state dict, each with the tensors that lie in it: for whoever reads the file anyway. */
-  checksums(): StorageChecksum[];
-  close(): void;
-}
-export interface StorageChecksum extends Checksum {
-  readonly keys: readonly string[];
-}
-
 /** Takes over the source: it is closed with the checkpoint, or here where the file is refused. */
-export function openCheckpoint(source: ByteSource, options: OpenOptions = {}): Checkpoint {
+export function openCheckpoint(source: ByteSource | CheckpointSource, options: OpenOptions = {}): Checkpoint {
   try {
-    const format = sniff(source);
-    const budget = new MemoryBudget(source.name, source.size);
-    if (format === 'safetensors') return openSafetensors(source, budget, options);
-    const file = format === 'torch-zip' ? readTorchZip(source, budget) : readTorchLegacy(source);
-    return openTorch(source, file, budget, options);
+    const shards = 'shards' in source ? source.shards : undefined;
+    if (shards) {
+      refuseChoice(source.name, options);
+      return openSharded(source as CheckpointSource, shards, (file) => openCheckpoint(file));
+    }
+    const checkpoint = openFile(source, options);
+    return 'notes' in source ? {...checkpoint, warnings: [...source.notes, ...checkpoint.warnings]} : checkpoint;
   } catch (error) {
     source.close();
     throw error;
   }
+}
+
+function openFile(source: ByteSource, options: OpenOptions): Checkpoint {
+  const format = sniff(source);
+  const budget = new MemoryBudget(source.name, source.size);
+  if (format === 'safetensors') return openSafetensors(source, budget, options);
+  const file = format === 'torch-zip' ? readTorchZip(source, budget) : readTorchLegacy(source);
+  return openTorch(source, file, budget, options);
+}
+
+/** A safetensors file, and a checkpoint in several files, are one state dict without a name. */
+function refuseChoice(name: string, {ema, key}: OpenOptions): void {
+  if (!ema && (key === undefined || key === '.')) return;
+  const problem = `a safetensors file or a checkpoint in parts holds one state dict, not ${key === undefined ? 'an averaged one beside it' : `'${key}'`}`;
+  throw new GpdError('STATE_DICT_NOT_FOUND', `${name}: ${problem}`, {
+    at: name,
+    hint: 'give the file that has these weights, without the option',
+  });
 }
 
 function openTorch(source: ByteSource, file: TorchFile, budget: MemoryBudget, options: OpenOptions): Checkpoint {
@@ -181,14 +148,13 @@ function keysOf({dict, path, averaged}: ChosenStateDict): {keys: string[]; count
   return {keys, counters};
 }
 
-function openSafetensors(source: ByteSource, budget: MemoryBudget, {ema, key}: OpenOptions): Checkpoint {
+function openSafetensors(source: ByteSource, budget: MemoryBudget, options: OpenOptions): Checkpoint {
   const {tensors, metadata} = readSafetensors(source, budget);
-  if (tensors.size === 0 || ema || key !== undefined) {
-    const problem =
-      tensors.size === 0 ? 'holds no tensors' : `a safetensors file holds one state dict, not ${key ?? 'an EMA one beside it'}`;
-    throw new GpdError('STATE_DICT_NOT_FOUND', `${source.name}: ${problem}`, {
+  refuseChoice(source.name, options);
+  if (tensors.size === 0) {
+    throw new GpdError('STATE_DICT_NOT_FOUND', `${source.name}: holds no tensors`, {
       at: source.name,
-      hint: 'give the file that has these weights, without the option',
+      hint: 'give the file that has the weights',
     });
   }
   const keys = [...tensors.keys()];

@@ -77,9 +77,23 @@ export function chooseStateDict(
     if (isForeignTensor(value)) throw notPlain(name, keyText(key), `a tensor of the class ${value.type}, not a plain one`);
     if (isKind(value, 'array') && value.dtype?.code.startsWith('O'))
       throw notPlain(name, keyText(key), 'a numpy array of Python objects, not of numbers');
+    if (typeof key === 'string' && FLAT.test(key)) throw flattened(name, key);
   }
   return chosen;
 }
+
+/** Fully Sharded Data Parallel keeps all parameters of a part of the network in one vector, and their shapes elsewhere. */
+const FLAT = /(^|\.)_?flat_param(_\d+)?$/;
+
+const flattened = (name: string, key: string): GpdError =>
+  new GpdError(
+    'ARCH_UNKNOWN',
+    `${name}: '${key}' is a part of a network flattened by FSDP: shapes and names of its tensors are lost`,
+    {
+      at: `${name}#${key}`,
+      hint: 'save the full state dict: with FSDP.state_dict_type(model, StateDictType.FULL_STATE_DICT), then model.state_dict()',
+    },
+  );
 
 function byRule(name: string, search: Search, candidates: readonly FoundStateDict[], ema: boolean): ChosenStateDict {
   const averages = candidates.filter(({averaged}) => averaged);
@@ -210,11 +224,11 @@ function severalNetworks(name: string, candidates: readonly FoundStateDict[]): G
   });
 }
 
-function nothingThere(name: string, {found, wholes}: Search): GpdError {
+function nothingThere(name: string, {found, optimizer, wholes}: Search): GpdError {
   const model = wholes.find(({what}) => what === 'model') ?? wholes[0];
   if (model) return whole(name, model);
-  const [first] = found;
-  const problem = first ? `holds no weights, only training state ('${keyOfStateDict(first)}')` : 'holds no tensors';
+  const state = optimizer ?? found[0]?.path;
+  const problem = state ? `holds no weights, only training state ('${state.join('.')}')` : 'holds no tensors';
   return new GpdError('STATE_DICT_NOT_FOUND', `${name}: ${problem}`, {at: name, hint: NO_WEIGHTS, data: {available: []}});
 }
 

@@ -92,6 +92,14 @@ function findPickle(archive: ZipArchive): {folder: string; entry: ZipEntry} {
 
 /** What other zip files are: pattern on an entry's name → what the file is, what to do. */
 const otherZips: readonly [pattern: RegExp, what: string, hint: string][] = [
+  [
+    /(^|\/)(serialized_exported_program\.json|archive_format|models\/[^/]+\.json|aotinductor\/.*)$/,
+    'a program of torch.export (.pt2)',
+    'save its weights alone: torch.save(torch.export.load(PATH).state_dict, NEW_PATH), and convert that',
+  ],
+  [/^MAR-INF\//, 'a TorchServe archive (.mar)', 'unpack it with unzip, and give the checkpoint inside'],
+  [/(^|\/)\.data\/extern_modules$/, 'a torch.package archive, with code', 'save model.state_dict() instead, and convert that'],
+  [/^Data\/com\.apple\.CoreML\//, 'a Core ML package', 'only PyTorch checkpoints and safetensors are read'],
   [/\.npy$/, 'a numpy .npz archive', 'save the weights with torch.save or as safetensors'],
   [/^(metadata|config)\.json$|\.weights\.h5$/, 'a Keras model', 'only PyTorch checkpoints and safetensors are read'],
   [/^word\/|^xl\/|^ppt\//, 'an office document', 'check the path'],
@@ -101,7 +109,8 @@ const otherZips: readonly [pattern: RegExp, what: string, hint: string][] = [
 
 function noPickle({source, entries}: ZipArchive): GpdError {
   const names = [...entries.keys()];
-  if (names.some((name) => /^[^/]+\/(data\/|version$)/.test(name))) {
+  const other = otherZips.find(([pattern]) => names.some((name) => pattern.test(name)));
+  if (!other && names.some((name) => /^[^/]+\/(data\/|version$)/.test(name))) {
     return new GpdError(
       'CHECKPOINT_CORRUPT',
       `${source.name}: a PyTorch archive without its data.pkl, which names the tensors`,
@@ -111,7 +120,6 @@ function noPickle({source, entries}: ZipArchive): GpdError {
       },
     );
   }
-  const other = otherZips.find(([pattern]) => names.some((name) => pattern.test(name)));
   return new GpdError(
     'FORMAT_UNKNOWN',
     `${source.name}: is ${other?.[1] ?? `a zip archive of ${names.length} files without a data.pkl`}, not a PyTorch checkpoint`,

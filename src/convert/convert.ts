@@ -1,8 +1,10 @@
 /** From a checkpoint to proven files: recognise, build the training form, rewrite, write, prove, and only then let the files appear. */
+
+import type {Checkpoint} from '../checkpoint/checkpoint.js';
+import {checkpointSource} from '../checkpoint/checkpoint-source.js';
 import {besideWarnings} from '../checkpoint/ignored-entries.js';
-import {type Checkpoint, openCheckpoint} from '../checkpoint/open.js';
+import {openCheckpoint} from '../checkpoint/open.js';
 import {choiceFlags} from '../checkpoint/state-dicts.js';
-import {fileSource} from '../core/bytes.js';
 import {GpdError, named, naming} from '../core/error.js';
 import {checkOutput, type StagedFile, Staging} from '../core/output.js';
 import {type PhaseHooks, phasesIn} from '../core/phases.js';
@@ -13,7 +15,7 @@ import type {PassReport} from '../onnx/pass.js';
 import {preloadRuntime} from '../onnx/session.js';
 import {buildModel, type Emit, emits, type NetworkOptions} from './build.js';
 import {deployedWeights} from './deployed-weights.js';
-import {type Digest, digestFile, refuseDamage} from './digest.js';
+import {type Digest, digestFiles, refuseDamage} from './digest.js';
 import {makeProbes} from './probes.js';
 import type {Proof} from './prove.js';
 import {provenance} from './provenance.js';
@@ -95,12 +97,12 @@ export interface ConversionReport {
 export async function convertFile(path: string, options: ConvertOptions): Promise<ConversionReport> {
   const watch = new Stopwatch(options);
   options.onPlan?.(phasesOf(options));
-  const source = fileSource(path);
+  const source = checkpointSource(path);
   const paths = [...Object.values(options.outputs), ...Object.values(options.weights ?? {})];
-  for (const output of paths) checkOutput(output, {force: options.force ?? false, inputs: [path]});
+  for (const output of paths) checkOutput(output, {force: options.force ?? false, inputs: [...source.files]});
   const runtime = preloadRuntime();
   const checkpoint = await watch.measure('open', () => openCheckpoint(source, options));
-  const digesting = digestFile(path, checkpoint.checksums());
+  const digesting = digestFiles(source.files, checkpoint.checksums());
   digesting.catch(() => {}); // awaited below; an earlier failure must not be reported twice
   const staging = new Staging({replace: options.force ?? false});
   try {

@@ -3,7 +3,7 @@
  * thread reads the part that it needs.
  */
 import {Worker} from 'node:worker_threads';
-import type {StorageChecksum} from '../checkpoint/open.js';
+import type {StorageChecksum} from '../checkpoint/checkpoint.js';
 import {GpdError} from '../core/error.js';
 
 /** As a string, so that it needs no file of its own beside a bundle. zlib.crc32 came with Node 20.15 and 22.2. */
@@ -11,13 +11,12 @@ const worker = `
 const {createHash} = require('node:crypto');
 const {openSync, readSync} = require('node:fs');
 const {crc32} = require('node:zlib');
-const {parentPort, workerData: {path, ranges}} = require('node:worker_threads');
+const {parentPort, workerData: {files, ranges}} = require('node:worker_threads');
 const hash = createHash('sha256');
 const buffer = Buffer.allocUnsafe(2 ** 20);
-const fd = openSync(path, 'r');
 const damaged = [];
-let next = 0, crc = 0;
-for (let start = 0, n; (n = readSync(fd, buffer, 0, buffer.length, null)) > 0; start += n) {
+let next = 0, crc = 0, start = 0;
+for (const path of files) for (let fd = openSync(path, 'r'), n; (n = readSync(fd, buffer, 0, buffer.length, null)) > 0; start += n) {
   hash.update(n === buffer.length ? buffer : buffer.subarray(0, n));
   while (crc32 && next < ranges.length && ranges[next].offset < start + n) {
     const {offset, length, crc: expected} = ranges[next];
@@ -40,18 +39,19 @@ export interface Digest {
   checked: number;
 }
 
-export function digestFile(path: string, checksums: readonly StorageChecksum[]): Promise<Digest> {
+/** Of the bytes of one file, or of several one behind the other; offsets of the checksums count through all of them. */
+export function digestFiles(files: readonly string[], checksums: readonly StorageChecksum[]): Promise<Digest> {
   const sorted = [...checksums].sort((a, b) => a.offset - b.offset);
   const ranges = sorted.map(({offset, length, crc}) => ({offset, length, crc}));
   return new Promise((resolve, reject) => {
-    const thread = new Worker(worker, {eval: true, workerData: {path, ranges}});
+    const thread = new Worker(worker, {eval: true, workerData: {files, ranges}});
     thread.once('message', ({sha256, damaged, checked}: {sha256: string; damaged: number[]; checked: number}) =>
       resolve({sha256, checked, damaged: damaged.map((i) => sorted[i]!.keys[0]!)}),
     );
     thread.once('error', (cause) =>
       reject(
-        new GpdError('FILE_UNREADABLE', `${path}: cannot be read to its end (${cause.message})`, {
-          at: path,
+        new GpdError('FILE_UNREADABLE', `${files.join(', ')}: cannot be read to the end (${cause.message})`, {
+          at: files[0]!,
           hint: 'check the disk and the connection to it',
           cause,
         }),

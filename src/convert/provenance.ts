@@ -1,5 +1,5 @@
 /** Where a model comes from and what was measured, as it is written into the model. No times and no paths: the same input gives the same bytes. */
-import type {Checkpoint} from '../checkpoint/open.js';
+import type {Checkpoint} from '../checkpoint/checkpoint.js';
 import {producer} from '../core/version.js';
 import {leftOut, type Recognised} from '../models/recognise.js';
 import {withoutText} from '../models/unknown-keys.js';

@@ -20,7 +20,7 @@ function whyUnsafe(location: string): string | undefined {
  * A regular file inside `folder`: no way out of it, no symbolic link on the way, no second hard link (which could lead to a file
  * that the folder's owner may read and the document's author may not).
  */
-export function containedFileSource(folder: string, location: string): ByteSource {
+export function containedFileSource(folder: string, location: string, {store}: ContainedOptions = {}): ByteSource {
   const refuse = (problem: string) =>
     new GpdError('FILE_UNREADABLE', `'${location}' ${problem}; only files in ${folder} are opened`, {
       at: location,
@@ -29,11 +29,29 @@ export function containedFileSource(folder: string, location: string): ByteSourc
   const problem = whyUnsafe(location);
   if (problem) throw refuse(problem);
   const path = join(resolve(folder), location);
+  const stored = store === undefined ? undefined : fileInStore(path, store);
+  if (stored !== undefined) return fileSource(stored, {links: 'refuse'});
   if (leadsElsewhere(folder, path)) throw refuse('leads through a symbolic link');
   const source = fileSource(path, {links: 'refuse'});
   if (!leadsElsewhere(folder, path)) return source;
   source.close(); // it was exchanged while it was being opened
   throw refuse('leads through a symbolic link');
+}
+
+export interface ContainedOptions {
+  /** A folder of files by their digest, into which a symbolic link may lead: the cache of the Hugging Face hub has one, `blobs`. */
+  store?: string | undefined;
+}
+
+/** Where a symbolic link leads to a file that lies directly in the store; else undefined. */
+function fileInStore(path: string, store: string): string | undefined {
+  try {
+    if (!lstatSync(path).isSymbolicLink()) return undefined;
+    const real = realpathSync(path);
+    return dirname(real) === realpathSync(store) ? real : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** What cannot be looked at is no link; opening it says what it is. */

@@ -1,5 +1,5 @@
 /** What is in a file: a checkpoint of any container, or an ONNX model. Told by the first bytes; only then by the name. */
-import {fileSource} from '../core/bytes.js';
+import {checkpointSource} from '../checkpoint/checkpoint-source.js';
 import type {RecogniseOptions} from '../models/recognise.js';
 import {isModel} from '../onnx/is-model.js';
 import type {CheckpointSummary} from './summaries/checkpoint.js';
@@ -24,7 +24,7 @@ export async function inspectFile(
   {ema = false, text = false, ...open}: InspectOptions = {},
 ): Promise<FileSummary> {
   const options = {...open, ema, text};
-  const source = fileSource(path);
+  const source = checkpointSource(path);
   if (isModel(source)) {
     const {inspectModel} = await import('./summaries/model.js');
     return inspectModel(source, options);

@@ -1,11 +1,12 @@
 /**
  * What model arguments mean: an ONNX file is taken as it is, a checkpoint becomes its networks in training form, branches and all.
  */
+
+import {checkpointSource} from '../checkpoint/checkpoint-source.js';
 import {besideWarnings} from '../checkpoint/ignored-entries.js';
 import {openCheckpoint} from '../checkpoint/open.js';
 import {choiceFlags} from '../checkpoint/state-dicts.js';
 import {referenceForm} from '../convert/build.js';
-import {fileSource} from '../core/bytes.js';
 import {naming} from '../core/error.js';
 import {expectWeights} from '../eval/memory-limit.js';
 import {distinguish, type Subject, subjectOfFile, subjectOfModel} from '../eval/subject.js';
@@ -29,7 +30,7 @@ export async function openSubjects(paths: readonly string[], options: SubjectOpt
 
 /** A checkpoint gives the dynamic teacher, where it has one, and the student; `roles` picks among them. */
 export async function openSubject(path: string, options: SubjectOptions, roles?: readonly Role[]): Promise<Subject[]> {
-  const source = fileSource(path);
+  const source = checkpointSource(path);
   if (isModel(source)) {
     source.close();
     return [subjectOfFile(path)];

@@ -1,6 +1,6 @@
 /** A tiny assembler for pickles: opcodes by name, arguments spelled out, no checks. For writing what no honest tool would write. */
 
-import type {Checkpoint} from '../../src/checkpoint/open.js';
+import type {Checkpoint} from '../../src/checkpoint/checkpoint.js';
 import {openCheckpoint} from '../../src/checkpoint/open.js';
 import {readPickle} from '../../src/checkpoint/pickle.js';
 import type {PlainData} from '../../src/checkpoint/plain-data.js';

@@ -40,10 +40,13 @@ test('commands, arguments and flags', () => {
   expectGolden('commands.txt', `${lines.join('\n')}\n`);
 });
 
-test.each(['command-reference', 'api-reference', 'json-reference'])('the documentation is what `npm run docs` writes: %s', (script) => {
-  const {stdout, stderr} = spawnSync(process.execPath, [`scripts/${script}.js`, '--check'], {cwd: root, encoding: 'utf8'});
-  expect([stdout, stderr]).toEqual(['', '']);
-});
+test.each(['command-reference', 'api-reference', 'json-reference'])(
+  'the documentation is what `npm run docs` writes: %s',
+  (script) => {
+    const {stdout, stderr} = spawnSync(process.execPath, [`scripts/${script}.js`, '--check'], {cwd: root, encoding: 'utf8'});
+    expect([stdout, stderr]).toEqual(['', '']);
+  },
+);
 
 test('help is written in fragments without a full stop', () => {
   const texts = commands.flatMap(({flags}) => Object.values(flags)) as (Flag & {description: string})[];

@@ -85,6 +85,29 @@ const keys: Row[] = [
   {file: 'b18_bf16.pth', expect: '00_plain', bound: 2e-2},
 ];
 
+/** What is no checkpoint in one file that is read here: each says what it is, and what to do. */
+const refused = (file: string, says: RegExp, code: ErrorCode = 'FORMAT_UNKNOWN'): Row => ({file, expect: {code, says}});
+const containers: Row[] = [
+  {file: 'e10_hf_folder', expect: '00_plain'},
+  refused('b23_real_tar.pth.tar', /tar archive[\s\S]*unpack it/),
+  refused('b23b_real_tar_gz.tar.gz', /gzip[\s\S]*gunzip/),
+  refused('b23d_zip_of_pth.zip', /zip archive around a checkpoint[\s\S]*unpack it/),
+  refused('b24_dcp_folder', /distributed checkpoint[\s\S]*format_utils dcp_to_torch \S*b24_dcp_folder merged.pth/),
+  refused('b25_lfs_pointer.pth', /Git LFS pointer[\s\S]*git lfs pull/),
+  refused('b25b_html.pth', /web page/),
+  refused('b25c_empty.pth', /is empty/),
+  refused('b25d_truncated.pth', /no central directory/, 'CHECKPOINT_TRUNCATED'),
+  refused('b26b_weights.npz', /numpy .npz archive/),
+  refused('b26c_array.npy', /numpy array/),
+  refused('b26d_keras.h5', /HDF5/),
+  refused('b26e_bare_pickle_of_tensors.pkl', /bare pickle[\s\S]*torch.save/),
+  refused('b27_model.safetensors.index.json', /model-00001-of-00002.safetensors is not beside it/, 'FILE_UNREADABLE'),
+  refused('e08_export_27.pt2', /torch.export[\s\S]*torch.export.load/),
+  refused('e08b_export_29.pt2', /torch.export[\s\S]*torch.export.load/),
+  refused('e09_torchserve.mar', /TorchServe[\s\S]*unzip/),
+  refused('e11_fsdp_flat.pth', /flattened by FSDP[\s\S]*FULL_STATE_DICT/, 'ARCH_UNKNOWN'),
+];
+
 /** Prefixes and wrappers inside a state dict. */
 const names: Row[] = [
   ...same('a02_orig_mod.pth', 'a02b_orig_mod_bare.pth', 'a03_module_orig_mod.pth', 'a04_lightning.ckpt'),
@@ -160,7 +183,7 @@ describeShared(CASES, 'checkpoints of other programs', () => {
 
   const shown = ({file, flags = {}}: Row) =>
     [file, ...Object.entries(flags).map(([name, value]) => `${name} ${String(value)}`)].join(', ');
-  test.each([...keys, ...names, ...shapes].map((row) => [shown(row), row] as const))('%s', async (_, row) => {
+  test.each([...keys, ...containers, ...names, ...shapes].map((row) => [shown(row), row] as const))('%s', async (_, row) => {
     const {expect: wanted, bound = 1e-5, warns} = row;
     if (typeof wanted === 'object') {
       const error = await convert(row).catch((e: unknown) => e);

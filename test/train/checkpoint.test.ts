@@ -1,5 +1,6 @@
 /** Checkpoints of runs: through a file and back, and what the original wrote, read. */
-import {type Checkpoint, openCheckpoint} from '../../src/checkpoint/open.js';
+import type {Checkpoint} from '../../src/checkpoint/checkpoint.js';
+import {openCheckpoint} from '../../src/checkpoint/open.js';
 import {isKind, isMap, type PlainData} from '../../src/checkpoint/plain-data.js';
 import {bufferSource, fileSource} from '../../src/core/bytes.js';
 import {random} from '../../src/core/random.js';

@@ -1,6 +1,7 @@
 /** A run's checkpoint: the original saver's layout, which its loader and ours read, and beside it where exactly the run was. */
 import type {Sink} from '../../checkpoint/byte-writer.js';
-import {type Checkpoint, openCheckpoint} from '../../checkpoint/open.js';
+import type {Checkpoint} from '../../checkpoint/checkpoint.js';
+import {openCheckpoint} from '../../checkpoint/open.js';
 import {isMap, isTensor, type PlainData} from '../../checkpoint/plain-data.js';
 import {float, type Writable} from '../../checkpoint/write-pickle.js';
 import {orderedStateDict, saverLayout, writeTorch} from '../../checkpoint/write-torch.js';

@@ -1,6 +1,7 @@
 /** What a run needs before its first step: networks, initial weights and the static teacher, from the options and the files they name. */
+
+import {checkpointSource} from '../../checkpoint/checkpoint-source.js';
 import {openCheckpoint} from '../../checkpoint/open.js';
-import {fileSource} from '../../core/bytes.js';
 import {GpdError} from '../../core/error.js';
 import type {StateDict} from '../../core/tensor.js';
 import {archs} from '../../models/families/index.js';
@@ -22,7 +23,7 @@ function readNetwork(
   path: string,
   options: {ema: boolean; arch: string; imageSize: number},
 ): {network: Recognised; state: NamedTensors} {
-  const checkpoint = openCheckpoint(fileSource(path), {ema: options.ema});
+  const checkpoint = openCheckpoint(checkpointSource(path), {ema: options.ema});
   try {
     const {arch, imageSize} = options;
     const network = recognise(checkpoint.stateDict, checkpoint.args, {arch, imageSize});
@@ -90,6 +91,6 @@ export function startingPoint(o: TrainOptions, classes: number): StartingPoint {
     connectors: staticTeacher?.losses.flatMap(({connectors}) => connectors ?? []),
   });
   const initial =
-    o.initial === null ? drawn : {...drawn, state: readWeights(fileSource(o.initial), drawn.state, o['initial-ema'])};
+    o.initial === null ? drawn : {...drawn, state: readWeights(checkpointSource(o.initial), drawn.state, o['initial-ema'])};
   return {initial, config: stepConfigOf(o, {arch, initial, staticTeacher})};
 }

@@ -1,6 +1,8 @@
 /** What is exported: an ONNX student as it is, or a checkpoint, which is converted and proven first. */
 import {basename, dirname, join} from 'node:path';
-import {type Checkpoint, openCheckpoint} from '../../checkpoint/open.js';
+import type {Checkpoint} from '../../checkpoint/checkpoint.js';
+import {checkpointSource} from '../../checkpoint/checkpoint-source.js';
+import {openCheckpoint} from '../../checkpoint/open.js';
 import {type ConversionReport, convertFile} from '../../convert/convert.js';
 import {deployedWeights} from '../../convert/deployed-weights.js';
 import {fileSource} from '../../core/bytes.js';
@@ -38,10 +40,10 @@ export interface ExportSource {
 }
 
 export async function openSource(path: string, options: SourceOptions): Promise<ExportSource> {
-  const source = fileSource(path);
+  const source = checkpointSource(path);
   const isOnnx = isModel(source);
   source.close();
-  return isOnnx ? await onnxSource(path) : await checkpointSource(path, options);
+  return isOnnx ? await onnxSource(path) : await convertedSource(path, options);
 }
 
 /** As rewriting wants it: constants are initializers, and every shape is known that can be. */
@@ -79,7 +81,7 @@ function knownModules(model: Model): readonly Module[] | undefined {
   }
 }
 
-async function checkpointSource(path: string, options: SourceOptions): Promise<ExportSource> {
+async function convertedSource(path: string, options: SourceOptions): Promise<ExportSource> {
   const folder = makeTemporary();
   const remove = () => removeHidden(folder);
   try {
@@ -90,7 +92,7 @@ async function checkpointSource(path: string, options: SourceOptions): Promise<E
     const opened: Checkpoint[] = [];
     const weights = async (batchNorm: BatchNormChoice): Promise<StateDict> => {
       if (batchNorm === 'fold') return foldedWeights(model);
-      const checkpoint = openCheckpoint(fileSource(path), options);
+      const checkpoint = openCheckpoint(checkpointSource(path), options);
       opened.push(checkpoint); // counters are read when they are written
       const recognised = recognise(checkpoint.stateDict, checkpoint.args, options);
       return withoutBiases(await deployedWeights(recognised), recognised.modules);

@@ -1,6 +1,8 @@
 /** What is in a checkpoint, as plain data: the result of `gpd inspect CHECKPOINT --json`. */
+
+import type {Checkpoint} from '../../checkpoint/checkpoint.js';
 import {describeTree, toJson} from '../../checkpoint/describe-tree.js';
-import {type Checkpoint, openCheckpoint} from '../../checkpoint/open.js';
+import {openCheckpoint} from '../../checkpoint/open.js';
 import {choiceFlags, type StateDictChoice} from '../../checkpoint/state-dicts.js';
 import type {ByteSource} from '../../core/bytes.js';
 import {commandsFor, type ErrorCode, GpdError} from '../../core/error.js';
