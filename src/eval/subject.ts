@@ -1,4 +1,5 @@
 /** What is evaluated: an ONNX file as it is, or a network in memory. Both take images and give logits. */
+
 import {basename, dirname} from 'node:path';
 import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
@@ -7,6 +8,7 @@ import {familyNamed} from '../models/families/index.js';
 import {classTable, classTableWarnings} from '../onnx/class-table.js';
 import {decodeModel} from '../onnx/decode.js';
 import {externalFilesIn} from '../onnx/external-data.js';
+import {readGpd} from '../onnx/gpd-metadata.js';
 import type {Model} from '../onnx/graph.js';
 import {macsOf} from '../onnx/macs.js';
 import {openSession, type Session, type SessionOptions} from '../onnx/session.js';
@@ -74,12 +76,8 @@ function refuse(path: string, problem: string, hint: string): never {
 
 /** Pixels a side that a network behind its own preparation takes, as `gpd export` writes it into the metadata. */
 function preparedSide({metadata}: Model): number | undefined {
-  try {
-    const {side} = JSON.parse(metadata.get('gpd.preprocessing') ?? '{}');
-    return typeof side === 'number' ? side : undefined;
-  } catch {
-    return undefined;
-  }
+  const side = readGpd(metadata, 'preprocessing')?.['side'];
+  return typeof side === 'number' ? side : undefined;
 }
 
 /** What the images are: [N, 3, S, S] as float32 or float16, or photographs [N, H, W, 3]. */
@@ -125,16 +123,6 @@ function sizeOf({graph}: Model, fileBytes: number | undefined): SubjectSize {
   };
 }
 
-/** As the conversion wrote it into the metadata. */
-function leftOutOf({metadata}: Model): string[] {
-  try {
-    const keys: unknown = JSON.parse(metadata.get('gpd.without') ?? '[]');
-    return Array.isArray(keys) ? keys.map(String) : [];
-  } catch {
-    return [];
-  }
-}
-
 const warningsOf = (model: Model): string[] => [...classTableWarnings(model), ...unsteadyWarnings(model)];
 
 /** An ONNX file. Throws the codes of reading it, and SHAPE_MISMATCH if it is no classifier of images. */
@@ -152,9 +140,9 @@ export function subjectOfFile(path: string): Subject {
     ...interfaceOf(path, model),
     size,
     storedBytes,
-    family: familyNamed(model.metadata.get('gpd.arch') ?? '')?.name,
-    without: leftOutOf(model),
-    normalises: model.metadata.has('gpd.normalisation'),
+    family: familyNamed(readGpd(model.metadata, 'arch') ?? '')?.name,
+    without: [...(readGpd(model.metadata, 'without') ?? [])],
+    normalises: readGpd(model.metadata, 'normalisation') !== undefined,
     warnings: warningsOf(model),
     metadata: model.metadata,
     model: () => model,
@@ -168,7 +156,7 @@ export function subjectOfModel(
   form: 'student' | 'teacher',
   model: Model,
   family?: string,
-  without: readonly string[] = leftOutOf(model),
+  without: readonly string[] = [...(readGpd(model.metadata, 'without') ?? [])],
 ): Subject {
   const size = sizeOf(model, undefined);
   return {
@@ -180,7 +168,7 @@ export function subjectOfModel(
     storedBytes: size.weightBytes,
     family,
     without,
-    normalises: model.metadata.has('gpd.normalisation'),
+    normalises: readGpd(model.metadata, 'normalisation') !== undefined,
     warnings: warningsOf(model),
     metadata: model.metadata,
     model: () => model,

@@ -1,6 +1,8 @@
 /** From the float32 student to the model of a form, in the order in which the steps may follow each other. */
+
 import {GpdError} from '../core/error.js';
 import type {Recipe} from '../data/recipe.js';
+import {asStudentsProof, gpdEntries} from '../onnx/gpd-metadata.js';
 import type {Model} from '../onnx/graph.js';
 import {type InputShape, withInputShape} from './input-shape.js';
 import {notRaisable, toOpset} from './opset.js';
@@ -67,14 +69,14 @@ export async function makeModel(
   const notes = [...made.notes];
   let details: object = made.details;
   let model = await withInputShape(made.model, {batch: options.batch ?? target?.batch});
-  model.metadata = withoutProof(model.metadata);
-  model.metadata.set('gpd.precision', precision);
+  model.metadata = new Map([...asStudentsProof(model.metadata), ...gpdEntries({precision})]);
   if (options.embed) {
     const {recipe} = options.embed;
     const resizer = chooseResizer(model, options);
     const embedded = embedPreprocessing(model, {recipe, resizer});
     model = embedded.model;
-    model.metadata.set('gpd.preprocessing', JSON.stringify({...recipe, resizer, side: embedded.details.geometry.crop}));
+    const preprocessing = {...recipe, resizer, side: embedded.details.geometry.crop};
+    for (const [key, text] of gpdEntries({preprocessing})) model.metadata.set(key, text);
     notes.push(...embedded.notes, ...(resizer === target?.resizer && target.resizerNote ? [target.resizerNote] : []));
     details = {...details, preprocessing: embedded.details};
   }
@@ -85,10 +87,6 @@ export async function makeModel(
   }
   return {...made, model, notes, details};
 }
-
-/** What was proven is the float32 student that a form is made of: the form itself is checked, within another bound. */
-const withoutProof = (metadata: ReadonlyMap<string, string>): Map<string, string> =>
-  new Map([...metadata].map(([key, value]) => [key.replace(/^gpd\.proof\./, 'gpd.student.proof.'), value]));
 
 /** A target that wants the Resize node gets it where the opset has it. */
 function chooseResizer({opset}: Model, {embed, target}: FormOptions): ResizerName {

@@ -2,6 +2,7 @@
  * The student's weights under the names that PyTorch users load them by, batch norms kept or folded into their convolutions. What is
  * kept loads into an unchanged torchvision or timm network: biases that merged branches left behind move into the running mean.
  */
+
 import {GpdError} from '../core/error.js';
 import {float32ToHalf} from '../core/half.js';
 import {ViewBudget} from '../core/memory-budget.js';
@@ -19,6 +20,7 @@ import {archs, isArchName} from '../models/families/index.js';
 import {findNetworks} from '../models/names/find-networks.js';
 import {normalisesItself} from '../models/normalisation.js';
 import {manifestOf} from '../models/walk.js';
+import {readGpd} from '../onnx/gpd-metadata.js';
 import type {Model} from '../onnx/graph.js';
 import type {BatchNormModule, ConvModule, Module} from '../reparam/modules.js';
 
@@ -46,7 +48,7 @@ function pairsOf(modules: readonly Module[]): [ConvModule, BatchNormModule][] {
  * take together is limited. Transformers are refused, their queries carry the factor of the scores.
  */
 export function foldedWeights({graph, file = 'the network', metadata}: Model): StateDict {
-  if (metadata.has('gpd.normalisation')) throw normalisesItself();
+  if (readGpd(metadata, 'normalisation')) throw normalisesItself();
   const odd = graph.nodes.find(({opType}) =>
     ['MatMul', 'Attention', 'LayerNormalization', 'BatchNormalization'].includes(opType),
   );
@@ -69,7 +71,7 @@ export function foldedWeights({graph, file = 'the network', metadata}: Model): S
 
 /** The layers of the network that a student was made of, where it is a published one. */
 export function modulesOf({metadata}: Model): readonly Module[] {
-  const name = metadata.get('gpd.arch') ?? '';
+  const name = readGpd(metadata, 'arch') ?? '';
   if (!isArchName(name))
     throw refuse(`the layers of '${name}' are not known, so batch norms cannot be kept`, `${HINT}; or fold them`);
   return manifestOf(archs[name].build()).modules;

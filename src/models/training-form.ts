@@ -2,9 +2,11 @@
  * The training form as an ONNX model: the network as it was trained, with branches, slices and statistics as nodes on the
  * tensors of the checkpoint. From it everything else is made by rewriting, and against it everything is proven.
  */
+
 import {GpdError} from '../core/error.js';
 import {overflowOf, type StateDict, type Tensor, type TensorSource, toFloat32} from '../core/tensor.js';
 import {producer} from '../core/version.js';
+import {gpdEntries} from '../onnx/gpd-metadata.js';
 import {Graph, type Model, type Value} from '../onnx/graph.js';
 import {lowerForOpset} from '../onnx/passes/lower.js';
 import {graphOps, leadingSlice} from '../onnx/tensor-ops.js';
@@ -97,7 +99,7 @@ export function trainingForm(arch: Architecture, stateDict: StateDict, form: Gpd
     domains: new Map(),
     irVersion: irVersionOf(opset),
     producer,
-    metadata: new Map(arch.normalisation ? [['gpd.normalisation', JSON.stringify(arch.normalisation)]] : []),
+    metadata: new Map(gpdEntries({normalisation: arch.normalisation})),
   };
   lowerForOpset(model);
   return model;

@@ -11,6 +11,7 @@ import {chooseRecipe} from '../eval/choose-recipe.js';
 import {edgeInputs, type InputGroup, randomInputs} from '../eval/inputs.js';
 import type {Subject} from '../eval/subject.js';
 import {type Verification, verify} from '../eval/verify.js';
+import {readGpd} from '../onnx/gpd-metadata.js';
 import {chooseProvider, type ProviderName} from '../onnx/providers.js';
 import type {Role} from '../reparam/parameters.js';
 import {spread} from './evaluate.js';
@@ -128,7 +129,7 @@ async function openReal(options: Complete, {classes: outputs}: Subject): Promise
 /** A teacher is held against a teacher: the ONNX file says what it was made of. */
 async function openPair(referencePath: string, path: string, options: Complete): Promise<[Subject, Subject]> {
   const actual = await openOne(path, options, options.role);
-  const made = actual.metadata.get('gpd.form')?.endsWith('teacher') ? 'teacher' : 'student';
+  const made = readGpd(actual.metadata, 'form')?.endsWith('teacher') ? 'teacher' : 'student';
   const reference = await openOne(referencePath, options, options.role ?? (actual.form === 'onnx' ? made : actual.form));
   return [reference, actual];
 }

@@ -1,7 +1,9 @@
 /** What a model says beside its logits: probabilities, the best classes, and their names. */
+
 import {GpdError} from '../../core/error.js';
 import {int64} from '../../core/tensor.js';
 import {classTable, lastNode} from '../../onnx/class-table.js';
+import {gpdEntries} from '../../onnx/gpd-metadata.js';
 import type {Model, Value} from '../../onnx/graph.js';
 import {cloneModel} from '../clone.js';
 
@@ -56,7 +58,7 @@ export function addAnswers(original: Model, {softmax, topK, labels}: AnswerOptio
     }
   }
   graph.outputs = [...graph.outputs, ...outputs];
-  if (labels) model.metadata.set('labels', JSON.stringify(labels));
+  for (const [key, text] of gpdEntries({labels})) model.metadata.set(key, text);
   graph.prune();
   return model;
 }

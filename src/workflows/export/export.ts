@@ -20,6 +20,7 @@ import {type PrecisionName, precisions} from '../../export/precisions.js';
 import type {ResizerName} from '../../export/preprocess/resize.js';
 import {targets} from '../../export/targets.js';
 import {inHalf, renamed} from '../../export/weights.js';
+import {readGpd} from '../../onnx/gpd-metadata.js';
 import type {Model} from '../../onnx/graph.js';
 import {type CalibrationOf, calibrationOf} from './calibration.js';
 import {
@@ -121,7 +122,7 @@ function phasesOf(forms: readonly PlannedForm[], {data, rounds}: ExportSettings)
 }
 
 /** What the model says of itself. */
-const resizerOf = ({model}: Precise): ResizerName => JSON.parse(model.metadata.get('gpd.preprocessing')!).resizer;
+const resizerOf = ({model}: Precise): ResizerName => readGpd(model.metadata, 'preprocessing')!['resizer'] as ResizerName;
 
 function refuseExisting({path, format}: PlannedForm, input: string, force: boolean): void {
   const row: ModelFormat | WeightsFormat = formats[format];
@@ -159,7 +160,7 @@ class ExportRun {
     return {
       input: {
         path,
-        arch: model.metadata.get('gpd.arch') ?? null,
+        arch: readGpd(model.metadata, 'arch') ?? null,
         bytes: subject.size.fileBytes ?? subject.size.weightBytes,
         nodes: subject.size.nodes,
         converted: conversion !== undefined,
@@ -257,15 +258,14 @@ class ExportRun {
 
   private writeOptions({precision, path}: PlannedForm): WriteOptions {
     const {model, subject} = this.source;
-    const name = model.metadata.get('gpd.arch') ?? path;
+    const name = readGpd(model.metadata, 'arch') ?? path;
     const page = {name, precision: precisions[precision].description, labels: this.labels, topK: this.shownClasses(subject)};
     return {page, ...(this.options.externalData && {externalData: 'always' as const})};
   }
 
   /** Asked for, or those that the student brings. */
   private get labels(): readonly string[] | undefined {
-    const own = this.source.model.metadata.get('labels');
-    return this.options.labels ?? (own === undefined ? undefined : (JSON.parse(own) as string[]));
+    return this.options.labels ?? readGpd(this.source.model.metadata, 'labels');
   }
   private shownClasses({classes}: Subject): number {
     return Math.min(this.options.topK ?? 5, classes);
