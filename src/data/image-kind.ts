@@ -3,7 +3,7 @@
 /** PIL refuses images above this as decompression bombs (twice Image.MAX_IMAGE_PIXELS). */
 export const MAX_PIXELS = 178_956_970;
 
-export type ImageKind = 'jpeg' | 'png' | 'webp' | 'tiff' | 'gif' | 'ppm';
+export type ImageKind = 'jpeg' | 'png' | 'webp' | 'tiff' | 'gif' | 'ppm' | 'bmp';
 
 const startsWith = (bytes: Uint8Array, text: string, at = 0) =>
   [...text].every((character, i) => bytes[at + i] === character.charCodeAt(0));
@@ -13,19 +13,20 @@ export function imageKind(bytes: Uint8Array): ImageKind | undefined {
   if (bytes[0] === 0xff && bytes[1] === 0xd8) return 'jpeg';
   if (startsWith(bytes, '\x89PNG\r\n\x1a\n')) return 'png';
   if (startsWith(bytes, 'RIFF') && startsWith(bytes, 'WEBP', 8)) return 'webp';
-  if (startsWith(bytes, 'II*\0') || startsWith(bytes, 'MM\0*')) return 'tiff';
+  if (['II*\0', 'MM\0*', 'II+\0', 'MM\0+'].some((magic) => startsWith(bytes, magic))) return 'tiff';
   if (startsWith(bytes, 'GIF8')) return 'gif';
-  if (startsWith(bytes, 'P6') || startsWith(bytes, 'P5')) return 'ppm';
+  if (bytes[0] === 0x50 && bytes[1]! >= 0x31 && bytes[1]! <= 0x36 && /\s/.test(String.fromCharCode(bytes[2] ?? 0)))
+    return 'ppm';
+  if (startsWith(bytes, 'BM')) return 'bmp';
   return undefined;
 }
 
 /** What unreadable bytes look like, for the message. */
 export function describeBytes(bytes: Uint8Array): string {
   if (bytes.length === 0) return 'the file is empty';
-  if (startsWith(bytes, 'BM')) return 'BMP images are not read; convert it to PNG';
   const text = new TextDecoder('latin1').decode(bytes.subarray(0, 256)).trimStart().toLowerCase();
   if (text.startsWith('<')) return 'it is a text in XML, SVG or HTML, not a photograph';
-  return 'it is none of JPEG, PNG, WebP, TIFF, GIF, PPM';
+  return 'it is none of JPEG, PNG, WebP, TIFF, GIF, BMP, PPM';
 }
 
 export interface JpegFrame {

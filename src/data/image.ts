@@ -1,12 +1,15 @@
 /**
  * An image file's bytes to RGB, as `PIL.Image.open(…).convert('RGB')` decodes them: embedded colour profiles and the EXIF
- * orientation are ignored, alpha is dropped, of an animation the first frame is taken.
+ * orientation are ignored (but that of a TIFF), alpha is dropped, of an animation the first frame is taken.
  */
 import type {Sharp, SharpOptions} from 'sharp';
+import {decodeBmp} from './bmp.js';
 import {whyUndecodable} from './damage.js';
+import {decodeGif} from './gif.js';
 import {describeBytes, hasTooManyParts, type ImageKind, imageKind, isGray16Png, jpegFrame, MAX_PIXELS} from './image-kind.js';
 import {decodePpm} from './ppm.js';
 import type {Box, Image, Size} from './resample.js';
+import {isGray16Tiff, isRareTiff, PHOTOMETRIC, tiffFacts, turned} from './tiff.js';
 
 type SharpModule = typeof import('sharp').default;
 let loaded: Promise<SharpModule> | undefined;
@@ -22,6 +25,13 @@ async function load(): Promise<SharpModule> {
 /** `failOn: 'error'` is PIL's strictness: truncated files are refused, stray bytes between JPEG segments are not. */
 const options: SharpOptions = {ignoreIcc: true, failOn: 'error', limitInputPixels: MAX_PIXELS};
 
+/** Kinds that sharp does not read, or reads otherwise than PIL. */
+const ownDecoders: Partial<Record<ImageKind, (bytes: Uint8Array, maxPixels: number) => Image>> = {
+  ppm: decodePpm,
+  bmp: decodeBmp,
+  gif: decodeGif,
+};
+
 /** sharp on a file's bytes, after a look at what they are. Its errors and ours are plain: the caller knows the path. */
 export async function openImage(bytes: Uint8Array): Promise<{pipeline: Sharp; kind: ImageKind}> {
   const kind = imageKind(bytes);
@@ -29,18 +39,22 @@ export async function openImage(bytes: Uint8Array): Promise<{pipeline: Sharp; ki
   if (hasTooManyParts(bytes, kind)) throw new Error('it has more parts than any photograph');
   loaded ??= load();
   const sharp = await loaded;
-  if (kind !== 'ppm') return {pipeline: sharp(bytes, options), kind};
-  const {width, height, data} = decodePpm(bytes);
+  const own = ownDecoders[kind];
+  if (!own) return {pipeline: sharp(bytes, options), kind};
+  const {width, height, data} = own(bytes, MAX_PIXELS);
   return {pipeline: sharp(data, {raw: {width, height, channels: 3}}), kind};
 }
 
 /** `needed` says which part of a photograph of a given size is enough: what lies beyond is not always decoded. */
 export async function decodeImage(bytes: Uint8Array, needed?: (size: Size) => Box): Promise<Image> {
-  if (imageKind(bytes) === 'ppm') return decodePpm(bytes);
+  const kind = imageKind(bytes);
+  const own = kind && ownDecoders[kind];
+  if (own) return own(bytes, MAX_PIXELS);
   const opened = await openImage(bytes);
   try {
     return await decodeOpened(bytes, opened, needed);
   } catch (error) {
+    if (error instanceof RareKind) throw error;
     throw new Error(whyUndecodable(bytes, opened.kind, error), {cause: error});
   }
 }
@@ -54,8 +68,21 @@ async function decodeOpened(
   if (frame?.components === 4) return decodeCmyk(pipeline);
   if (frame && needed && isComplete(bytes)) return decodePart(pipeline, frame, needed(frame));
   if (kind === 'png' && isGray16Png(bytes)) return decodeGray16(pipeline);
+  if (kind === 'tiff') return decodeTiff(bytes, pipeline);
   const {data, info} = await pipeline.raw().toBuffer({resolveWithObject: true});
   return toRgb(data, info);
+}
+
+/** A file that is whole, and is not read. */
+class RareKind extends Error {}
+
+async function decodeTiff(bytes: Uint8Array, pipeline: Sharp): Promise<Image> {
+  const facts = tiffFacts(bytes);
+  if (facts && isRareTiff(facts)) throw new RareKind('a TIFF with its colours in this form is not read; convert it to PNG');
+  if (facts?.photometric === PHOTOMETRIC.cmyk) return turned(await decodeCmyk(pipeline), facts.orientation);
+  if (facts && isGray16Tiff(facts)) return turned(await decodeGray16(pipeline), facts.orientation);
+  const {data, info} = await pipeline.raw().toBuffer({resolveWithObject: true});
+  return turned(toRgb(data, info), facts?.orientation ?? 1);
 }
 
 /** A file that was cut off must fail as a whole, even where the part that is needed came before the cut: PIL refuses it too. */

@@ -179,7 +179,7 @@ describe('threads', () => {
     const {results, reads} = run(join(folder, 'set'));
     expect(results[1]).toEqual(results[0]);
     expect(results[2]).toEqual(results[0]);
-    expect(results[0].failures).toEqual(['5: it is none of JPEG, PNG, WebP, TIFF, GIF, PPM']);
+    expect(results[0].failures).toEqual(['5: it is none of JPEG, PNG, WebP, TIFF, GIF, BMP, PPM']);
     expect(reads).toBeLessThan(30);
   });
 
