@@ -62,6 +62,8 @@ export interface Architecture {
   readonly last: string;
   /** The order of the top-level names in the state dict, where it is not the order of computation. */
   readonly topLevel?: readonly string[];
+  /** Batch norms that were merged into the convolutions before them: they compute nothing. */
+  readonly fused?: ReadonlySet<string>;
   readonly classes: number;
   /** Pixels a side that the network was made for. */
   readonly imageSize: number;

@@ -5,7 +5,9 @@ import type {StateDict, Tensor} from '../core/tensor.js';
 import {toFloat64} from '../core/tensor.js';
 import {type ConvModule, isOrepaCandidate, type Module} from '../reparam/modules.js';
 import type {GpdForm} from '../reparam/parameters.js';
+import {affineConstants, withoutFusedNorms} from './batch-norms.js';
 import {checkVariances} from './check-variances.js';
+import {computeTensors} from './computed-tensors.js';
 import {refuseCutChannels} from './cut-channels.js';
 import type {Family} from './families/family.js';
 import {archNames, isArchName} from './families/index.js';
@@ -190,8 +192,9 @@ function readNetwork(stored: StateDict, args: ReadonlyMap<string, unknown> | und
   const fromArgs = typeof gpdRatio === 'number' ? gpdRatio : undefined;
   const ratio = recogniseRatio(named.stateDict, named.family, options.ratio, fromArgs);
   refuseCutChannels(named.stateDict);
-  const arch = named.family.read(sizeReader(named.stateDict, ratio.ratio), options.heads);
-  checkArchName(arch, options.arch);
+  const whole = named.family.read(sizeReader(named.stateDict, ratio.ratio), options.heads);
+  checkArchName(whole, options.arch);
+  const arch = ratio.ratio > 1 ? whole : withoutFusedNorms(whole, named.stateDict);
   const choice = {ratio: ratio.ratio, ignore: options.ignore ?? []};
   return {ratio, ...(takeNormalisation(arch, named, stored, choice) ?? {arch, named, keys: []})};
 }
@@ -210,17 +213,21 @@ export function recognise(
   args: ReadonlyMap<string, unknown> | undefined,
   options: RecogniseOptions = {},
 ): Recognised {
-  const {named, ratio, arch, keys: idle} = readNetwork(stored, args, options);
-  const {stateDict, prefix, fileKey} = named;
+  const {stateDict: given, computed, inStoredNames} = computeTensors(stored);
+  const {named, ratio, arch, keys: idle} = readNetwork(given, args, options);
+  const {prefix, fileKey} = named;
   const imageSize = imageSizeOf(arch, options.imageSize);
   const {modules, records} = manifestOf(arch, imageSize);
+  const constants = affineConstants(modules, named.stateDict);
+  const stateDict = constants.size > 0 ? new Map([...named.stateDict, ...constants]) : named.stateDict;
   const form = gpdForm(stateDict, modules, ratio.ratio);
   checkOrepaPlaces(form, modules);
   const {ignore = []} = options;
   const training = trainingModules(named);
   const network = {name: arch.name, modules, prefix, prefixAsked: options.prefix !== undefined};
   const matched = matchKeys(network, form, stateDict, {ignore, foreign: training.foreign, fileKey});
-  const keys = [...matched, ...training.keys, ...idle];
+  const own = matched.filter(({key}) => !constants.has(key) || given.has(key));
+  const keys = inStoredNames([...own, ...training.keys, ...idle]);
   checkVariances(modules, stateDict);
   const kind = kindOf(form, modules);
   const evidence: Evidence[] = [
@@ -229,8 +236,15 @@ export function recognise(
     {what: 'form', value: kind, from: ratio.from},
     ratio,
     {what: 'OREPA convolutions', value: String(form.orepa.size), from: 'weight_orepa_origin keys'},
+    ...(arch.fused
+      ? [{what: 'batch norms fused already', value: String(arch.fused.size), from: 'biases of convolutions'}]
+      : []),
     {what: 'classes', value: String(arch.classes), from: `${arch.last}.weight`},
     {what: 'image size', value: String(imageSize), from: options.imageSize === undefined ? 'published' : '--image-size'},
+    ...computed.map(({what, count}) => ({what, value: String(count), from: 'names of the tensors'})),
+    ...(constants.size > 0
+      ? [{what: 'batch norms without factors', value: String(constants.size / 2), from: 'statistics alone'}]
+      : []),
   ];
   const reviewKd = training.keys.length > 0;
   return {arch, kind, form, imageSize, prefix, stateDict, fileKey, modules, records, reviewKd, evidence, keys};

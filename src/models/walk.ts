@@ -105,6 +105,7 @@ export class Walk<T> implements Layers<Activation<T>> {
   }
 
   batchNorm(x: Activation<T>, name: string): Activation<T> {
+    if (this.arch.fused?.has(name)) return x;
     const m = {kind: 'batchNorm', name, channels: this.channels(x), eps: BATCH_NORM_EPS} as const;
     this.record(m, 0);
     return {value: this.ops.batchNorm(x.value, this.parameters.batchNorm(m), name), shape: x.shape};

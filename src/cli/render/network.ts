@@ -10,7 +10,7 @@ import {labelled} from '../terminal/wrap.js';
 const kinds: Record<NetworkSummary['kind'], (n: NetworkSummary) => string> = {
   gpd: ({ratio}) => `GPD student in a teacher ${ratio} times as wide`,
   branches: () => 'OREPA branches, not widened',
-  deployed: () => 'deployed already: plain convolutions with biases',
+  deployed: () => 'a plain network, its convolutions with biases',
   plain: () => 'a plain network',
 };
 
