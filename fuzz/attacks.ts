@@ -4,7 +4,20 @@
  */
 import {deflateRawSync} from 'node:zlib';
 import {ModelProto} from '../src/onnx/proto.js';
-import {archive, bytes, dict, global, int, pickle, storage, str, tensor, u32, u64} from '../test/checkpoint/assembler.js';
+import {
+  archive,
+  bytes,
+  dict,
+  global,
+  int,
+  pickle,
+  storage,
+  str,
+  tensor,
+  tuple,
+  u32,
+  u64,
+} from '../test/checkpoint/assembler.js';
 import {fakeZip} from '../test/checkpoint/fake-zip.js';
 
 export type AttackKind = 'checkpoint' | 'model' | 'tar';
@@ -69,6 +82,35 @@ const views = (names: number, count: number, stride: number): Uint8Array => {
   const shape = {size: [int(1000 * K)], stride: [int(stride)]};
   const entries = Array.from({length: names}, (_, i) => [str(`w${i}`), tensor(storage('0', int(count)), shape)]);
   return archive({'data.pkl': pickle(dict(...entries.flat())), 'data/0': new Uint8Array(4 * count)});
+};
+
+/** Calls of classes that mean nothing, all with the same arguments. */
+const objects = (of: (i: number) => Uint8Array, count: number): Uint8Array =>
+  torchFile(
+    join(
+      bytes('()', 'q', 1),
+      global('m', 'C'),
+      put(0),
+      list(count, (i) => join(of(i), get(1), bytes('R'))),
+      bytes('t'),
+    ),
+  );
+
+const sharedArray = (names: number): Uint8Array => {
+  const dtype = join(global('numpy', 'dtype'), tuple(str('f4')), bytes('R'));
+  const state = tuple(int(1), tuple(int(256)), dtype, bytes(0x89), bytes('B', [0, 4, 0, 0], new Uint8Array(1024)));
+  const array = join(global('numpy.core.multiarray', '_reconstruct'), bytes(')R'), state, bytes('b'), put(1));
+  return archive({
+    'data.pkl': pickle(
+      join(
+        bytes('}('),
+        str('a'),
+        array,
+        list(names, (i) => join(str(`n${i}`), get(1))),
+        bytes('u'),
+      ),
+    ),
+  });
 };
 
 const args = (shared: Uint8Array, names: number): Uint8Array => {
@@ -202,6 +244,9 @@ export const attacks: readonly Attack[] = [
   ),
   attack('checkpoint', 'a state dict under a hundred thousand names', refused, manyStateDicts),
   attack('checkpoint', 'a dict of tensors in fifty thousand places', refused, () => sharedDict(50 * K, 50 * K)),
+  attack('checkpoint', 'two hundred thousand objects of one class', refused, () => objects(() => get(0), 200 * K)),
+  attack('checkpoint', 'objects of a hundred thousand classes', refused, () => objects((i) => global('m', `C${i}`), 100 * K)),
+  attack('checkpoint', 'a numpy array under fifty thousand names', refused, () => sharedArray(50 * K)),
   attack('checkpoint', 'options that share one list', 'read', () =>
     args(join(bytes(']('), repeat(one, 9 * K), bytes('e')), 50 * K),
   ),

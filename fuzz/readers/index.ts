@@ -5,7 +5,8 @@ import {legacy} from './legacy.js';
 import {onnx} from './onnx.js';
 import {pickle} from './pickle.js';
 import {safetensors} from './safetensors.js';
+import {shards} from './shards.js';
 import {tar} from './tar.js';
 import {zip} from './zip.js';
 
-export const readers: readonly Reader[] = [pickle, zip, legacy, safetensors, onnx, tar, image];
+export const readers: readonly Reader[] = [pickle, zip, legacy, safetensors, shards, onnx, tar, image];

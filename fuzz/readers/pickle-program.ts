@@ -52,14 +52,9 @@ export function assemble(program: Program): Uint8Array {
 }
 
 const globals = [...allowedGlobals.values()].map(({module, name}) => `${module}\n${name}\n`);
-const strangers = [
-  'os\nsystem\n',
-  'builtins\neval\n',
-  'torch\nload\n',
-  'collections\nOrderedDict.__init__\n',
-  '__main__\nNet\n',
-  '\n\n',
-];
+const strangers = ['os\nsystem\n', 'builtins\neval\n', 'torch\nload\n', 'collections\nOrderedDict.__init__\n', '\n\n'];
+/** Classes of somebody's program: stubs. */
+const classes = ['__main__\nNet\n', 'models.config\nConfig\n', 'easydict\nEasyDict\n', 'torch.optim.sgd\nSGD\n', 'm\nA.B\n'];
 const GLOBAL = (argument: string): Instruction => ({op: 'GLOBAL', argument});
 
 const scalars: readonly ((dice: Random) => Program)[] = [
@@ -154,6 +149,17 @@ const containers: readonly ((dice: Random, depth: number) => Program)[] = [
     ...marked(values(dice, depth), 'TUPLE'),
     {op: pick(dice, ['REDUCE', 'NEWOBJ'])},
   ],
+  (dice, depth) => object(dice, depth),
+  (dice, depth) => [
+    ...[
+      GLOBAL('builtins\ngetattr\n'),
+      {op: 'MARK'},
+      ...(chance(dice, 0.7) ? [GLOBAL(pick(dice, classes))] : value(dice, depth)),
+    ],
+    ...[text(pick(dice, trickyNames)), {op: 'TUPLE'}, {op: 'REDUCE'}],
+  ],
+  (dice) => array(dice),
+  (dice, depth) => [...value(dice, depth), ...value(dice, depth), {op: 'POP'}],
   (dice) => tensor(dice, anyStorage),
   () => storage(anyStorage),
   (dice) => [
@@ -169,6 +175,29 @@ const containers: readonly ((dice: Random, depth: number) => Program)[] = [
   ],
   (dice) => [{op: pick(dice, names), argument: dice.integer(300)}],
 ];
+
+/** An object of a class that means nothing, with attributes, entries or items. */
+const object = (dice: Random, depth: number): Program => [
+  ...[GLOBAL(pick(dice, classes)), ...marked(values(dice, depth), 'TUPLE'), {op: pick(dice, ['REDUCE', 'NEWOBJ'])}],
+  ...(chance(dice, 0.5) ? [{op: 'EMPTY_DICT'}, ...marked(pairs(dice, depth), 'SETITEMS'), {op: 'BUILD'}] : []),
+  ...(chance(dice, 0.3) ? marked(pairs(dice, depth), 'SETITEMS') : []),
+  ...(chance(dice, 0.3) ? marked(values(dice, depth), 'APPENDS') : []),
+];
+
+/** A numpy array that fits, unless it is bent later. */
+function array(dice: Random): Program {
+  const code = pick(dice, ['f4', 'f2', 'u2', 'u4', 'i8', 'O8', 'U3', 'V4']);
+  const [rows, columns] = [dice.integer(3), dice.integer(3)];
+  const size = marked([[int(rows)], [int(columns)]], 'TUPLE');
+  const dtype: Program = [
+    ...[GLOBAL('numpy\ndtype\n'), text(code), {op: 'TUPLE1'}, {op: 'REDUCE'}],
+    ...marked([[int(3)], [text(pick(dice, ['<', '>', '|']))]], 'TUPLE'),
+    {op: 'BUILD'},
+  ];
+  const data: Program = [{op: 'BINBYTES', argument: noise(dice, rows * columns * Number(code.slice(1)))}];
+  const state = marked([[int(1)], size, dtype, [{op: chance(dice, 0.5) ? 'NEWTRUE' : 'NEWFALSE'}], data], 'TUPLE');
+  return [GLOBAL('numpy.core.multiarray\n_reconstruct\n'), {op: 'EMPTY_TUPLE'}, {op: 'REDUCE'}, ...state, {op: 'BUILD'}];
+}
 
 const MAX_DEPTH = 4;
 
@@ -189,11 +218,12 @@ export function stateDict(dice: Random, over: readonly StorageSpec[]): Program {
   const dict = [
     ...emptyOrdered(),
     ...marked(
-      tensors.map((spec, i) => [name(i), ...tensor(dice, spec)]),
+      tensors.map((spec, i) => [name(i), ...(chance(dice, 0.95) ? tensor(dice, spec) : array(dice))]),
       'SETITEMS',
     ),
   ];
-  if (chance(dice, 0.5)) return dict;
+  if (chance(dice, 0.4)) return dict;
+  if (chance(dice, 0.4)) return nested(dice, dict);
   return [
     {op: 'EMPTY_DICT'},
     ...marked(
@@ -204,6 +234,23 @@ export function stateDict(dice: Random, over: readonly StorageSpec[]): Program {
       'SETITEMS',
     ),
   ];
+}
+
+/** The same under other names, deeper, in a tuple, beside an average or another network. */
+function nested(dice: Random, dict: Program): Program {
+  const names = ['net', 'checkpoint', 'model_ema', 'best_model', 'ema', 'model.x', '0'];
+  const record = (entries: readonly Program[]): Program => [{op: 'EMPTY_DICT'}, ...marked(entries, 'SETITEMS')];
+  const under = (inner: Program) => record([[text(pick(dice, names)), ...inner]]);
+  const way = dice.integer(4);
+  if (way === 0) return under(under(dict));
+  if (way === 1) return marked([dict, [int(3)]], 'TUPLE');
+  const second = chance(dice, 0.5) ? dict : value(dice, 2);
+  if (way === 2)
+    return record([
+      [text(pick(dice, names)), ...dict],
+      [text(pick(dice, names)), ...second],
+    ]);
+  return [GLOBAL(pick(dice, classes)), {op: 'EMPTY_TUPLE'}, {op: 'NEWOBJ'}, ...under(dict), {op: 'BUILD'}];
 }
 
 export function program(dice: Random, root: Program): Program {

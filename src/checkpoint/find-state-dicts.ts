@@ -35,6 +35,8 @@ export interface FoundStateDict {
 
 export interface Search {
   readonly found: readonly FoundStateDict[];
+  /** There are tensors in a list or a tuple, without names. */
+  readonly nameless: boolean;
   /** Where the state of an optimizer lies, if there is one. */
   readonly optimizer: readonly string[] | undefined;
   /** The classes of models and optimizers that were saved as objects, with their code: nothing of those is read. */
@@ -77,6 +79,7 @@ export function findStateDicts(root: PlainData, budget: MemoryBudget): Search {
   const found: FoundStateDict[] = [];
   const wholes: Search['wholes'][number][] = [];
   let optimizer: string[] | undefined;
+  let nameless = isTensor(root);
   const seen = new Map<PlainData, Size>();
   const queue: Node[] = [{value: root, place: '', parent: undefined, depth: 0, averaged: false, aside: false}];
   for (let next = 0; next < queue.length; next++) {
@@ -92,13 +95,17 @@ export function findStateDicts(root: PlainData, budget: MemoryBudget): Search {
     if (known || depth >= MAX_DEPTH) continue;
     budget.spend(costs.entry);
     seen.set(value, size);
+    nameless ||= itemsOf(value).some(isTensor);
     const whole = isKind(value, 'object') ? wholeObject(value) : undefined;
     if (whole) wholes.push({path: pathOf(node), type: (value as ObjectStub).type, what: whole});
     else if (isOptimizerState(value)) optimizer ??= pathOf(node);
     else for (const child of containersIn(node, budget)) queue.push(child);
   }
-  return {found, optimizer, wholes};
+  return {found, nameless, optimizer, wholes};
 }
+
+const itemsOf = (value: PlainData): readonly PlainData[] =>
+  Array.isArray(value) ? value : isKind(value, 'tuple') ? value.items : [];
 
 function* containersIn(node: Node, budget: MemoryBudget): Generator<Node> {
   for (const [place, value] of childrenOf(node.value)) {

@@ -3,6 +3,7 @@
  * once let SETITEM write into anything: CVE-2026-24747). What is known but not wanted is in `refusedOpcodes`, with the reason.
  */
 import {costs} from '../core/memory-budget.js';
+import {inertText} from './allowed-global.js';
 import {buildArray, buildDtype} from './numpy-globals.js';
 import {lookUpGlobal, makeObject} from './pickle-globals.js';
 import type {PickleMachine} from './pickle-machine.js';
@@ -36,15 +37,21 @@ function stop(m: PickleMachine): void {
   m.finished = true;
 }
 
-/** Little-endian two's complement of up to 255 bytes. */
-function long(m: PickleMachine): void {
-  const bytes = m.reader.take(m.reader.u8());
+/** Little-endian two's complement. */
+const long = (length: (m: PickleMachine) => number) => (m: PickleMachine) => {
+  const bytes = m.reader.take(length(m));
+  if (bytes.length > MAX_INTEGER) {
+    m.push(inertText('int', `of ${bytes.length} bytes`, m));
+    return;
+  }
   let value = 0n;
   for (let i = bytes.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]!);
   if (bytes.length > 0 && bytes.at(-1)! & 0x80) value -= 1n << BigInt(8 * bytes.length);
   const small = Number(value);
   m.push(Number.isSafeInteger(small) ? small : value);
-}
+};
+/** Longer integers are no numbers of a network; making one takes time that grows with the square of its length. */
+const MAX_INTEGER = 1024;
 
 function topList(m: PickleMachine): PlainData[] {
   const list = m.top();
@@ -83,7 +90,7 @@ function appends(m: PickleMachine): void {
 /** What Python could hash. A list or a dict as a key would raise TypeError there. */
 const hashable = (key: PlainData): boolean =>
   isScalar(key) || key instanceof Uint8Array || hashableKinds.some((kind) => isKind(key, kind));
-const hashableKinds = ['tuple', 'global', 'inert', 'object', 'set', 'dtype'] as const;
+const hashableKinds = ['tuple', 'global', 'inert', 'object', 'set', 'dtype', 'tensor'] as const; // optimizers keep state by tensor
 
 function setItems(m: PickleMachine, items: readonly PlainData[]): void {
   const target = topMap(m);
@@ -198,7 +205,8 @@ export const opcodes: Readonly<Record<number, Opcode>> = {
   74: {name: 'BININT', run: (m) => m.push(m.reader.i32())},
   75: {name: 'BININT1', run: (m) => m.push(m.reader.u8())},
   77: {name: 'BININT2', run: (m) => m.push(m.reader.u16())},
-  138: {name: 'LONG1', run: long},
+  138: {name: 'LONG1', run: long((m) => m.reader.u8())},
+  139: {name: 'LONG4', run: long((m) => m.reader.u32())},
   71: {name: 'BINFLOAT', run: (m) => m.push(m.reader.f64BigEndian())},
 
   // Python 2 wrote its byte strings with the BINSTRING pair; the names of old state dicts are such strings.
@@ -226,6 +234,10 @@ export const opcodes: Readonly<Record<number, Opcode>> = {
   143: {name: 'EMPTY_SET', run: (m) => m.pushNew({kind: 'set', items: []})},
   144: {name: 'ADDITEMS', run: addItems},
   145: {name: 'FROZENSET', run: frozenSet},
+
+  // Of an object that contains itself by way of what it is made of, the second copy is thrown away: OneCycleLR's methods.
+  48: {name: 'POP', run: (m) => void m.pop()},
+  49: {name: 'POP_MARK', run: (m) => void m.popMark()},
 
   113: {name: 'BINPUT', run: (m) => m.memoize(m.reader.u8())},
   114: {name: 'LONG_BINPUT', run: (m) => m.memoize(m.reader.u32())},
@@ -266,8 +278,5 @@ export const refusedOpcodes: Readonly<Record<number, readonly [name: string, rea
   132: ['EXT4', MAKES_OBJECTS],
   151: ['NEXT_BUFFER', OUT_OF_BAND],
   152: ['READONLY_BUFFER', OUT_OF_BAND],
-  48: ['POP', UNUSED],
-  49: ['POP_MARK', UNUSED],
   50: ['DUP', UNUSED],
-  139: ['LONG4', UNUSED],
 };

@@ -224,11 +224,16 @@ function severalNetworks(name: string, candidates: readonly FoundStateDict[]): G
   });
 }
 
-function nothingThere(name: string, {found, optimizer, wholes}: Search): GpdError {
+function nothingThere(name: string, {found, nameless, optimizer, wholes}: Search): GpdError {
   const model = wholes.find(({what}) => what === 'model') ?? wholes[0];
   if (model) return whole(name, model);
   const state = optimizer ?? found[0]?.path;
-  const problem = state ? `holds no weights, only training state ('${state.join('.')}')` : 'holds no tensors';
+  const where = state && state.length > 0 ? ` ('${state.join('.')}')` : '';
+  const problem = state
+    ? `holds no weights, only training state${where}`
+    : nameless
+      ? 'holds tensors without names; a state dict is a dict of tensors by name'
+      : 'holds no tensors';
   return new GpdError('STATE_DICT_NOT_FOUND', `${name}: ${problem}`, {at: name, hint: NO_WEIGHTS, data: {available: []}});
 }
 

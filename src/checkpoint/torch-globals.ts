@@ -102,5 +102,10 @@ export const torchGlobals: readonly AllowedGlobal[] = [
   ...otherNames.map((name) => ({module: 'torch', name, becomes: 'a name'})),
   {module: 'torch', name: 'device', becomes: 'its text, such as cuda:0', call: device},
   {module: 'torch', name: 'Size', becomes: 'a tuple', call: size, create: size},
+  ...['_VariableFunctionsClass', '_VariableFunctions', '_TensorBase'].map((name) => ({
+    module: 'torch._C',
+    name,
+    becomes: 'a name; options may mention a function of it',
+  })),
   {module: 'torch.serialization', name: '_get_layout', becomes: 'a stub', call: objectStub},
 ];

@@ -45,6 +45,9 @@ describe('what Python has itself', () => {
       bytes(call(global('collections', 'defaultdict'), global('__builtin__', 'list')), '(', str('a'), 'Nu'),
       'dict (1)',
     ],
+    ['a member of a set of flags', call(global('_operator', 'or_'), int(1), int(2)), '_operator.or_ (1, 2)'],
+    ['a long integer', bytes(0x8b, u32(2000), new Uint8Array(2000)), 'int of 2000 bytes'],
+    ['a short one in LONG4', bytes(0x8b, u32(2), [0, 1]), '256'],
     ['a deque', bytes(call(global('collections', 'deque'), bytes(')'), int(3)), '(NNe'), 'list (2)'],
     ['a frozenset', call(global('__builtin__', 'frozenset'), list(int(1))), 'set (1)'],
     ['a SimpleNamespace', bytes(call(global('types', 'SimpleNamespace')), dict(str('a'), int(1)), 'b'), 'namespace (1)'],
@@ -89,6 +92,16 @@ describe('what Python has itself', () => {
       ': m.Node (1)',
       'next: m.Node that contains itself',
     ]);
+  });
+
+  test('a method of an object that holds the method: what is thrown away is not missed', () => {
+    const scheduler = bytes(global('torch.optim.lr_scheduler', 'OneCycleLR'), ')', 0x81, 'q', 1);
+    const method = bytes(global('__builtin__', 'getattr'), 'h', 1, str('_annealing_cos'), 0x86, 'R', 'q', 2);
+    const state = dict(str('anneal_func'), method, str('total_steps'), int(10));
+    const whole = bytes(global('__builtin__', 'getattr'), '(', scheduler, state, 'b', '1', '0', 'h', 2);
+    expect(describeValue(read(pickle(whole)))).toBe('method torch.optim.lr_scheduler.OneCycleLR._annealing_cos');
+    expect(refusal(() => read(pickle('0'))).code).toBe('PICKLE_INVALID');
+    expect(refusal(() => read(pickle('N1'))).code).toBe('PICKLE_INVALID');
   });
 
   test('a name with a dot is never the name of a row: getattr reaches nothing', () => {
@@ -154,6 +167,12 @@ describe('whole models', () => {
     const error = refusal(() => openBytes(archive({'data.pkl': pickle(root)})));
     expect([error.code, error.message]).toEqual(['PICKLE_UNSUPPORTED', expect.stringMatching(message)]);
     expect(error.hint).toMatch('model.state_dict()');
+  });
+  test('an optimizer that keeps its state by tensor is left out', () => {
+    const view = tensor(storage('0', int(4)), {size: [int(2), int(2)], stride: [int(2), int(1)]});
+    const state = bytes('}', view, dict(str('momentum_buffer'), view), 's');
+    const sgd = create(global('torch.optim.sgd', 'SGD'), dict(str('state'), state, str('param_groups'), bytes(']')));
+    expect(openBytes(checkpoint(sgd)).stateDict.size).toBe(1);
   });
   test('beside a state dict it is left out', () => {
     expect(openBytes(checkpoint(module('Net'))).stateDict.size).toBe(1);

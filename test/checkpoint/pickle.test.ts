@@ -78,10 +78,10 @@ describe('the allow-list', () => {
       ...['__builtin__', '_codecs', '_io', '_operator', '_pydecimal', 'abc', 'argparse', 'array', 'builtins', 'collections'],
       ...['configparser', 'copy_reg', 'copyreg', 'dataclasses', 'datetime', 'decimal', 'enum', 'exceptions', 'fractions'],
       ...['functools', 'io', 'ipaddress', 'itertools', 'logging', 'operator', 'pathlib', 'pathlib._local', 'random', 're'],
-      ...['sre_compile', 'time', 'types', 'typing', 'uuid'],
+      ...['sre_compile', 'time', 'types', 'typing', 'uuid', 'zoneinfo'],
     ];
     const numpy = ['numpy', ...['', '.multiarray', '.numeric'].flatMap((part) => [`numpy._core${part}`, `numpy.core${part}`])];
-    const torch = ['torch', 'torch._tensor', 'torch._utils', 'torch.serialization'];
+    const torch = ['torch', 'torch._C', 'torch._tensor', 'torch._utils', 'torch.serialization'];
     expect([...modules].sort()).toEqual([...python, ...numpy, ...torch].sort());
     for (const {name} of allowedGlobals.values()) expect(name).not.toContain('.');
     const acts = [...allowedGlobals.keys()].filter((key) =>

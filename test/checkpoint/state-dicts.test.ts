@@ -178,6 +178,14 @@ describe('averages', () => {
   });
 });
 
+test.each<[string, Writable]>([
+  ['a tensor', scalar],
+  ['a list of tensors', [scalar]],
+  ['pairs', [tuple('w', scalar)]],
+])('%s alone is no state dict', (_, root) => {
+  expect(refusal(() => open(root)).message).toMatch('holds tensors without names; a state dict is a dict of tensors by name');
+});
+
 test('a file without a state dict can be looked at', () => {
   const {stateDict, problem, available, ignored} = open(record({optimizer, epoch: 3}), {withoutStateDict: 'keep'});
   expect([stateDict.size, problem?.code, available, ignored]).toEqual([0, 'STATE_DICT_NOT_FOUND', [], []]);
