@@ -6,6 +6,7 @@ import {systemError} from '../core/system-error.js';
 import {errorJson} from './error-json.js';
 import {exitCodeOf} from './exit-codes.js';
 import {safeLines, wantsColor} from './terminal/style.js';
+import {type UsedCommand, usageError} from './usage-error.js';
 
 export abstract class GpdCommand extends Command {
   static override enableJsonFlag = true;
@@ -31,7 +32,7 @@ export abstract class GpdCommand extends Command {
   }
 
   protected override async catch(thrown: Error): Promise<void> {
-    const error = systemError(thrown) ?? thrown;
+    const error = systemError(thrown) ?? ((await usageError(thrown, this.ctor as UsedCommand)) as Error);
     process.exitCode = exitCodeOf(error);
     if (this.jsonEnabled() && !isExit(error)) return super.catch(error);
     throw error;

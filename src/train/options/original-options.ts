@@ -47,7 +47,10 @@ export const droppedOptions = {
   '--finetune': {program: 'RVT', why: 'reads position embeddings that no RVT has; `--pretrained`'},
   '--tensorboard_dir': {program: 'CNN', why: 'events lie in the folder of the run'},
   '--split_grad': {program: 'RVT', why: 'crashes in the original'},
-  '--world_size, --rank, --local_rank, --dist-eval, --device': {program: 'both', why: 'one process; `--backend`'},
+  '--world_size, --rank, --local_rank, --nproc_per_node, --master_port, --dist-eval, --device': {
+    program: 'both',
+    why: 'one process; `--backend`',
+  },
   '--lr-scheduler, --lr-warmup-method, --lr-warmup-decay, --lr-step-size, --lr-gamma, --lr-min, --first-epoch-lr-ratio, --clip-grad, --clip-large-lr':
     {program: 'CNN', why: nothing},
   '--amp, --apex-amp, --native-amp, --recovery-interval, --data_split_stride, --tiny_net_version, --tiny_loss_weight, --warmup-es-epoch':
