@@ -31,8 +31,8 @@ export async function runOutputs(
     const wanted = Math.min(group, count - start);
     const part = images.data.subarray(start * size, (start + wanted) * size);
     const filled = wanted === group ? part : padded(part, group * size);
-    const feed = {dtype: input.dtype, shape: [group, ...shape], data: filled};
-    const results = await session.run(new Map([[input.name, inDtype(feed)]]), outputs);
+    const feed = feedOf(input, tensor('float32', [group, ...shape], filled as Float32Array<ArrayBuffer>));
+    const results = await session.run(new Map([[input.name, feed]]), outputs);
     for (const [i, name] of outputs.entries()) {
       const {data} = toFloat32(results.get(name)!);
       rows[i]!.push(data.subarray(0, (data.length / group) * wanted));
@@ -64,10 +64,9 @@ export const runImages = async (
   images: Tensor<'float32'>,
 ): Promise<Float32Array> => (await runOutputs(session, subject, images, [subject.output]))[0]!;
 
-const inDtype = ({dtype, shape, data}: {dtype: 'float32' | 'float16'; shape: number[]; data: Float32Array}): Tensor =>
-  dtype === 'float16'
-    ? tensor('float16', shape, float32ToHalf(data) as Uint16Array<ArrayBuffer>)
-    : tensor('float32', shape, data as Float32Array<ArrayBuffer>);
+/** As the model takes them: a batch of images that it runs at once. */
+export const feedOf = ({dtype}: Subject['input'], images: Tensor<'float32'>): Tensor =>
+  dtype === 'float16' ? tensor('float16', images.shape, float32ToHalf(images.data) as Uint16Array<ArrayBuffer>) : images;
 
 function repeated(data: Uint8Array, times: number): Uint8Array<ArrayBuffer> {
   const filled = new Uint8Array(data.length * times);

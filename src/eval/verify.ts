@@ -190,9 +190,12 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   const found = outputs.some(({difference}) => difference.verdict === 'different') ? 'different' : logits!.difference.verdict;
   const verdict = unsteady === undefined ? found : 'nothing';
   const [worst] = outputs.filter((o) => o.worst).sort((a, b) => (isWorse(a.difference, b.difference) ? -1 : 1));
+  const differ = found === 'different';
+  const images = worst ? comparison.probes(worst.worst!.pixels) : [];
+  const {session} = options;
   const divergence =
-    worst && (verdict === 'different' || options.layers)
-      ? await findDivergence(reference, actual, worst.worst!.pixels, tolerance, options.session)
+    worst && (differ || options.layers)
+      ? await findDivergence(reference, actual, {images, bound: tolerance, differ, session})
       : undefined;
   return {
     ok: verdict === 'same',
@@ -243,6 +246,8 @@ class Comparison {
   private readonly unmatched: Verification['uncompared'];
   /** The logits first. */
   readonly outputs: Output[];
+  /** The first images. */
+  private readonly others: Tensor<'float32'>[] = [];
 
   constructor(
     private readonly options: VerifyOptions,
@@ -283,7 +288,14 @@ class Comparison {
     return true;
   }
 
+  /** A few images on which layers are compared, the worst first. */
+  probes(worst: Tensor<'float32'>): Tensor<'float32'>[] {
+    return [worst, ...this.others.filter(({data}) => data.some((v, i) => v !== worst.data[i]))].slice(0, LAYER_IMAGES);
+  }
+
   private async group(group: InputGroup, first: Session, second: Session): Promise<void> {
+    const more = Math.min(group.names.length, LAYER_IMAGES - this.others.length);
+    for (let i = 0; i < more; i++) this.others.push(imageOf(group.images, i));
     const {reference, actual} = this.options;
     const [namesA, namesB] = [0, 1].map((side) => this.pairs.map((pair) => pair[side]!)) as [string[], string[]];
     const want = await runOutputs(first, reference, group.images, namesA);
@@ -291,6 +303,9 @@ class Comparison {
     for (const [p, output] of this.outputs.entries()) output.add(group, want[p]!, got[p]!);
   }
 }
+
+/** Layers are compared on so many images: enough for statistics of each channel where maps are small. */
+const LAYER_IMAGES = 4;
 
 function imageOf(images: Tensor<'float32'>, i: number): Tensor<'float32'> {
   const [, ...shape] = images.shape;

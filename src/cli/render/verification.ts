@@ -3,6 +3,7 @@
 import {count, plural, tiny} from '../../core/format.js';
 import {printable} from '../../core/printable.js';
 import {type Divergence, isNotFinite, type LayerComparison} from '../../eval/divergence.js';
+import type {MatchMethod} from '../../eval/layers/match-layers.js';
 import type {TensorStatistics} from '../../eval/tensor-statistics.js';
 import type {VerificationResult} from '../../workflows/verify.js';
 import type {Style} from '../terminal/style.js';
@@ -73,32 +74,72 @@ function renderDivergence(d: Divergence, v: VerificationResult, style: Style): s
   const {ok} = v;
   const tails = ok ? [] : renderTails(d, v).map((line) => style.warn(line));
   if (d.compared === 0)
-    return [style.warn('the models have no inner value of one name: only their outputs can be compared'), ...tails];
-  const place = `${plural(d.compared, 'layer')} of one name compared on the worst image`;
-  if (!d.first && tails.length > 0) return [`${place}: all agree`, ...tails];
-  if (!d.first) return [`${place}: all agree${ok ? '' : `. ${ONLY_FUSED}`}`];
-  const at = d.layers.indexOf(d.first);
-  const shown = d.layers.slice(Math.max(0, at - 2), at + MAX_LAYERS - 2);
-  const rows = shown.map((l) => [
-    l === d.first ? '→' : '',
-    printable(l.name),
-    printable(l.operator),
-    l.shape,
-    tiny(l.maxAbs),
-    tiny(l.relative),
-  ]);
+    return [style.warn('no inner value of one model was found in the other: only their outputs can be compared'), ...tails];
+  const place = `${plural(d.compared, 'layer')} of both compared on ${plural(d.images, 'image')}, matched by ${methods(d)}${unmatched(d)}`;
+  const lines = wrap(place, WIDTH);
+  if (!d.first && tails.length > 0) return [...lines, 'all agree', ...tails];
+  if (!d.first) return [...lines, `all agree${ok ? '' : `. ${ONLY_FUSED}`}`];
+  return [...lines, ...renderLayers(d), ...renderFirst(d, d.first, style), ...tails, ''];
+}
+
+const methodNames: Readonly<Record<MatchMethod, string>> = {
+  name: 'name',
+  module: 'module path',
+  values: 'their numbers',
+  inputs: 'their inputs',
+  weights: 'weights',
+  correlation: 'correlation',
+};
+const methods = ({matched}: Divergence): string =>
+  (Object.keys(methodNames) as MatchMethod[])
+    .filter((method) => matched[method] !== undefined)
+    .map((method) => `${methodNames[method]} (${count(matched[method]!)})`)
+    .join(', ');
+
+function unmatched({unmatched: {reference, actual}}: Divergence): string {
+  const rest = reference.length + actual.length;
+  return rest === 0 ? '' : `; ${count(actual.length)} and, of the reference, ${count(reference.length)} without a counterpart`;
+}
+
+function renderLayers({layers, first}: Divergence): string[] {
+  const at = layers.indexOf(first!);
+  const rows = layers
+    .slice(Math.max(0, at - 2), at + MAX_LAYERS - 2)
+    .map((l) => [
+      l === first ? '→' : '',
+      layerName(l),
+      printable(l.operator),
+      l.shape,
+      methodNames[l.matched],
+      tiny(l.maxAbs),
+      tiny(l.relative),
+    ]);
+  const head = ['', 'layer', 'operator', 'shape', 'matched by', 'most', 'relative'];
+  return tableLines([head, ...rows], [{}, {maxWidth: 44}, {}, {}, {}, right, right]);
+}
+
+/** The module, where a name tells it: `layer3.0.conv2` says more than `onnx::Add_123`. */
+const layerName = ({module, name}: LayerComparison): string => printable(module ?? name);
+
+function renderFirst(d: Divergence, first: LayerComparison, style: Style): string[] {
+  const what = isNotFinite(first) ? 'first that is not finite or differs' : 'first to differ';
+  const values = [first.name, first.referenceName].map((name) => `'${printable(name)}'`);
+  const named = new Set(values).size > 1 ? ` (${values[0]}, in the reference ${values[1]})` : '';
+  const before = d.lastEqual ? `; everything before it agrees to ${tiny(d.agreesTo!)}` : '';
+  const shapes =
+    first.shape === first.referenceShape ? '' : `; its shape is ${first.shape}, in the reference ${first.referenceShape}`;
+  const grows = d.gradual ? '. The difference grows from layer to layer: no single one stands out' : '';
+  const likes = d.diagnosis.flatMap(({text}) => wrap(`looks like: ${printable(text)}`, WIDTH));
   return [
-    place,
-    ...tableLines(
-      [['', 'layer', 'operator', 'shape', 'most', 'relative'], ...rows],
-      [{}, {maxWidth: 44}, {}, {}, right, right],
+    ...wrap(
+      `${what}: ${style.bold(layerName(first))}${named}, matched by ${methodNames[first.matched]}${shapes}${before}${grows}`,
+      WIDTH,
     ),
-    `${isNotFinite(d.first) ? 'first that is not finite or differs' : 'first to differ'}: ${style.bold(printable(d.first.name))}${d.lastEqual ? `; ${printable(d.lastEqual.name)} before it agrees` : ''}`,
-    ...renderTensors(d.first),
-    ...tails,
-    '',
+    ...likes.map((line) => style.warn(line)),
+    ...renderTensors(first),
   ];
 }
+
 /** One side mostly has nothing: a softmax or a cast was added at the end of the other. */
 function renderTails({tails, compared, first}: Divergence, {reference, actual}: VerificationResult): string[] {
   if (!tails) return [];
