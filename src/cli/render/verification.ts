@@ -76,7 +76,7 @@ function renderDivergence(d: Divergence, v: VerificationResult, style: Style): s
   if (d.compared === 0)
     return [style.warn('no inner value of one model was found in the other: only their outputs can be compared'), ...tails];
   const place = `${plural(d.compared, 'layer')} of both compared on ${plural(d.images, 'image')}, matched by ${methods(d)}${unmatched(d)}`;
-  const lines = wrap(place, WIDTH);
+  const lines = wrapText(place, WIDTH);
   if (!d.first && tails.length > 0) return [...lines, 'all agree', ...tails];
   if (!d.first) return [...lines, `all agree${ok ? '' : `. ${ONLY_FUSED}`}`];
   return [...lines, ...renderLayers(d), ...renderFirst(d, d.first, style), ...tails, ''];
@@ -129,9 +129,9 @@ function renderFirst(d: Divergence, first: LayerComparison, style: Style): strin
   const shapes =
     first.shape === first.referenceShape ? '' : `; its shape is ${first.shape}, in the reference ${first.referenceShape}`;
   const grows = d.gradual ? '. The difference grows from layer to layer: no single one stands out' : '';
-  const likes = d.diagnosis.flatMap(({text}) => wrap(`looks like: ${printable(text)}`, WIDTH));
+  const likes = d.diagnosis.flatMap(({text}) => wrapText(`looks like: ${printable(text)}`, WIDTH));
   return [
-    ...wrap(
+    ...wrapText(
       `${what}: ${style.bold(layerName(first))}${named}, matched by ${methodNames[first.matched]}${shapes}${before}${grows}`,
       WIDTH,
     ),

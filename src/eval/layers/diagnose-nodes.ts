@@ -1,7 +1,7 @@
 /** Differences that the two nodes state themselves: padding, strides, epsilon, training mode. */
 import {tiny} from '../../core/format.js';
 import type {Node} from '../../onnx/graph.js';
-import type {Diagnosis, LayerEvidence} from './diagnose.js';
+import type {Diagnosis, LayerEvidence} from './evidence.js';
 import type {LayerValue} from './layer-values.js';
 
 const chainOf = ({chain, node}: LayerValue): readonly Node[] => chain?.nodes ?? [node];

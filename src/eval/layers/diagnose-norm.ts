@@ -1,7 +1,7 @@
 /** Batch norms: another epsilon, other statistics, and statistics of the images at hand (train mode). */
 import type {Node} from '../../onnx/graph.js';
 import {type NormNumbers, normNumbers} from './constants.js';
-import type {Diagnosis, LayerEvidence} from './diagnose.js';
+import type {Diagnosis, LayerEvidence} from './evidence.js';
 import {explains, isCutOff, numbersOfChannel} from './explained.js';
 import type {LayerValue} from './layer-values.js';
 import {type ChannelFit, fitChannels, type Plane, type Planes} from './planes.js';

@@ -1,9 +1,9 @@
 /** Hypotheses about a difference, tested on the numbers of the layer in both models. The first that explains the difference counts. */
 import {tiny} from '../../core/format.js';
 import {biasOfChain} from './constants.js';
-import type {Diagnosis, LayerEvidence} from './diagnose.js';
 import {epsilonLooks, imageStatisticsLook, statisticsLook} from './diagnose-norm.js';
 import {bordersLook, permutedLook, transposedLook} from './diagnose-places.js';
+import type {Diagnosis, LayerEvidence} from './evidence.js';
 import {EXPLAINED, explains, isCutOff, mayRemain, numbersOfChannel} from './explained.js';
 import {fitChannels, type Planes} from './planes.js';
 

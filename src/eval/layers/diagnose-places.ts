@@ -1,5 +1,5 @@
 /** Hypotheses about where numbers lie: only the borders differ, rows and columns or channels are exchanged. */
-import type {Diagnosis, LayerEvidence} from './diagnose.js';
+import type {Diagnosis, LayerEvidence} from './evidence.js';
 import {mayRemain} from './explained.js';
 import type {Planes} from './planes.js';
 

@@ -1,6 +1,6 @@
 /** What the kernels of the layer in both models say: another layer's weights, exchanged channels, or simply other numbers. */
 import {constantsOfChain, readConstants} from './constants.js';
-import type {Diagnosis, DiagnosisContext, LayerEvidence} from './diagnose.js';
+import type {Diagnosis, DiagnosisContext, LayerEvidence} from './evidence.js';
 import {cosine, kernelFrom, type LayerKernel, likeness, SAME_KERNEL} from './kernels.js';
 import type {LayerValue} from './layer-values.js';
 

@@ -1,5 +1,5 @@
 /** When a hypothesis counts as one that explains a difference. */
-import type {LayerEvidence} from './diagnose.js';
+import type {LayerEvidence} from './evidence.js';
 import type {ChannelFit, Planes} from './planes.js';
 
 /** What is explained is reduced to this share, or to what rounding leaves. */
