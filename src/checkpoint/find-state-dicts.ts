@@ -74,32 +74,37 @@ export const isAverageName = (name: string): boolean => name.length <= 200 && wo
 /** torch.optim.swa_utils.AveragedModel counts the states that it averaged. */
 const AVERAGE_COUNT = 'n_averaged';
 
-/** From the outermost containers inwards, in the order of the file. */
+/** From the outermost containers inwards, in the order of the file. What has several names is looked into once, and listed under each. */
 export function findStateDicts(root: PlainData, budget: MemoryBudget): Search {
   const found: FoundStateDict[] = [];
   const wholes: Search['wholes'][number][] = [];
   let optimizer: string[] | undefined;
   let nameless = isTensor(root);
   const seen = new Map<PlainData, Size>();
-  const queue: Node[] = [{value: root, place: '', parent: undefined, depth: 0, averaged: false, aside: false}];
-  for (let next = 0; next < queue.length; next++) {
-    const node = queue[next]!;
-    const {value, depth} = node;
+  const queue: Node[] = [];
+  const discover = (node: Node) => {
+    const {value, averaged, aside} = node;
     const known = seen.get(value);
     const size = known ?? measure(asMap(value));
     if (size.tensors > 0 && found.length < MAX_FOUND) {
       const dict = asMap(value)!;
       budget.spend(costs.reported);
-      found.push({path: pathOf(node), dict, ...size, aside: node.aside, averaged: node.averaged || dict.has(AVERAGE_COUNT)});
+      found.push({path: pathOf(node), dict, ...size, aside, averaged: averaged || dict.has(AVERAGE_COUNT)});
     }
-    if (known || depth >= MAX_DEPTH) continue;
-    budget.spend(costs.entry);
+    if (known) return;
+    budget.spend(costs.record + costs.entry);
     seen.set(value, size);
+    queue.push(node);
+  };
+  discover({value: root, place: '', parent: undefined, depth: 0, averaged: false, aside: false});
+  for (let next = 0; next < queue.length; next++) {
+    const node = queue[next]!;
+    const {value} = node;
     nameless ||= itemsOf(value).some(isTensor);
     const whole = isKind(value, 'object') ? wholeObject(value) : undefined;
     if (whole) wholes.push({path: pathOf(node), type: (value as ObjectStub).type, what: whole});
     else if (isOptimizerState(value)) optimizer ??= pathOf(node);
-    else for (const child of containersIn(node, budget)) queue.push(child);
+    else if (node.depth < MAX_DEPTH) for (const child of containersIn(node)) discover(child);
   }
   return {found, nameless, optimizer, wholes};
 }
@@ -107,10 +112,9 @@ export function findStateDicts(root: PlainData, budget: MemoryBudget): Search {
 const itemsOf = (value: PlainData): readonly PlainData[] =>
   Array.isArray(value) ? value : isKind(value, 'tuple') ? value.items : [];
 
-function* containersIn(node: Node, budget: MemoryBudget): Generator<Node> {
+function* containersIn(node: Node): Generator<Node> {
   for (const [place, value] of childrenOf(node.value)) {
     if (!isContainer(value)) continue;
-    budget.spend(costs.record);
     const averaged = node.averaged || isAverageName(place);
     yield {value, place, parent: node, depth: node.depth + 1, averaged, aside: node.aside || trainingState.test(place)};
   }

@@ -22,6 +22,8 @@ export interface StateDictChoice {
   ema?: boolean | undefined;
   /** The state dict under this key, such as `net` or `checkpoint.model`; '.' is the file itself. Wins over `ema`. */
   key?: string | undefined;
+  /** What the user calls these options, for messages. Default: --key, --ema. */
+  flags?: {readonly key?: string; readonly ema?: string} | undefined;
 }
 
 /** As the commands take it. */
@@ -69,10 +71,12 @@ export function chooseStateDict(
   budget: MemoryBudget,
 ): ChosenStateDict {
   const candidates = candidatesIn(search);
+  const {flags: {key = '--key', ema = '--ema'} = {}} = choice;
+  const asked = {name, key, ema};
   const chosen =
     choice.key !== undefined
-      ? byKey(name, root, choice.key, candidates, budget)
-      : byRule(name, search, candidates, choice.ema ?? false);
+      ? byKey(asked, root, choice.key, candidates, budget)
+      : byRule(asked, search, candidates, choice.ema ?? false);
   for (const [key, value] of chosen.dict) {
     if (isForeignTensor(value)) throw notPlain(name, keyText(key), `a tensor of the class ${value.type}, not a plain one`);
     if (isKind(value, 'array') && value.dtype?.code.startsWith('O'))
@@ -95,13 +99,20 @@ const flattened = (name: string, key: string): GpdError =>
     },
   );
 
-function byRule(name: string, search: Search, candidates: readonly FoundStateDict[], ema: boolean): ChosenStateDict {
+/** The file, and what the user calls the options. */
+interface Asked {
+  readonly name: string;
+  readonly key: string;
+  readonly ema: string;
+}
+
+function byRule(asked: Asked, search: Search, candidates: readonly FoundStateDict[], ema: boolean): ChosenStateDict {
   const averages = candidates.filter(({averaged}) => averaged);
   const plain = candidates.filter(({averaged}) => !averaged);
-  if (candidates.length === 0) throw nothingThere(name, search);
-  if (ema && averages.length === 0) throw noAverages(name, candidates);
+  if (candidates.length === 0) throw nothingThere(asked.name, search);
+  if (ema && averages.length === 0) throw noAverages(asked, candidates);
   const among = ema || plain.length === 0 ? averages : plain;
-  const chosen = theNetwork(name, among, among === averages ? averageRank : plainRank);
+  const chosen = theNetwork(asked, among, among === averages ? averageRank : plainRank);
   const shown = `'${keyOfStateDict(chosen) ?? 'the file'}'`;
   const others = averages.filter(({dict}) => dict !== chosen.dict);
   const left = others.map((c) => `'${keyOfStateDict(c)}'`).slice(0, MAX_SHOWN);
@@ -109,7 +120,7 @@ function byRule(name: string, search: Search, candidates: readonly FoundStateDic
     among === averages
       ? [...(ema ? [] : [`the only weights in the file are averaged ones (EMA), those of ${shown}: they are used`])]
       : others.length > 0
-        ? [`averaged weights (EMA) in ${left.join(', ')} are left aside; --ema uses them`]
+        ? [`averaged weights (EMA) in ${left.join(', ')} are left aside; ${asked.ema} uses them`]
         : [];
   return {...chosen, notes};
 }
@@ -132,7 +143,7 @@ const averageRank: Rank = ({path}) => {
 /** A state dict with fewer tensors than this part of the network's is no second network: a loss with weights, a projection. */
 const SMALL = 0.1;
 
-function theNetwork(name: string, candidates: readonly FoundStateDict[], rank: Rank): FoundStateDict {
+function theNetwork(asked: Asked, candidates: readonly FoundStateDict[], rank: Rank): FoundStateDict {
   const [best] = [...candidates].sort((a, b) => rank(a) - rank(b) || a.path.length - b.path.length || b.tensors - a.tensors);
   const largest = candidates.reduce((most, c) => (c.tensors > most.tensors ? c : most));
   const isNamed = rank(best!) < Number.POSITIVE_INFINITY && best!.tensors >= SMALL * largest.tensors;
@@ -142,7 +153,7 @@ function theNetwork(name: string, candidates: readonly FoundStateDict[], rank: R
     c.tensors >= SMALL * chosen.tensors &&
     (rank(c) === Number.POSITIVE_INFINITY || (rank(c) === rank(chosen) && c.path.length === chosen.path.length));
   const several = candidates.filter((c) => c === chosen || isRival(c));
-  if (several.length > 1) throw severalNetworks(name, several);
+  if (several.length > 1) throw severalNetworks(asked, several);
   return chosen;
 }
 
@@ -150,7 +161,7 @@ function theNetwork(name: string, candidates: readonly FoundStateDict[], rank: R
 const MAX_STEPS = 1_000_000;
 
 function byKey(
-  name: string,
+  asked: Asked,
   root: PlainData,
   key: string,
   candidates: readonly FoundStateDict[],
@@ -159,15 +170,15 @@ function byKey(
   const known = candidates.find((c) => (keyOfStateDict(c) ?? '.') === key);
   if (known) return {...known, notes: []};
   const place = key === '.' ? {value: root, path: []} : walkTo(root, key);
-  if (!place) throw notFound(name, `has nothing under '${key}'`, candidates);
+  if (!place) throw notFound(asked, `has nothing under '${key}'`, candidates);
   const search = findStateDicts(place.value, budget);
   const within = search.found.map((c) => ({...c, path: [...place.path, ...c.path]}));
   const itself = search.found.find(({path}) => path.length === 0);
-  if (itself) return {...itself, path: place.path, notes: []};
+  if (itself) return {...itself, path: place.path, averaged: itself.averaged || place.path.some(isAverageName), notes: []};
   const inner = candidatesIn({...search, found: within});
-  if (inner.length > 0) return {...byRule(name, search, inner, false), notes: []};
-  if (search.wholes.length > 0) throw whole(name, search.wholes[0]!);
-  throw notFound(name, `has no state dict under '${key}', which is of type ${typeName(place.value)}`, candidates);
+  if (inner.length > 0) return {...byRule(asked, search, inner, false), notes: []};
+  if (search.wholes.length > 0) throw whole(asked.name, search.wholes[0]!);
+  throw notFound(asked, `has no state dict under '${key}', which is of type ${typeName(place.value)}`, candidates);
 }
 
 /** The value under a key with dots: a dict key may have dots of its own. */
@@ -195,31 +206,32 @@ const list = (candidates: readonly FoundStateDict[]): string => {
   const more = candidates.length > MAX_SHOWN ? ` and ${candidates.length - MAX_SHOWN} more` : '';
   return candidates.slice(0, MAX_SHOWN).map(describe).join(', ') + more;
 };
-const commands = (candidates: readonly FoundStateDict[]): string =>
+const commands = ({key}: Asked, candidates: readonly FoundStateDict[]): string =>
   candidates
     .slice(0, MAX_SHOWN)
-    .map((c) => `--key ${shellWord(keyOfStateDict(c) ?? '.')}`)
+    .map((c) => `${key} ${shellWord(keyOfStateDict(c) ?? '.')}`)
     .join(', or ');
 
-function notFound(name: string, problem: string, candidates: readonly FoundStateDict[]): GpdError {
-  return new GpdError('STATE_DICT_NOT_FOUND', `${name}: ${problem}; there is ${list(candidates) || 'none elsewhere'}`, {
-    at: name,
-    hint: candidates.length === 0 ? NO_WEIGHTS : `ask for one that is there: ${commands(candidates)}`,
+function notFound(asked: Asked, problem: string, candidates: readonly FoundStateDict[]): GpdError {
+  return new GpdError('STATE_DICT_NOT_FOUND', `${asked.name}: ${problem}; there is ${list(candidates) || 'none elsewhere'}`, {
+    at: asked.name,
+    hint: candidates.length === 0 ? NO_WEIGHTS : `ask for one that is there: ${commands(asked, candidates)}`,
     data: {available: available(candidates)},
   });
 }
 
-function noAverages(name: string, candidates: readonly FoundStateDict[]): GpdError {
-  const hint = `leave --ema out; if one of them is an average, ask for it: ${commands(candidates)}`;
+function noAverages(asked: Asked, candidates: readonly FoundStateDict[]): GpdError {
+  const {name, ema} = asked;
+  const hint = `leave ${ema} out; if one of them is an average, ask for it: ${commands(asked, candidates)}`;
   const problem = `${name}: holds no averaged weights; there is ${list(candidates)}`;
   return new GpdError('STATE_DICT_NOT_FOUND', problem, {at: name, hint, data: {available: available(candidates)}});
 }
 
-function severalNetworks(name: string, candidates: readonly FoundStateDict[]): GpdError {
-  const problem = `${name}: holds ${candidates.length} state dicts that may be the network: ${list(candidates)}`;
+function severalNetworks(asked: Asked, candidates: readonly FoundStateDict[]): GpdError {
+  const problem = `${asked.name}: holds ${candidates.length} state dicts that may be the network: ${list(candidates)}`;
   return new GpdError('ARCH_AMBIGUOUS', problem, {
-    at: name,
-    hint: `say which one is meant: ${commands(candidates)}`,
+    at: asked.name,
+    hint: `say which one is meant: ${commands(asked, candidates)}`,
     data: {available: available(candidates)},
   });
 }

@@ -34,7 +34,7 @@ const paths =
     return other === undefined ? undefined : `paths by name: ${names.join(', ')}`;
   };
 
-const recognise: is.Rules<RecogniseOptions & StateDictChoice> = {
+const recognise: is.Rules<RecogniseOptions & Pick<StateDictChoice, 'ema' | 'key'>> = {
   ema: is.toggle,
   key: is.text,
   prefix: is.either(is.text, is.oneOf([''])),

@@ -1,6 +1,6 @@
 /** Which file each form is written to. */
 import {statSync} from 'node:fs';
-import {basename, extname, join} from 'node:path';
+import {basename, extname, join, resolve} from 'node:path';
 import type {Emit} from '../convert/build.js';
 import type {WeightsFormatName} from '../convert/write.js';
 
@@ -15,11 +15,11 @@ const formSuffixes: Record<Emit, string> = {
 const weightsSuffixes: Record<WeightsFormatName, string> = {safetensors: '.deployed.safetensors', pth: '.deployed.pth'};
 export const weightsFormatNames = Object.keys(weightsSuffixes) as WeightsFormatName[];
 
-const CHECKPOINT_EXTENSION = /(\.(pth|pt|th|ckpt|bin|safetensors|tar))+$/i;
+const CHECKPOINT_EXTENSION = /(\.(pth|pt|th|ckpt|bin|safetensors|tar|index\.json))+$/i;
 
-/** `models/resnet18_dkd_gpd.pth.tar` → `resnet18_dkd_gpd`. */
+/** `models/resnet18_dkd_gpd.pth.tar` → `resnet18_dkd_gpd`; a folder has its own name, `.` too. */
 export function stemOf(checkpoint: string): string {
-  const name = basename(checkpoint);
+  const name = basename(resolve(checkpoint));
   return name.replace(CHECKPOINT_EXTENSION, '') || name;
 }
 

@@ -104,6 +104,7 @@ export async function trainFiles(options: TrainOptions, given: TrainFilesOptions
   for (const warning of warnings) onNote(`warning  ${warningText(warning)}`);
   try {
     const start = startingPoint(options, images.classes);
+    for (const text of start.notes ?? []) onNote(`note  ${text}`);
     await directory.open({resume, signal, onWait: onNote});
     const onEpoch = (epochs: readonly EpochRow[], unreadable: readonly UnreadableImage[]) =>
       saveReport({options, command: request.command}, directory, {

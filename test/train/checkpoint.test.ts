@@ -63,7 +63,7 @@ test.each(['sgd', 'nesterov', 'rmsprop', 'adamw'])('%s: through a file and back,
   expect(read.state.ema).toEqual(state.ema);
   expect(read.state.optimizer?.slots).toEqual(state.optimizer.slots);
   if (optimizer === 'adamw' || optimizer === 'rmsprop') expect(read.state.optimizer?.step).toBe(5);
-  expect(readWeights(source(bytes), model, true)).toEqual(state.ema);
+  expect(readWeights(source(bytes), model, {ema: true})).toEqual(state.ema);
 });
 
 test('the entries of the original, in its order; the network is recognised from them', () => {

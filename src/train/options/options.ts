@@ -76,6 +76,7 @@ const run = group('run', false);
 const weight = number({min: 0});
 const fraction = number({min: 0, max: 1});
 const path = text('PATH');
+const key = optional(text('KEY'));
 /** Smaller ones are padded and cropped, not resized: torchvision and timm draw the same line. */
 export const MAX_PADDED_SIZE = 32;
 
@@ -113,12 +114,14 @@ export const options = {
     cnn: '--tiny_eval_model_ema',
     rvt: '--eval_model_ema',
   }),
+  'pretrained-key': network('which state dict of that file, where it holds several', {kind: key, or: null}),
   initial: network('checkpoint of the whole widened network to start from, at epoch 0', {
     kind: optional(path),
     or: null,
     cnn: '--load_model_file_path',
   }),
   'initial-ema': network('start from its moving average', {kind: toggle, or: false, cnn: '--eval_model_ema'}),
+  'initial-key': network('which state dict of that file, where it holds several', {kind: key, or: null}),
   seed: network('seed of weights, order, augmentation and mixing', {
     kind: integer({min: 0}),
     or: by({cnn: 42, rvt: 0, cifar: 0}),
@@ -237,6 +240,7 @@ export const options = {
     cnn: '--teacher, --teacher-weight',
     rvt: '--teacher, --teacher-weight',
   }),
+  'teacher-key': distillation('which state dict of its file, where it holds several', {kind: key, or: null}),
   kd: distillation(
     `what is learnt from the static teacher: one or more of ${staticLossNames.join(', ')}, with commas between`,
     {

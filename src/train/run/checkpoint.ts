@@ -3,6 +3,7 @@ import type {Sink} from '../../checkpoint/byte-writer.js';
 import type {Checkpoint} from '../../checkpoint/checkpoint.js';
 import {openCheckpoint} from '../../checkpoint/open.js';
 import {isMap, isTensor, type PlainData} from '../../checkpoint/plain-data.js';
+import type {StateDictChoice} from '../../checkpoint/state-dicts.js';
 import {float, type Writable} from '../../checkpoint/write-pickle.js';
 import {orderedStateDict, saverLayout, writeTorch} from '../../checkpoint/write-torch.js';
 import type {ByteSource} from '../../core/bytes.js';
@@ -87,8 +88,8 @@ const mismatch = (name: string, problem: string) =>
   });
 
 /** The weights of a checkpoint of the widened network. */
-export function readWeights(source: ByteSource, like: NamedTensors, ema: boolean): NamedTensors {
-  const checkpoint = openCheckpoint(source, {ema});
+export function readWeights(source: ByteSource, like: NamedTensors, choice: StateDictChoice): NamedTensors {
+  const checkpoint = openCheckpoint(source, choice);
   try {
     return tensorsLike(like, checkpoint.stateDict, source.name);
   } finally {

@@ -1,7 +1,9 @@
 /** What a run needs before its first step: networks, initial weights and the static teacher, from the options and the files they name. */
 
+import type {Checkpoint} from '../../checkpoint/checkpoint.js';
 import {checkpointSource} from '../../checkpoint/checkpoint-source.js';
 import {openCheckpoint} from '../../checkpoint/open.js';
+import type {StateDictChoice} from '../../checkpoint/state-dicts.js';
 import {GpdError} from '../../core/error.js';
 import type {StateDict} from '../../core/tensor.js';
 import {archs} from '../../models/families/index.js';
@@ -21,14 +23,14 @@ const readAll = (dict: StateDict): NamedTensors => new Map([...dict].map(([key, 
 /** A network from a file, its tensors in memory. */
 function readNetwork(
   path: string,
-  options: {ema: boolean; arch: string; imageSize: number},
-): {network: Recognised; state: NamedTensors} {
-  const checkpoint = openCheckpoint(checkpointSource(path), {ema: options.ema});
+  options: StateDictChoice & {arch: string; imageSize: number},
+): {network: Recognised; state: NamedTensors; notes: string[]} {
+  const checkpoint = openCheckpoint(checkpointSource(path), options);
   try {
     const {arch, imageSize} = options;
     const network = recognise(checkpoint.stateDict, checkpoint.args, {arch, imageSize});
     if (network.arch.normalisation) throw normalisesImages(path);
-    return {network, state: readAll(network.stateDict)};
+    return {network, state: readAll(network.stateDict), notes: notesOf(path, checkpoint)};
   } finally {
     checkpoint.close();
   }
@@ -40,6 +42,16 @@ const normalisesImages = (path: string) =>
     hint: 'take the weights without their normalisation: save them again under the names of the network alone',
   });
 
+/** What must be said of the weights that were read. */
+const notesOf = (path: string, {warnings}: Checkpoint): string[] => warnings.map((text) => `${path}: ${text}`);
+
+/** The choice of one of the files that a run starts from, and what its options are called. */
+const choiceOf = (o: TrainOptions, of: 'pretrained' | 'initial' | 'teacher'): StateDictChoice => ({
+  ...(of !== 'teacher' && {ema: o[`${of}-ema`]}),
+  key: o[`${of}-key`] ?? undefined,
+  flags: {key: `--${of}-key`, ...(of !== 'teacher' && {ema: `--${of}-ema`})},
+});
+
 function checkClasses(path: string, found: Architecture, classes: number): void {
   if (found.classes === classes) return;
   throw new GpdError('SHAPE_MISMATCH', `${path} tells ${found.classes} classes apart, the training images have ${classes}`, {
@@ -48,11 +60,12 @@ function checkClasses(path: string, found: Architecture, classes: number): void 
   });
 }
 
-function teacherOf(o: TrainOptions, student: Architecture): StaticTeacher | undefined {
+function teacherOf(o: TrainOptions, student: Architecture, notes: string[]): StaticTeacher | undefined {
   const given = staticTeacherOf(o);
   if (!given) return undefined;
   const imageSize = o['image-size'];
-  const {network, state} = readNetwork(given.path, {ema: false, arch: given.arch, imageSize});
+  const {network, state, notes: own} = readNetwork(given.path, {...choiceOf(o, 'teacher'), arch: given.arch, imageSize});
+  notes.push(...own);
   checkClasses(given.path, network.arch, student.classes);
   return {
     arch: network.arch,
@@ -62,10 +75,11 @@ function teacherOf(o: TrainOptions, student: Architecture): StaticTeacher | unde
   };
 }
 
-function pretrainedOf(o: TrainOptions, arch: Architecture): NamedTensors | undefined {
+function pretrainedOf(o: TrainOptions, arch: Architecture, notes: string[]): NamedTensors | undefined {
   if (o.pretrained === null) return undefined;
-  const options = {ema: o['pretrained-ema'], arch: arch.name, imageSize: o['image-size']};
-  const {network, state} = readNetwork(o.pretrained, options);
+  const options = {...choiceOf(o, 'pretrained'), arch: arch.name, imageSize: o['image-size']};
+  const {network, state, notes: own} = readNetwork(o.pretrained, options);
+  notes.push(...own);
   checkClasses(o.pretrained, network.arch, arch.classes);
   if (network.kind === 'plain') return state;
   throw new GpdError('CONFIG_INVALID', `${o.pretrained} is no plain network but a ${network.kind} one`, {
@@ -77,6 +91,8 @@ function pretrainedOf(o: TrainOptions, arch: Architecture): NamedTensors | undef
 export interface StartingPoint {
   readonly config: StepConfig;
   readonly initial: Initial;
+  /** What must be said of the files that it was read from. */
+  readonly notes?: readonly string[];
 }
 
 export function startingPoint(o: TrainOptions, classes: number): StartingPoint {
@@ -84,13 +100,16 @@ export function startingPoint(o: TrainOptions, classes: number): StartingPoint {
   const imageSize = o['image-size'];
   const refusal = arch.refuses(imageSize);
   if (refusal !== undefined) throw new GpdError('CONFIG_INVALID', refusal, {hint: 'choose another --image-size'});
-  const staticTeacher = teacherOf(o, arch);
+  const notes: string[] = [];
+  const staticTeacher = teacherOf(o, arch, notes);
   const drawn = initialState({
     ...{arch, imageSize, ratio: o.ratio, orepa: o.orepa, seed: o.seed, compat: o.compat},
-    pretrained: pretrainedOf(o, arch),
+    pretrained: pretrainedOf(o, arch, notes),
     connectors: staticTeacher?.losses.flatMap(({connectors}) => connectors ?? []),
   });
   const initial =
-    o.initial === null ? drawn : {...drawn, state: readWeights(checkpointSource(o.initial), drawn.state, o['initial-ema'])};
-  return {initial, config: stepConfigOf(o, {arch, initial, staticTeacher})};
+    o.initial === null
+      ? drawn
+      : {...drawn, state: readWeights(checkpointSource(o.initial), drawn.state, choiceOf(o, 'initial'))};
+  return {initial, notes, config: stepConfigOf(o, {arch, initial, staticTeacher})};
 }
