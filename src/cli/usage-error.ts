@@ -15,7 +15,7 @@ interface ParserError extends Error {
   readonly flags?: readonly string[];
 }
 const isParserError = (error: unknown): error is ParserError =>
-  error instanceof CLIError && error.message.includes('See more help with --help');
+  error instanceof CLIError && error.code !== 'EEXIT' && error.message.includes('See more help with --help');
 
 const FRAMEWORK_NOTES = /\n+(See more help with --help|Note: [^\n]* allows? multiple values\.[^\n]*\nAlternatively,[^\n]*)/g;
 

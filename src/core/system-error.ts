@@ -40,6 +40,21 @@ export function systemReason(error: unknown): readonly [problem: string, hint: s
   return (Object.hasOwn(reasons, code) && reasons[code]) || [`cannot be opened (${code || String(error)})`, 'check the path'];
 }
 
+/** Node.js's loader keeps no system call: it says that a package is not there where it may open no more files, too. */
+function brokenInstallation(error: Error, code: string): GpdError | undefined {
+  const tooMany = /too many open files/.test(error.message);
+  const missing = /^Cannot find package '([^']+)'/.exec(error.message)?.[1];
+  if (!tooMany && !(code === 'ERR_MODULE_NOT_FOUND' && missing)) return undefined;
+  const [problem, hint] = tooMany
+    ? ['too many open files (EMFILE)', reasons['EMFILE']![1]]
+    : [
+        `cannot be loaded (${code}; perhaps EMFILE)`,
+        'install again with npm ci; if it is there, raise the limit of open files (ulimit -n 1024)',
+      ];
+  const at = missing ?? 'a part of the program';
+  return new GpdError('FILE_UNREADABLE', `${at}: ${problem}`, {at, hint, cause: error});
+}
+
 /**
  * An error of a system call that nobody expected where it happened, as what it is: FILE_UNREADABLE or OUTPUT_REFUSED. Undefined for
  * every other error: that is a bug, and must look like one.
@@ -47,7 +62,8 @@ export function systemReason(error: unknown): readonly [problem: string, hint: s
 export function systemError(error: unknown): GpdError | undefined {
   if (!(error instanceof Error)) return undefined;
   const {code = '', syscall, path} = error as NodeJS.ErrnoException;
-  if (syscall === undefined || !Object.hasOwn(reasons, code)) return undefined;
+  if (syscall === undefined) return brokenInstallation(error, code);
+  if (!Object.hasOwn(reasons, code)) return undefined;
   const [problem, hint] = reasons[code]!;
   const isOutput = writing.has(syscall) || ofDisks.has(code);
   return new GpdError(

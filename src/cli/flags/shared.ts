@@ -16,6 +16,7 @@ const listAllowed = Flags.boolean({
     const list = [...allowedGlobals.values()].map(({module, name, becomes}) => ({module, name, becomes}));
     if (command.argv.includes('--json')) process.stdout.write(`${printableJson(list, 2)}\n`);
     else for (const {module, name, becomes} of list) command.log(`${module}.${name}: ${becomes}`);
+    await new Promise((resolve) => process.stdout.write('', resolve)); // a full disk is told before the process ends
     return command.exit(0);
   },
 });
