@@ -14,9 +14,10 @@ import {readInPart} from '../onnx/passes/index.js';
 import {graphOps} from '../onnx/tensor-ops.js';
 import type {Module} from '../reparam/modules.js';
 import {type LayerParameters, parametersOf} from '../reparam/parameters.js';
+import type {TensorOps} from '../reparam/tensor-ops.js';
 
 /** What PyTorch calls the parameters of a layer, in its order. */
-function leavesOf(m: Module, p: LayerParameters<Value>): [leaf: string, value: Value | undefined][] {
+function leavesOf(m: Module, p: LayerParameters<Value>, ops: TensorOps<Value>): [leaf: string, value: Value | undefined][] {
   switch (m.kind) {
     case 'conv': {
       const {weight, bias} = p.conv(m);
@@ -28,7 +29,7 @@ function leavesOf(m: Module, p: LayerParameters<Value>): [leaf: string, value: V
     case 'linear': {
       const {weight, bias} = p.linear(m);
       return [
-        ['weight', weight],
+        ['weight', m.pointwise ? ops.reshape(weight, [m.out, m.in, 1, 1]) : weight],
         ['bias', bias],
       ];
     }
@@ -57,13 +58,9 @@ function leavesOf(m: Module, p: LayerParameters<Value>): [leaf: string, value: V
 export async function deployedWeights(r: Recognised): Promise<StateDict> {
   if (r.arch.normalisation) throw normalisesItself();
   const graph = new Graph('weights');
-  const parameters = parametersOf(
-    graphOps(graph, () => 'weight'),
-    r.form,
-    'student',
-    tensorLoader(graph, r.stateDict),
-  );
-  const values = r.modules.flatMap((m) => leavesOf(m, parameters).map(([leaf, value]) => ({m, leaf, value})));
+  const ops = graphOps(graph, () => 'weight');
+  const parameters = parametersOf(ops, r.form, 'student', tensorLoader(graph, r.stateDict));
+  const values = r.modules.flatMap((m) => leavesOf(m, parameters, ops).map(([leaf, value]) => ({m, leaf, value})));
   const present = values.flatMap(({m, leaf, value}) => (value ? [{key: `${m.name}.${leaf}`, value}] : []));
   // An output may be a stored tensor itself; Identity gives each an expression of its own, so that outputs stay distinct.
   graph.outputs = present.map(({value, key}) => graph.op('Identity', [value], {}, {name: `${key}/out`}));

@@ -10,6 +10,7 @@ import {resizerNames} from '../export/preprocess/resize.js';
 import {rangeMethods} from '../export/quantise/ranges.js';
 import {targetNames} from '../export/targets.js';
 import {batchNormChoices, weightNames} from '../export/weights.js';
+import {stemChoices} from '../models/families/family.js';
 import type {RecogniseOptions} from '../models/recognise.js';
 import {providerNames} from '../onnx/providers.js';
 import {presetNames} from '../train/options/presets.js';
@@ -41,6 +42,7 @@ const recognise: is.Rules<RecogniseOptions & Pick<StateDictChoice, 'ema' | 'key'
   ratio: count,
   arch: is.text,
   heads: is.listOf(count),
+  stem: is.oneOf(stemChoices),
   imageSize: count,
   ignore: is.listOf(is.text),
 };

@@ -11,6 +11,11 @@ export interface ConvOptions {
   groups?: number;
   bias?: boolean;
 }
+export interface LinearOptions {
+  out: number;
+  bias?: boolean;
+  pointwise?: boolean;
+}
 export interface Window {
   kernel: number;
   stride: number;
@@ -36,7 +41,8 @@ export interface Layers<V> {
   /** Every stride-th row and column, and zero channels on both sides until there are `out`: He et al., option A. */
   subsampleAndPad(x: V, name: string, options: {stride: number; out: number}): V;
   add(a: V, b: V, name: string): V;
-  linear(x: V, name: string, options: {out: number}): V;
+  /** With a bias, unless that is false. `pointwise`: stored as a 1x1 convolution. */
+  linear(x: V, name: string, options: LinearOptions): V;
   layerNorm(x: V, name: string, options: {eps: number}): V;
   /** softmax(q·kᵀ/√headSize [· sigmoid(mask)])·v with q|k|v from `<name>.qkv`, then `<name>.proj`. */
   attention(x: V, name: string, options: {heads: number; maskTokens?: number}): V;
@@ -49,6 +55,13 @@ export interface Layers<V> {
 }
 
 export type Network = <V>(layers: Layers<V>, image: V) => V;
+
+/** Something that no tensor says, and how it was decided. */
+export interface Convention {
+  readonly what: string;
+  readonly value: string;
+  readonly from: string;
+}
 
 /** A network with what its description does not say. */
 export interface Architecture {
@@ -64,6 +77,8 @@ export interface Architecture {
   readonly topLevel?: readonly string[];
   /** Batch norms that were merged into the convolutions before them: they compute nothing. */
   readonly fused?: ReadonlySet<string>;
+  /** What was decided by convention. */
+  readonly conventions?: readonly Convention[] | undefined;
   readonly classes: number;
   /** Pixels a side that the network was made for. */
   readonly imageSize: number;

@@ -79,7 +79,7 @@ export function onnxLayers(graph: Graph, opset: number): LayerOps<Value> {
     },
     add: (a, b, name) => op(name, 'Add', [a, b]),
     linear(x, {weight, bias}, m, rank) {
-      if (rank === 2) return op(m.name, 'Gemm', [x, weight, bias], {transB: 1});
+      if (rank === 2) return op(m.name, 'Gemm', bias ? [x, weight, bias] : [x, weight], {transB: 1});
       const product = op(`${m.name}.matmul`, 'MatMul', [x, transpose(weight, [1, 0], `${m.name}/Transpose`)]);
       return bias ? op(m.name, 'Add', [product, bias]) : product;
     },

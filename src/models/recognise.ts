@@ -9,8 +9,8 @@ import {affineConstants, withoutFusedNorms} from './batch-norms.js';
 import {checkVariances} from './check-variances.js';
 import {computeTensors} from './computed-tensors.js';
 import {refuseCutChannels} from './cut-channels.js';
-import type {Family} from './families/family.js';
-import {archNames, isArchName} from './families/index.js';
+import type {Family, StemChoice} from './families/family.js';
+import {archNames, familyByShapes, isArchName} from './families/index.js';
 import type {Architecture} from './layers.js';
 import {type KeyUse, matchKeys} from './match-keys.js';
 import {type NamedNetwork, nameNetwork} from './names/name-network.js';
@@ -27,6 +27,8 @@ export interface RecogniseOptions {
   arch?: string | undefined;
   /** Attention heads of each stage, for RVTs of unpublished width. */
   heads?: readonly number[] | undefined;
+  /** Of ResNets: stride of the first convolution, and whether a max pool follows, where it is not what is usual. */
+  stem?: StemChoice | undefined;
   imageSize?: number | undefined;
   /** Tensors beside the network to leave out, by name; `*` stands for any characters. Every result says what was left out. */
   ignore?: readonly string[] | undefined;
@@ -187,12 +189,13 @@ export const leftOut = ({keys}: Pick<Recognised, 'keys'>): string[] =>
 
 /** The network by its names and sizes, before every tensor is held against it. */
 function readNetwork(stored: StateDict, args: ReadonlyMap<string, unknown> | undefined, options: RecogniseOptions) {
-  const named = nameNetwork(stored, options.prefix);
+  const found = nameNetwork(stored, options.prefix);
+  const named = {...found, family: familyByShapes(found.family, found.stateDict)};
   const gpdRatio = args?.get('gpd_ratio');
   const fromArgs = typeof gpdRatio === 'number' ? gpdRatio : undefined;
   const ratio = recogniseRatio(named.stateDict, named.family, options.ratio, fromArgs);
   refuseCutChannels(named.stateDict);
-  const whole = named.family.read(sizeReader(named.stateDict, ratio.ratio), options.heads);
+  const whole = named.family.read(sizeReader(named.stateDict, ratio.ratio), options);
   checkArchName(whole, options.arch);
   const arch = ratio.ratio > 1 ? whole : withoutFusedNorms(whole, named.stateDict);
   const choice = {ratio: ratio.ratio, ignore: options.ignore ?? []};
@@ -233,6 +236,7 @@ export function recognise(
   const evidence: Evidence[] = [
     {what: 'architecture', value: arch.name, from: 'names and shapes of the tensors'},
     ...named.findings,
+    ...(arch.conventions ?? []),
     {what: 'form', value: kind, from: ratio.from},
     ratio,
     {what: 'OREPA convolutions', value: String(form.orepa.size), from: 'weight_orepa_origin keys'},

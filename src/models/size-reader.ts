@@ -6,6 +6,10 @@ import type {StateDict} from '../core/tensor.js';
 export interface SizeReader {
   readonly ratio: number;
   has(key: string): boolean;
+  /** All names, in the file's order. */
+  keys(): readonly string[];
+  /** The stored shape of a convolution's weight or of its branches. */
+  weight(module: string): readonly number[];
   /** The shape of a tensor that must be there. */
   shape(key: string): readonly number[];
   /** A student width: a dimension of a convolution or other weight, over the ratio. */
@@ -26,12 +30,17 @@ export function sizeReader(stateDict: StateDict, ratio: number): SizeReader {
       ...(near && {hint: `did you mean '${near}'?`}),
     });
   };
+  const keys = [...stateDict.keys()];
+  const weightKey = (module: string) =>
+    stateDict.has(`${module}.weight_orepa_origin`) ? `${module}.weight_orepa_origin` : `${module}.weight`;
   return {
     ratio,
     has: (key) => stateDict.has(key),
     shape,
+    keys: () => keys,
+    weight: (module) => shape(weightKey(module)),
     width(module, dim = 0) {
-      const key = stateDict.has(`${module}.weight_orepa_origin`) ? `${module}.weight_orepa_origin` : `${module}.weight`;
+      const key = weightKey(module);
       const stored = shape(key)[dim] ?? 0;
       if (stored > 0 && stored % ratio === 0) return stored / ratio;
       throw new GpdError('SHAPE_MISMATCH', `'${key}' has ${stored} channels, which ratio ${ratio} does not divide`, {

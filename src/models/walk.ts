@@ -6,7 +6,7 @@ import {elementCount} from '../core/tensor.js';
 import type {BatchNormStatistics, Kernel} from '../reparam/algebra.js';
 import type {ConvModule, LinearModule, Module} from '../reparam/modules.js';
 import type {LayerParameters} from '../reparam/parameters.js';
-import {type Architecture, BATCH_NORM_EPS, type ConvOptions, type Layers, type Window} from './layers.js';
+import {type Architecture, BATCH_NORM_EPS, type ConvOptions, type Layers, type LinearOptions, type Window} from './layers.js';
 
 export interface AttentionSize {
   tokens: number;
@@ -148,8 +148,9 @@ export class Walk<T> implements Layers<Activation<T>> {
 
   add = (a: Activation<T>, b: Activation<T>, name: string) => ({value: this.ops.add(a.value, b.value, name), shape: a.shape});
 
-  linear(x: Activation<T>, name: string, {out}: {out: number}): Activation<T> {
-    const m: LinearModule = {kind: 'linear', name, in: this.channels(x), out, ...this.widening(name)};
+  linear(x: Activation<T>, name: string, {out, bias = true, pointwise = false}: LinearOptions): Activation<T> {
+    const form = {...(!bias && {bias}), ...(pointwise && {pointwise})};
+    const m: LinearModule = {kind: 'linear', name, in: this.channels(x), out, ...form, ...this.widening(name)};
     const shape = [...x.shape.slice(0, -1), out];
     this.record(m, elementCount(shape) * m.in);
     return {value: this.ops.linear(x.value, this.parameters.linear(m), m, x.shape.length === 1 ? 2 : 3), shape};

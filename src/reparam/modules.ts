@@ -24,6 +24,10 @@ export interface LinearModule extends Named, Widening {
   readonly kind: 'linear';
   readonly in: number;
   readonly out: number;
+  /** False where there is none. */
+  readonly bias?: boolean;
+  /** Whether it is stored as a 1x1 convolution. */
+  readonly pointwise?: boolean;
 }
 export interface BatchNormModule extends Named {
   readonly kind: 'batchNorm';
@@ -43,5 +47,10 @@ export interface MaskModule extends Named {
 }
 export type Module = ConvModule | LinearModule | BatchNormModule | LayerNormModule | MaskModule;
 
+/** Dense or depthwise: the branches have no other groups. */
 export const isOrepaCandidate = (m: ConvModule): boolean =>
-  m.stride === 1 && m.kernel[0] === 3 && m.kernel[1] === 3 && m.pad === 1;
+  (m.groups === 1 || (m.groups === m.in && m.groups === m.out)) &&
+  m.stride === 1 &&
+  m.kernel[0] === 3 &&
+  m.kernel[1] === 3 &&
+  m.pad === 1;

@@ -108,7 +108,11 @@ export function parametersOf<T>(ops: TensorOps<T>, form: GpdForm, role: Role, lo
       );
       return {weight, bias: take(m, 'bias_orepa_origin')};
     },
-    linear: (m) => withBias(take(m, 'weight'), take(m, 'bias')),
+    linear(m) {
+      const weight = take(m, 'weight');
+      const matrix = m.pointwise ? ops.reshape(weight, [widen(m.out, m.widensOut), widen(m.in, m.widensIn)]) : weight;
+      return withBias(matrix, m.bias === false ? undefined : take(m, 'bias'));
+    },
     batchNorm(m) {
       const own = role === 'student' && form.ratio > 1;
       const statistics = own && !form.unfilledStatistics.has(m.name) ? 'tiny_running' : 'running';

@@ -85,9 +85,10 @@ function orepaRows(m: ConvModule): Row[] {
 
 function linearRows(m: LinearModule): Row[] {
   const student = m.widensOut ? 1 : 0;
+  const area = m.pointwise ? [1, 1] : [];
   return [
-    {leaf: 'weight', shape: [m.out, m.in], wide: [m.widensOut, m.widensIn], student},
-    {leaf: 'bias', shape: [m.out], wide: [m.widensOut], student},
+    {leaf: 'weight', shape: [m.out, m.in, ...area], wide: [m.widensOut, m.widensIn, ...area.map(() => false)], student},
+    ...(m.bias === false ? [] : [{leaf: 'bias', shape: [m.out], wide: [m.widensOut], student} as const]),
   ];
 }
 

@@ -1,7 +1,7 @@
 /** What a family says of itself fits together: its file is the only place that knows it. */
 
 import {recipes} from '../../src/data/recipe.js';
-import {archNames, archs, families, familyNamed, familyOf} from '../../src/models/families/index.js';
+import {archNames, archs, families, familyByShapes, familyNamed, familyOf} from '../../src/models/families/index.js';
 import {type FoundNetwork, findNetworks} from '../../src/models/names/find-networks.js';
 import {sizeReader} from '../../src/models/size-reader.js';
 import {tapsOf} from '../../src/models/taps.js';
@@ -9,7 +9,8 @@ import {shapesOnly} from './shapes-only.js';
 
 test.each(archNames)('%s is read from the shapes of its own tensors, by its own family', (name) => {
   const stateDict = shapesOnly(archs[name].build());
-  const [{family}] = findNetworks(stateDict) as [FoundNetwork];
+  const [found] = findNetworks(stateDict) as [FoundNetwork];
+  const family = familyByShapes(found.family, stateDict);
   expect(family.read(sizeReader(stateDict, 1)).name).toBe(name);
   expect([familyNamed(name), familyOf(archs[name].build())]).toEqual([family, family]);
   expect(stateDict.get(`${family.stem.module}.weight`)!.shape[0]).toBe(family.stem.width);

@@ -3,6 +3,7 @@ import {CLIError} from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 import type {InferredFlags} from '@oclif/core/interfaces';
 import {printableJson} from '../../core/printable.js';
+import {stemChoices} from '../../models/families/family.js';
 import {archNames, families} from '../../models/families/index.js';
 import type {RecogniseOptions} from '../../models/recognise.js';
 import {exitCodes} from '../exit-codes.js';
@@ -68,6 +69,11 @@ export const recogniseFlags = {
     helpValue: 'N',
     helpGroup: 'network',
   }),
+  stem: Flags.option({
+    options: stemChoices,
+    description: 'of a ResNet: stride of the first convolution, and whether a max pool follows; no tensor says it',
+    helpGroup: 'network',
+  })(),
   'image-size': Flags.integer({
     description: 'pixels a side, where it is not the published size',
     min: 1,
@@ -94,6 +100,7 @@ export const recogniseOptions = (flags: RecogniseFlags): RecogniseOptions & {ema
   ratio: flags.ratio,
   arch: flags.arch,
   heads: flags.heads,
+  stem: flags.stem,
   imageSize: flags['image-size'],
   ignore: flags.ignore,
 });

@@ -1,8 +1,13 @@
-/** The CIFAR-10 ResNets of He et al. 2016, section 4.2: three stages of basic blocks, shortcuts without parameters (option A). */
-import type {Architecture, Network} from '../layers.js';
+/**
+ * The CIFAR-10 ResNets of He et al. 2016, section 4.2: three stages, usually of basic blocks; shortcuts without parameters (option A), or
+ * projections (option B), as distillation research has them.
+ */
+import type {Architecture} from '../layers.js';
 import {dashed, type SizeReader} from '../size-reader.js';
-import type {Family, PublishedNetwork} from './family.js';
+import type {Family, PublishedNetwork, ReadOptions} from './family.js';
 import {fanIn, kaimingNormal, pytorchDefault} from './initialisers.js';
+import {blockFormSuffix, type ResidualSize, readResidual, residual} from './residual.js';
+import {describeResidual} from './resnet.js';
 import {stageFeatures} from './stage-features.js';
 
 export interface CifarResNetSize {
@@ -14,35 +19,18 @@ export interface CifarResNetSize {
   classifier: string;
 }
 
-export function cifarResNetNetwork(size: CifarResNetSize): Network {
-  return (l, image) => {
-    let x = l.conv(image, 'conv1', {out: size.widths[0]!, kernel: 3, pad: 1});
-    x = l.relu(l.batchNorm(x, 'bn1'), 'relu');
-    for (const [stage, out] of size.widths.entries()) {
-      for (let i = 0; i < size.depths[stage]!; i++) {
-        const [name, stride] = [`layer${stage + 1}.${i}`, stage > 0 && i === 0 ? 2 : 1];
-        let y = l.batchNorm(l.conv(x, `${name}.conv1`, {out, kernel: 3, stride, pad: 1}), `${name}.bn1`);
-        y = l.relu(y, `${name}.relu1`);
-        y = l.batchNorm(l.conv(y, `${name}.conv2`, {out, kernel: 3, pad: 1}), `${name}.bn2`);
-        const same = stride === 1 && l.channels(x) === out;
-        const short = same ? x : l.subsampleAndPad(x, `${name}.shortcut`, {stride, out});
-        x = l.relu(l.add(y, short, `${name}.add`), `${name}.relu`);
-      }
-    }
-    return l.linear(l.flatten(l.globalAveragePool(x, 'avgpool'), 'flatten'), size.classifier, {out: size.classes});
-  };
-}
+const own = {family: 'cifar-resnet', imageSize: 32} as const;
 
-export const cifarResnet = (name: string, size: CifarResNetSize): Architecture => ({
-  name,
-  family: 'cifar-resnet',
-  network: cifarResNetNetwork(size),
-  first: 'conv1',
-  last: size.classifier,
-  classes: size.classes,
-  imageSize: 32,
-  refuses: () => undefined,
+const residualSizeOf = ({widths, depths, classes, classifier}: CifarResNetSize): ResidualSize => ({
+  block: 'basic',
+  stem: {channels: widths[0]!, kernel: 3, stride: 1, pool: false},
+  stages: widths.map((width, s) => ({depth: depths[s]!, inner: width, out: width, groups: 1})),
+  projection: undefined,
+  head: {name: classifier, classes},
 });
+
+export const cifarResnet = (name: string, size: CifarResNetSize): Architecture =>
+  residual(residualSizeOf(size), {name, ...own});
 
 /** Depth 6n + 2: three stages of n blocks of two layers, the stem and the classifier. */
 const published = (depth: number, params: number): PublishedNetwork => {
@@ -51,15 +39,16 @@ const published = (depth: number, params: number): PublishedNetwork => {
   return {params, build: (classes = 10) => cifarResnet(`cifar-resnet${depth}`, {...size, classes})};
 };
 
-function read(r: SizeReader): Architecture {
-  const stages = [1, 2, 3];
-  const classifier = r.has('linear.weight') ? 'linear' : 'fc';
-  const depths = stages.map((s) => r.children(`layer${s}.`));
-  const widths = stages.map((s) => r.width(`layer${s}.0.conv1`));
-  const size = {widths, depths, classifier, classes: r.shape(`${classifier}.weight`)[0]!};
-  const depth = 2 * depths.reduce((a, b) => a + b) + 2;
-  const even = depths.every((d) => d === depths[0]);
-  return cifarResnet(even ? `cifar-resnet${depth}` : `cifar-resnet-${dashed(depths)}`, size);
+function nameOf(size: ResidualSize): string {
+  const depths = size.stages.map(({depth}) => depth);
+  if (size.block === 'bottleneck' || blockFormSuffix(size) !== '') return describeResidual(own.family, size);
+  const even = depths.every((depth) => depth === depths[0]);
+  return even ? `cifar-resnet${2 * depths.reduce((a, b) => a + b) + 2}` : `cifar-resnet-${dashed(depths)}`;
+}
+
+function read(r: SizeReader, options: ReadOptions = {}): Architecture {
+  const {size, conventions} = readResidual(r, {stages: 3, head: 'linear'}, options);
+  return residual(size, {name: nameOf(size), ...own, conventions});
 }
 
 export const cifarResnetFamily = {

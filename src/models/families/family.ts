@@ -1,4 +1,5 @@
 /** What a family of networks is: everything that the toolkit knows of it stands in its own file, as plain data and pure functions. */
+import type {StateDict} from '../../core/tensor.js';
 import type {RecipeName} from '../../data/recipe.js';
 import type {Architecture} from '../layers.js';
 import type {SizeReader} from '../size-reader.js';
@@ -14,8 +15,19 @@ export interface PublishedNetwork {
 /** Which defaults of `gpd train` apply: those of the original's CNN program, of its RVT program, or ours for images of 32 pixels. */
 export type TrainingDefaults = 'cnn' | 'rvt' | 'cifar';
 
+/** Stride of the first convolution of a ResNet, and whether a max pool follows. */
+export const stemChoices = ['1', '1+pool', '2', '2+pool'] as const;
+export type StemChoice = (typeof stemChoices)[number];
+
+/** What is said of a network that no tensor says. */
+export interface ReadOptions {
+  /** Attention heads of each stage. */
+  readonly heads?: readonly number[] | undefined;
+  readonly stem?: StemChoice | undefined;
+}
+
 export interface Family {
-  /** As `--arch` and the metadata name it. The names of its networks begin with it. */
+  /** As `--arch` and the metadata name it. Descriptions of its networks of unpublished sizes begin with it. */
   readonly name: string;
   /** As messages name it. */
   readonly title: string;
@@ -24,10 +36,12 @@ export interface Family {
    * the table whose layers are all there is the one.
    */
   readonly signature: readonly string[];
+  /** Which of several families of one signature: by what shapes say. Default: any. */
+  readonly fits?: (stateDict: StateDict) => boolean;
   /** The stem's convolution and its published width: how the ratio shows in a network of published size. */
   readonly stem: {readonly module: string; readonly width: number};
   /** The network with the sizes that the tensors have. Throws KEY_MISSING, SHAPE_MISMATCH, ARCH_AMBIGUOUS. */
-  read(r: SizeReader, heads?: readonly number[]): Architecture;
+  read(r: SizeReader, options?: ReadOptions): Architecture;
   readonly published: Readonly<Record<string, PublishedNetwork>>;
   /** How images are prepared for it. */
   readonly recipe: RecipeName;

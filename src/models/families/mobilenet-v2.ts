@@ -2,6 +2,7 @@
 import type {Architecture, Layers, Network} from '../layers.js';
 import type {SizeReader} from '../size-reader.js';
 import type {Family} from './family.js';
+import {classify, type Head, headOr, readHead} from './head.js';
 import {fanOut, kaimingNormal} from './initialisers.js';
 
 export interface MobileNetV2Size {
@@ -10,12 +11,16 @@ export interface MobileNetV2Size {
   /** Channels of the last convolution. */
   features: number;
   classes: number;
+  /** Default: the published one. */
+  head?: Head;
 }
 interface BlockSize {
   /** Channels between the expansion and the projection; undefined where the block has no expansion. */
   hidden: number | undefined;
   out: number;
 }
+
+const CLASSIFIER = 'classifier.1';
 
 /** Expansion, output channels, blocks, and stride of the first: table 2. */
 const stages = [
@@ -52,7 +57,7 @@ export function mobilenetV2Network(size: MobileNetV2Size): Network {
     for (const [i, block] of size.blocks.entries()) x = invertedResidual(l, x, `features.${i + 1}.conv`, block, strides[i]!);
     const last = `features.${size.blocks.length + 1}`;
     x = l.relu6(l.batchNorm(l.conv(x, `${last}.0`, {out: size.features, kernel: 1}), `${last}.1`), `${last}.2`);
-    return l.linear(l.flatten(l.globalAveragePool(x, 'avgpool'), 'flatten'), 'classifier.1', {out: size.classes});
+    return classify(l, l.flatten(l.globalAveragePool(x, 'avgpool'), 'flatten'), headOr(CLASSIFIER, size));
   };
 }
 
@@ -61,7 +66,7 @@ export const mobilenetV2 = (name: string, size: MobileNetV2Size): Architecture =
   family: 'mobilenet_v2',
   network: mobilenetV2Network(size),
   first: 'features.0.0',
-  last: 'classifier.1',
+  last: headOr(CLASSIFIER, size).name,
   classes: size.classes,
   imageSize: 224,
   refuses: () => undefined,
@@ -86,8 +91,8 @@ function read(r: SizeReader): Architecture {
     return {hidden, out: r.width(hidden === undefined ? `${name}.1` : `${name}.2`)};
   });
   const features = r.width(`features.${blocks.length + 1}.0`);
-  const classes = r.shape('classifier.1.weight')[0]!;
-  return mobilenetV2('mobilenet_v2', {stem: r.width('features.0.0'), blocks, features, classes});
+  const head = readHead(r, CLASSIFIER);
+  return mobilenetV2('mobilenet_v2', {stem: r.width('features.0.0'), blocks, features, classes: head.classes, head});
 }
 
 /** The maps that ReviewKD compares: after a block's addition, or after its last batch norm where it has none. */

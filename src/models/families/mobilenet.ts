@@ -2,6 +2,7 @@
 import type {Architecture, Network} from '../layers.js';
 import type {SizeReader} from '../size-reader.js';
 import type {Family} from './family.js';
+import {classify, type Head, headOr, readHead} from './head.js';
 import {pytorchDefault} from './initialisers.js';
 
 export interface MobileNetSize {
@@ -9,6 +10,8 @@ export interface MobileNetSize {
   /** Output channels of the thirteen separable blocks. */
   widths: readonly number[];
   classes: number;
+  /** Default: the published one. */
+  head?: Head;
 }
 
 /** Strides of the depthwise convolutions. */
@@ -30,7 +33,7 @@ export function mobilenetNetwork(size: MobileNetSize): Network {
       x = l.relu(l.batchNorm(x, `${name}.4`), `${name}.5`);
     }
     x = l.averagePool(x, 'model.14', {kernel: POOL, stride: POOL, pad: 0});
-    return l.linear(l.flatten(x, 'flatten'), 'fc', {out: size.classes});
+    return classify(l, l.flatten(x, 'flatten'), headOr('fc', size));
   };
 }
 
@@ -46,18 +49,21 @@ export const mobilenet = (name: string, size: MobileNetSize): Architecture => ({
   family: 'mobilenet',
   network: mobilenetNetwork(size),
   first: 'model.0.0',
-  last: 'fc',
+  last: headOr('fc', size).name,
   classes: size.classes,
   imageSize: 224,
   refuses: mobilenetRefuses,
 });
 
-const read = (r: SizeReader): Architecture =>
-  mobilenet('mobilenet', {
+function read(r: SizeReader): Architecture {
+  const head = readHead(r, 'fc');
+  return mobilenet('mobilenet', {
     stem: r.width('model.0.0'),
     widths: relativeWidths.map((_, i) => r.width(`model.${i + 1}.3`)),
-    classes: r.shape('fc.weight')[0]!,
+    classes: head.classes,
+    head,
   });
+}
 
 /** Blocks in each stage of timm's mobilenetv1_100. */
 const TIMM_STAGES = [1, 2, 2, 6, 2];

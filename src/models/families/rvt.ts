@@ -2,7 +2,8 @@
 import {GpdError} from '../../core/error.js';
 import type {Architecture, Layers, Network} from '../layers.js';
 import {dashed, type SizeReader} from '../size-reader.js';
-import type {Family, PublishedNetwork} from './family.js';
+import type {Family, PublishedNetwork, ReadOptions} from './family.js';
+import {classify, type Head, headOr, readHead} from './head.js';
 import {pytorchDefault} from './initialisers.js';
 
 export interface RvtStage {
@@ -18,6 +19,8 @@ export interface RvtSize {
   stem: number;
   stages: readonly RvtStage[];
   classes: number;
+  /** Default: the published one. */
+  head?: Head;
   /** Kernel and stride of the second patch convolution: 4 for patches of 16 pixels, 1 for 4. */
   patch: number;
   /** The plus variants: how many blocks of the first stage have a mask, and for how many tokens. */
@@ -77,7 +80,7 @@ export function rvtNetwork(size: RvtSize): Network {
       x = l.tokens(pooled, `pools.${s}.tokens`);
     }
     x = l.layerNorm(l.meanOfTokens(x, 'mean'), 'norm', {eps: LAYER_NORM_EPS});
-    return l.linear(x, 'head', {out: size.classes});
+    return classify(l, x, headOr('head', size));
   };
 }
 
@@ -93,7 +96,7 @@ export const rvt = (name: string, size: RvtSize): Architecture => ({
   family: 'rvt',
   network: rvtNetwork(size),
   first: 'patch_embed.proj.0',
-  last: 'head',
+  last: headOr('head', size).name,
   topLevel: ['patch_embed', 'transformers', 'pools', 'norm', 'head'],
   classes: size.classes,
   imageSize: 224,
@@ -151,13 +154,14 @@ function headsOf(dims: readonly number[], asked: readonly number[] | undefined):
   return heads;
 }
 
-function read(r: SizeReader, asked?: readonly number[]): Architecture {
+function read(r: SizeReader, {heads: asked}: ReadOptions = {}): Architecture {
   const stages = [...Array(r.children('transformers.')).keys()];
   const dims = stages.map((s) => r.width(`transformers.${s}.blocks.0.norm1`));
   const heads = headsOf(dims, asked);
   const depths = stages.map((s) => r.children(`transformers.${s}.blocks.`));
   let blocks = 0;
   while (r.has(`transformers.0.blocks.${blocks}.attn.att_mask`)) blocks++;
+  const head = readHead(r, 'head');
   const size = {
     stem: r.width('patch_embed.proj.0'),
     stages: stages.map((s) => ({
@@ -169,7 +173,8 @@ function read(r: SizeReader, asked?: readonly number[]): Architecture {
     })),
     patch: r.shape('patch_embed.proj.3.weight')[2]!,
     masked: {blocks, tokens: blocks > 0 ? r.shape('transformers.0.blocks.0.attn.att_mask')[1]! : 0},
-    classes: r.shape('head.weight')[0]!,
+    classes: head.classes,
+    head,
   };
   const plus = blocks > 0 ? '_plus' : '';
   const name = Object.entries(stagesOf).find(

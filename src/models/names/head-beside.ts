@@ -1,11 +1,8 @@
 /** The classifier of a network whose layers stand below a prefix while its last one does not: `backbone.*` and `head.fc.*`. */
 import {GpdError} from '../../core/error.js';
+import {HEAD_NAME} from '../families/head.js';
 import {mayBeClassifier} from '../unknown-keys.js';
 import type {NamedTensor} from './transparent-parts.js';
-
-/** First parts of a name under which a classifier stands, in the libraries that train classifiers. */
-const HEAD =
-  /^(fc|heads?|cls_?head|classif\w*|clf|cls|linear|last_?linear|logits?|outputs?|out|preds?|predictions?|dense|top)\d*$/i;
 
 export interface HeadBeside {
   /** Under the family's own names. */
@@ -30,7 +27,7 @@ export function headBeside({
   classifier: string;
   rest: readonly NamedTensor[];
 }): HeadBeside | 'own' | 'none' {
-  const isOwn = (name: string) => name.startsWith(`${classifier}.`) || HEAD.test(name.slice(0, `${name}.`.indexOf('.')));
+  const isOwn = (name: string) => name.startsWith(`${classifier}.`) || HEAD_NAME.test(name.slice(0, `${name}.`.indexOf('.')));
   const inner = [...own].filter(([name]) => isOwn(name));
   if (inner.length > 0) {
     const inHead = inner.flatMap(([name, t]) => (isLinear(t) ? [{...t, name}] : []));

@@ -31,10 +31,19 @@ export type BatchNorm = LayerOps<T>['batchNorm'];
 export const storedBatchNorm: BatchNorm = (x, s) =>
   tf.add(tf.mul(tf.sub(x, s.mean), tf.div(s.gamma, tf.sqrt(tf.add(s.variance, s.eps)))), s.beta);
 
+/** Each group of channels by itself. */
+function inGroups(x: T, weight: T, groups: number, one: (x: T, weight: T) => T): T {
+  const [parts, kernels] = [tf.split(x, groups, 3), tf.split(weight, groups, 0)];
+  return tf.concat(
+    parts.map((part, i) => one(part, kernels[i]!)),
+    3,
+  );
+}
+
 function convolve(x: T, weight: T, stride: number, pad: number, groups: number): T {
   if (groups === 1) return tf.conv2d(x as Map4, tf.transpose(weight as Map4, [2, 3, 1, 0]), stride, padding(pad));
   const [out, perGroup, height, width] = weight.shape as [number, number, number, number];
-  if (perGroup !== 1) throw new Error('grouped convolutions are depthwise');
+  if (perGroup !== 1) return inGroups(x, weight, groups, (part, kernel) => convolve(part, kernel, stride, pad, 1));
   const split = tf.reshape(weight, [groups, out / groups, height, width]); // [C, multiplier, H, W]
   return tf.depthwiseConv2d(x as Map4, tf.transpose(split, [2, 3, 0, 1]) as Map4, stride, padding(pad));
 }
