@@ -31,9 +31,45 @@ async function samples(): Promise<Uint8Array[]> {
     channels(3).tiff({compression: 'lzw', tile: true, tileWidth: 16, tileHeight: 16}).toBuffer(),
     channels(3).gif().toBuffer(),
   ]);
+  const wide = Uint16Array.from({length: SIDE * SIDE}, (_, i) => (i * 7919) & 65535);
+  encoded.push(
+    await sharp(wide, {raw: {width: SIDE, height: SIDE, channels: 1}})
+      .toColourspace('grey16')
+      .tiff()
+      .toBuffer(),
+  );
+  encoded.push(await channels(4).pipelineColourspace('cmyk').toColourspace('cmyk').tiff({compression: 'none'}).toBuffer());
+  encoded.push(await channels(3).withMetadata({orientation: 6}).tiff({compression: 'none'}).toBuffer());
   const ppm = Buffer.concat([Buffer.from(`P6\n# fuzz\n${SIDE} ${SIDE}\n255\n`), new Uint8Array(SIDE * SIDE * 3).fill(99)]);
   const pgm = Buffer.concat([Buffer.from(`P5 ${SIDE} ${SIDE} 255\n`), new Uint8Array(SIDE * SIDE).fill(99)]);
-  return [...encoded, ppm, pgm].map((buffer) => new Uint8Array(buffer));
+  return [...encoded, ppm, pgm, ...bare()].map((buffer) => new Uint8Array(buffer));
+}
+/** PNM as text and of 16 bits, bitmaps of each kind. */
+function bare(): Buffer[] {
+  const head = (bits: number, compression: number, colours: number) => {
+    const header = Buffer.alloc(54 + 4 * colours);
+    header.write('BM');
+    header.writeUInt32LE(header.length, 10);
+    header.writeUInt32LE(40, 14);
+    header.writeInt32LE(SIDE, 18);
+    header.writeInt32LE(SIDE, 22);
+    header.writeUInt16LE(bits, 28);
+    header.writeUInt32LE(compression, 30);
+    header.writeUInt32LE(colours, 46);
+    return header;
+  };
+  const rows = (bits: number) => Buffer.alloc((SIDE * SIDE * bits) / 8, 0x5a);
+  const runs = Buffer.concat(Array.from({length: SIDE}, (_, i) => Buffer.of(SIDE - 4, i, 0, 4, 1, 2, 3, 4, 0, 0)));
+  return [
+    ...[24, 32, 16].map((bits) => Buffer.concat([head(bits, 0, 0), rows(bits)])),
+    ...[1, 4, 8].map((bits) => Buffer.concat([head(bits, 0, 2 ** bits), rows(bits)])),
+    Buffer.concat([head(8, 1, 256), runs, Buffer.of(0, 1)]),
+    Buffer.concat([head(4, 2, 16), runs, Buffer.of(0, 1)]),
+    Buffer.from(`P3 # text\n${SIDE} ${SIDE} 15\n${'1 2 15 '.repeat(SIDE * SIDE)}`),
+    Buffer.from(`P1 ${SIDE} ${SIDE} ${'01'.repeat((SIDE * SIDE) / 2)}`),
+    Buffer.concat([Buffer.from(`P6 ${SIDE} ${SIDE} 1023\n`), Buffer.alloc(SIDE * SIDE * 6, 1)]),
+    Buffer.concat([Buffer.from(`P4 ${SIDE} ${SIDE}\n`), Buffer.alloc((SIDE * SIDE) / 8, 0xa5)]),
+  ];
 }
 let known: readonly Uint8Array[] = [];
 

@@ -1,16 +1,20 @@
 /** What the classes of CIFAR are called: a file beside the batches says it, in each form another one. */
 import {readBatchPickle} from './batch-pickle.js';
-import {type Entry, fileOf} from './entries.js';
+import {type Entry, fileOf, readBeside} from './entries.js';
 
 /** batches.meta of the original archive. */
 const TEN_CLASSES = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'];
 const MAX_BYTES = 1 << 20;
 
 /** In label order, of each kind of label that has names; those of CIFAR-10 are known. Files that do not name classes are passed over. */
-export async function cifarNames(set: string, beside: readonly Entry[]): Promise<ReadonlyMap<string, readonly string[]>> {
-  const names = new Map<string, readonly string[]>(set === 'CIFAR-10' ? [['labels', TEN_CLASSES]] : []);
-  for (const {path, read} of beside) {
-    const bytes = await read();
+export async function cifarNames(
+  set: {readonly name: string; readonly form: string},
+  beside: readonly Entry[],
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const names = new Map<string, readonly string[]>(set.form === 'CIFAR-10' ? [['labels', TEN_CLASSES]] : []);
+  for (const entry of beside) {
+    const {path} = entry;
+    const bytes = await readBeside(set.name, entry);
     if (bytes.length > MAX_BYTES) continue;
     for (const [kind, own] of bytes[0] === 0x80 ? pickledNames(path, bytes) : textNames(path, bytes)) {
       const areNames = own.length > 0 && new Set(own).size === own.length;

@@ -7,7 +7,7 @@ import {GpdError} from '../core/error.js';
 import {binaryBatch, type CifarBatch, pickledBatch} from './cifar-batches.js';
 import {cifarNames} from './cifar-names.js';
 import type {Dataset, Sample} from './dataset.js';
-import {compareText, type Entry, fileOf, folderOf, type Listing} from './entries.js';
+import {compareText, type Entry, fileOf, folderOf, type Listing, readBeside} from './entries.js';
 import {type LabelValue, ownLabels} from './own-labels.js';
 import {encodePpm} from './ppm.js';
 import type {SetContext} from './set-context.js';
@@ -86,7 +86,7 @@ export async function cifarIn(listing: Listing, context: SetContext): Promise<Da
   if (all.length > 1) throw severalSets(listing.name, all);
   const {form, train, test} = found;
   const [taken, unused] = test.length === 0 || (context.use === 'training' && train.length > 0) ? [train, test] : [test, train];
-  const batches = await Promise.all(taken.map(async ({path, read}) => form.read(path, await read())));
+  const batches = await Promise.all(taken.map(async (entry) => form.read(entry.path, await readBeside(listing.name, entry))));
   const set = await labelled(listing, found, batches, context);
   const others =
     context.use !== 'evaluation'
@@ -112,7 +112,7 @@ async function labelled(
   context: SetContext,
 ): Promise<Pick<Dataset, 'samples' | 'classes' | 'warnings'>> {
   const beside = entries.filter(({path}) => folderOf(path) === folder && NAMES.test(fileOf(path)));
-  const names = await cifarNames(form.name, beside);
+  const names = await cifarNames({name, form: form.name}, beside);
   const columns = form.labels.filter((column) => batches.every(({labels}) => labels.has(column)));
   const {column, said} = chosenColumn(name, columns, context);
   const values = batches.flatMap<LabelValue>(({labels, count}) =>

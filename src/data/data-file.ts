@@ -19,8 +19,19 @@ async function closeOthers(): Promise<void> {
   }
 }
 
+/** Where bytes are read by offset. */
+export interface SpanFile {
+  /** For messages. */
+  readonly name: string;
+  /** For an index, which is made in one pass. */
+  indexed<T>(index: (source: ByteSource) => T): T;
+  /** Throws plain errors, for the loader to report with the path of the image. */
+  read(offset: number, size: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
 /** A file that is read by offset, by name; or by a handle that stays open, once `keep` was called: its name may then be removed. */
-export class DataFile {
+export class DataFile implements SpanFile {
   private handle: Promise<FileHandle> | undefined;
   private busy = 0;
   private kept: FileHandle | undefined;
@@ -42,7 +53,6 @@ export class DataFile {
     this.kept = await this.handle;
   }
 
-  /** For an index, which is made in one pass. */
   indexed<T>(index: (source: ByteSource) => T): T {
     const source = this.kept && this.first ? handleSource(this.path, this.kept, this.first.size) : fileSource(this.path);
     try {
@@ -52,7 +62,6 @@ export class DataFile {
     }
   }
 
-  /** Throws plain errors, for the loader to report with the path of the image. */
   async read(offset: number, size: number): Promise<Uint8Array> {
     this.busy++;
     try {
@@ -129,7 +138,7 @@ function handleSource(name: string, {fd}: FileHandle, size: number): ByteSource 
 export interface FileSpan {
   /** For messages. */
   readonly name: string;
-  readonly file: DataFile;
+  readonly file: SpanFile;
   readonly offset: number;
   readonly size: number;
 }

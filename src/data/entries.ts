@@ -1,4 +1,5 @@
 /** What a folder and an archive have in common: files with relative paths that can be read. */
+import {GpdError} from '../core/error.js';
 import type {FileSpan} from './data-file.js';
 import type {DataWarning} from './warnings.js';
 
@@ -21,6 +22,21 @@ export interface Listing {
   /** Folders that are archives in truth: `000000` of `000000.tar`. */
   readonly roots?: readonly string[];
   close(): Promise<void>;
+}
+
+/** The bytes of a file of the set that is no image: without it the set cannot be understood. Throws DATASET_INVALID. */
+export async function readBeside(set: string, {path, read}: Entry): Promise<Uint8Array> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof GpdError) throw error;
+    const problem = `${set}/${path}: ${(error as Error).message}`;
+    throw new GpdError('DATASET_INVALID', problem, {
+      at: path,
+      hint: 'get the set again, or check the disk that it is on',
+      cause: error,
+    });
+  }
 }
 
 /** What lies in a folder of a listing, as if that were all; with `others`, what lies elsewhere stays as it is, to be counted. */

@@ -62,8 +62,8 @@ function kindOf(path: string, item: Dirent): 'folder' | 'file' | LeftOut {
   }
 }
 
-/** A plain error, for the loader to report with the path: one lost image does not make the set unreadable. */
-async function readWhole(file: string): Promise<Uint8Array> {
+/** Throws a plain error, for the loader to report with the path: one lost image does not make the set unreadable. */
+export async function readWhole(file: string): Promise<Uint8Array> {
   try {
     return ownBytes(await readFile(file));
   } catch (error) {

@@ -4,7 +4,7 @@
  */
 import {csvRows} from './csv-rows.js';
 import type {Dataset, Sample} from './dataset.js';
-import {compareText, type Entry, fileOf, isImage, type Listing} from './entries.js';
+import {compareText, type Entry, fileOf, isImage, type Listing, readBeside} from './entries.js';
 import {labelColumn, labelValue} from './label-columns.js';
 import {type LabelValue, ownLabels} from './own-labels.js';
 import type {SetContext} from './set-context.js';
@@ -89,20 +89,22 @@ export async function listedIn(listing: Listing, context: SetContext): Promise<D
 
 /** By the path of the image. */
 async function recordsIn({
+  name: set,
   entries,
 }: Listing): Promise<{records: ReadonlyMap<string, Listed>; names: string[]; lists: ReadonlySet<string>} | undefined> {
   const records = new Map<string, Listed>();
   const lists = new Set<string>();
   const images = new Set(entries.filter(({path}) => isImage(path)).map(({path}) => path));
-  for (const {path, size, read} of entries) {
+  for (const entry of entries) {
+    const {path, size} = entry;
     const form = forms.find(({file}) => file.test(fileOf(path)));
     if (!form || size > MAX_BYTES) continue;
     lists.add(path);
     const folder = path.slice(0, path.length - fileOf(path).length);
-    for (const record of form.read(new TextDecoder().decode(await read()).replace(/^\ufeff/, ''))) {
-      const name = record[form.name];
-      if (typeof name !== 'string') continue;
-      const places = form.folders.map((inside) => `${folder}${inside}${name.replace(/^\.\//, '')}`);
+    for (const record of form.read(new TextDecoder().decode(await readBeside(set, entry)).replace(/^\ufeff/, ''))) {
+      const file = record[form.name];
+      if (typeof file !== 'string') continue;
+      const places = form.folders.map((inside) => `${folder}${inside}${file.replace(/^\.\//, '')}`);
       records.set(places.find((place) => images.has(place)) ?? places[0]!, {from: path, record});
     }
   }

@@ -8,7 +8,7 @@ import {isCifarFile, isCifarNames} from './cifar.js';
 import {DataFile, wholeFile} from './data-file.js';
 import type {Dataset} from './dataset.js';
 import type {Entry, Listing} from './entries.js';
-import {listFolder} from './folder.js';
+import {listFolder, readWhole} from './folder.js';
 import type {LabelBase} from './label-base.js';
 import {readLabelFile} from './labels.js';
 import {arrange} from './layouts.js';
@@ -98,5 +98,5 @@ async function listPaths(name: string, paths: readonly string[]): Promise<Listin
 
 function fileEntry(path: string): Entry {
   const place = wholeFile(new DataFile(path));
-  return {path: basename(path), size: place.size, read: () => place.file.read(0, place.size), place: () => place};
+  return {path: basename(path), size: place.size, read: () => readWhole(path), place: () => place};
 }

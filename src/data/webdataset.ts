@@ -3,7 +3,7 @@
  * Format: github.com/webdataset/webdataset, "The WebDataset Format"; the key is the path up to the first dot of the file's name.
  */
 import type {Dataset, Sample} from './dataset.js';
-import {type Entry, fileOf, folderOf, type Listing} from './entries.js';
+import {type Entry, fileOf, folderOf, type Listing, readBeside} from './entries.js';
 import {labelColumn, labelValue} from './label-columns.js';
 import {type LabelValue, ownLabels} from './own-labels.js';
 import type {SetContext} from './set-context.js';
@@ -113,7 +113,7 @@ async function labelsIn(samples: readonly Keyed[], form: string, set: string, {c
   const texts: (string | undefined)[] = [];
   for (let start = 0; start < samples.length; start += TOGETHER) {
     const some = samples.slice(start, start + TOGETHER);
-    texts.push(...(await Promise.all(some.map(({labels}) => textOf(labels.get(form))))));
+    texts.push(...(await Promise.all(some.map(({labels}) => textOf(set, labels.get(form))))));
   }
   if (form === 'json') return fromRecords(texts, set, asked);
   const values = texts.map((text) => text?.trim() || undefined);
@@ -124,9 +124,9 @@ async function labelsIn(samples: readonly Keyed[], form: string, set: string, {c
   return {values, said: [], taken: form};
 }
 
-async function textOf(entry: Entry | undefined): Promise<string | undefined> {
+async function textOf(set: string, entry: Entry | undefined): Promise<string | undefined> {
   if (!entry || entry.size > MAX_LABEL_BYTES) return undefined;
-  return new TextDecoder().decode(await entry.read());
+  return new TextDecoder().decode(await readBeside(set, entry));
 }
 
 /** Numbers, or names that come again and again; captions are of one image each. */

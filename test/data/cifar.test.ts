@@ -1,11 +1,11 @@
 import {join} from 'node:path';
 import {gzipSync} from 'node:zlib';
+import {type BytesAs, type Pickled, pickleOf} from '../../fuzz/batch-pickles.js';
 import type {Dataset} from '../../src/data/dataset.js';
 import {type OpenDatasetOptions, openDataset} from '../../src/data/open-dataset.js';
 import {decodePpm} from '../../src/data/ppm.js';
 import {warningText} from '../../src/data/warnings.js';
 import {tarOf} from './archives.js';
-import {type BytesAs, type Pickled, pickleOf} from './batch-pickles.js';
 import {eachInItsFolder, put, root} from './set-files.js';
 
 eachInItsFolder();

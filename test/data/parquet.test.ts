@@ -1,10 +1,10 @@
 import {readdirSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {type Cell, type ParquetLies, parquetOf, thriftOf, type WrittenColumn} from '../../fuzz/parquet-writer.js';
 import type {Dataset} from '../../src/data/dataset.js';
 import {type OpenDatasetOptions, openDataset} from '../../src/data/open-dataset.js';
 import {warningText} from '../../src/data/warnings.js';
-import {type Cell, type ParquetLies, parquetOf, thriftOf, type WrittenColumn} from './parquet-writer.js';
 import {eachInItsFolder, put, root} from './set-files.js';
 
 eachInItsFolder();

@@ -9,7 +9,7 @@ import {type CellValue, readHybrid, readPlain, spreadOut} from './values.js';
 /** A header is small, unless the writer put statistics of long values into it. */
 const HEADER_BYTES = [4096, 1 << 20];
 /** What a page may unpack to beyond its own size. Images hardly shrink. */
-const PAGE_ALLOWANCE = 24 << 20;
+const PAGE_ALLOWANCE = 16 << 20;
 
 const PAGE = {data: 0, index: 1, dictionary: 2, data2: 3} as const;
 const ENCODING = {plain: 0, plainDictionary: 2, rleDictionary: 8} as const;

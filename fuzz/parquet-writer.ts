@@ -56,7 +56,9 @@ const u32 = (n: number) => {
 
 /** One literal; one raw block. */
 const snappy = (bytes: Buffer) =>
-  Buffer.concat([varint(bytes.length), Buffer.of(0xf4), u32(bytes.length - 1).subarray(0, 2), bytes]);
+  bytes.length === 0
+    ? Buffer.of(0)
+    : Buffer.concat([varint(bytes.length), Buffer.of(0xf4), u32(bytes.length - 1).subarray(0, 2), bytes]);
 const zstd = (bytes: Buffer) =>
   Buffer.concat([Buffer.from('28b52ffda0', 'hex'), u32(bytes.length), u32((bytes.length << 3) | 1).subarray(0, 3), bytes]);
 const codecs: Readonly<Record<string, readonly [number, (bytes: Buffer) => Buffer]>> = {
@@ -102,6 +104,9 @@ const plain = (value: Cell, type: number): Buffer => {
   return Buffer.concat([u32(bytes.length), bytes]);
 };
 
+/** How many at a time: at least one, whatever a fuzzer makes of the number. */
+const step = (asked: number | undefined, all: number): number => Math.max(1, Math.floor(asked ?? all) || 1);
+
 /** A run of each value. */
 const runs = (values: readonly number[], width: number) =>
   Buffer.concat(values.map((value) => Buffer.concat([varint(2), u32(value).subarray(0, Math.ceil(width / 8))])));
@@ -118,8 +123,9 @@ function chunkOf({name, values, type}: WrittenColumn, at: number, lies: ParquetL
   const pages: Buffer[] = [];
   if (lies.dictionary)
     pages.push(page({7: {1: distinct.length, 2: 0}}, Buffer.concat(distinct.map((value) => plain(value, type)))));
-  for (let i = 0; i < values.length; i += lies.pageSize ?? values.length) {
-    const own = values.slice(i, i + (lies.pageSize ?? values.length));
+  const pageSize = step(lies.pageSize, values.length);
+  for (let i = 0; i < values.length; i += pageSize) {
+    const own = values.slice(i, i + pageSize);
     const there = own.filter((value) => value !== null);
     const body = lies.dictionary
       ? Buffer.concat([
@@ -157,7 +163,7 @@ function chunkOf({name, values, type}: WrittenColumn, at: number, lies: ParquetL
 /** A file of columns of equal length; a column whose name has a dot is alone in a struct. */
 export function parquetOf(columns: readonly WrittenColumn[], lies: ParquetLies = {}): Uint8Array {
   const rows = columns[0]!.values.length;
-  const size = lies.groupSize ?? rows;
+  const size = step(lies.groupSize, rows);
   const parts: Buffer[] = [Buffer.from('PAR1')];
   let at = 4;
   const groups: ThriftFields[] = [];
