@@ -58,7 +58,7 @@ interface Node {
 }
 
 const trainingState =
-  /^(optims?|.*optimi[sz]ers?|optimi[sz]er[_.].*|.*scheduler.*|sched|.*scaler.*|amp|rng.*|.*[_.]rng.*|random_state.*|callbacks|loops|history|metrics?|.*static_teacher)$/i;
+  /^(optims?|.*optimi[sz]ers?|optimi[sz]er[_.].*|.*scheduler.*|sched|.*scaler.*|amp|rng.*|.*[_.]rng.*|random_state.*|history|metrics?|.*static_teacher)$/i;
 
 /** The words of a name: `modelEMA`, `ema_state_dict` and `swa-0.99` have several. */
 const wordsOf = (name: string): string[] =>

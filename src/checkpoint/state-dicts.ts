@@ -222,10 +222,35 @@ function notFound(asked: Asked, problem: string, candidates: readonly FoundState
 
 function noAverages(asked: Asked, candidates: readonly FoundStateDict[]): GpdError {
   const {name, ema} = asked;
+  for (const candidate of candidates) {
+    const prefix = averagePrefix(candidate);
+    if (prefix === undefined) continue;
+    const where = keyOfStateDict(candidate) ?? 'the file';
+    return new GpdError(
+      'STATE_DICT_NOT_FOUND',
+      `${name}: averaged weights stand among the others in '${where}', under '${prefix}'`,
+      {
+        at: name,
+        hint: `leave ${ema} out, and name them: --prefix ${shellWord(prefix)}`,
+        data: {available: available(candidates)},
+      },
+    );
+  }
   const hint = `leave ${ema} out; if one of them is an average, ask for it: ${commands(asked, candidates)}`;
   const problem = `${name}: holds no averaged weights; there is ${list(candidates)}`;
   return new GpdError('STATE_DICT_NOT_FOUND', problem, {at: name, hint, data: {available: available(candidates)}});
 }
+
+/** What the names of averaged weights begin with that stand in one dict with the others: `ema_model.`, `model_ema.`. */
+function averagePrefix({dict}: FoundStateDict): string | undefined {
+  for (const key of dict.keys()) {
+    const parts = typeof key === 'string' ? key.split('.', MAX_PREFIX_PARTS) : [];
+    const last = parts.slice(0, -1).findIndex(isAverageName);
+    if (last >= 0) return `${parts.slice(0, last + 1).join('.')}.`;
+  }
+  return undefined;
+}
+const MAX_PREFIX_PARTS = 3;
 
 function severalNetworks(asked: Asked, candidates: readonly FoundStateDict[]): GpdError {
   const problem = `${asked.name}: holds ${candidates.length} state dicts that may be the network: ${list(candidates)}`;

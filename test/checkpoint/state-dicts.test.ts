@@ -186,6 +186,19 @@ test.each<[string, Writable]>([
   expect(refusal(() => open(root)).message).toMatch('holds tensors without names; a state dict is a dict of tensors by name');
 });
 
+test('averages among the other weights of one dict: --ema names the prefix', () => {
+  const both = new Map([...weights(3, 'model.'), ...weights(3, 'ema_model.module.')]);
+  const error = refusal(() => open(record({state_dict: both}), {ema: true}));
+  expect([error.message, error.hint]).toEqual([
+    "file.pth: averaged weights stand among the others in 'state_dict', under 'ema_model.'",
+    'leave --ema out, and name them: --prefix ema_model.',
+  ]);
+});
+test('averages that a callback of Lightning keeps', () => {
+  const root = record({state_dict: network(), callbacks: record({EMA: record({ema_state_dict: network()})})});
+  expect([keyIn(root), keyIn(root, {ema: true})]).toEqual(['state_dict', 'callbacks.EMA.ema_state_dict']);
+});
+
 test('a file without a state dict can be looked at', () => {
   const {stateDict, problem, available, ignored} = open(record({optimizer, epoch: 3}), {withoutStateDict: 'keep'});
   expect([stateDict.size, problem?.code, available, ignored]).toEqual([0, 'STATE_DICT_NOT_FOUND', [], []]);

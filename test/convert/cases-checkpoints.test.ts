@@ -53,6 +53,7 @@ const keys: Row[] = [
   ...same('b11d_gradscaler.pth', 'b15_legacy.pth', 'b15_legacy_proto5.pth', 'b15_proto5.pth', 'b16_parameters.pth'),
   ...same('b17b_views.pth', 'b19_no_num_batches.pth', 'e01_deepspeed_module.pt', 'e07_long_bytes.pth', 'e07b_bytes_short.pth'),
   ...same('e15_model_is_string.pth', 'e16_empty_state_dict_then_model.pth', 'e17_extra_scalar_in_state_dict.pth'),
+  ...same('g04_omegaconf.ckpt', 'g06_lightning_attributedict.ckpt'),
   ...same('g01_config_dataclass_of_main.pth', 'g02_meter_of_main.pth', 'g03_config_of_models_package.pth'),
   ...same('g11_transforms_in_checkpoint.pth', 'g12_class_to_idx.pth', 'g13_weights_enum.pth'),
   {

@@ -52,7 +52,7 @@ function renderEntries({entries, stateDicts, ignored, prefix}: CheckpointSummary
   return [
     ...(rows.length + nested.length === 0
       ? bare
-      : tableLines([...rows, ...nested], [{maxWidth: 24}, {maxWidth: 28}, {paint: style.dim}])),
+      : tableLines([...rows, ...nested], [{maxWidth: 48}, {maxWidth: 28}, {paint: style.dim}])),
     ...(prefix === '' ? [] : [`  every key begins with '${prefix}', which is left out`]),
   ];
 }
