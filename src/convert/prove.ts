@@ -146,8 +146,10 @@ export function proofFailed(
     : '';
   const nothing = provesNothing(difference);
   if (nothing !== undefined) {
-    const hint =
-      'nothing was written; are these the trained weights? A network whose last layer is zero or whose units are dead gives the same answer for everything';
+    const isOffset = difference.spread.variation > 0;
+    const hint = isOffset
+      ? 'nothing was written; take a constant that all classes share out of the last bias (softmax does not depend on it), or look for the layer that lost the image'
+      : 'nothing was written; are these the trained weights? A network whose last layer is zero or whose units are dead gives the same answer for everything';
     return new GpdError('PROOF_FAILED', `${what}: nothing is proven: ${nothing}`, {...details, hint});
   }
   if (nonFinite > 0) {

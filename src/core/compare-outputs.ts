@@ -58,6 +58,8 @@ export interface OutputsDifference {
   readonly nonFinite: number;
   /** The outputs of a model vary from image to image by less than 1e-4 of its largest. One image alone varies in nothing. */
   readonly constant: {readonly reference: boolean; readonly actual: boolean};
+  /** By how much an output varies from image to image at most, and the largest of all, of the model whose outputs vary the least. */
+  readonly spread: {readonly variation: number; readonly largest: number};
 }
 
 type Numbers = ArrayLike<number>;
@@ -100,8 +102,13 @@ class Spread {
     }
   }
   get constant(): boolean {
-    const {low, high, largest} = this;
-    return low.length > 0 && low.every((value, i) => !(high[i]! - value > OUTPUT_TOLERANCE * largest));
+    return this.low.length > 0 && !(this.variation > OUTPUT_TOLERANCE * this.largest);
+  }
+  get variation(): number {
+    return this.low.reduce((most, value, i) => Math.max(most, this.high[i]! - value), 0);
+  }
+  get size(): {variation: number; largest: number} {
+    return {variation: this.variation, largest: this.largest};
   }
 }
 
@@ -159,7 +166,10 @@ export class OutputsComparison {
     const count = (is: (image: ImageDifference) => boolean) => images.filter(is).length;
     const constant = {reference: this.reference.constant, actual: this.actual.constant};
     const exceeding = count(({ok}) => !ok);
+    const spreads = [this.reference.size, this.actual.size];
+    const spread = spreads.reduce((p, q) => (q.variation * p.largest < p.variation * q.largest ? q : p));
     return {
+      spread,
       verdict: verdictOf(images.length, exceeding, constant),
       images,
       maxAbs: images.reduce((most, {maxAbs}) => Math.max(most, maxAbs), 0),
@@ -198,10 +208,15 @@ export function compareOutputs(reference: Numbers, actual: Numbers, images: numb
 }
 
 /** Why outputs that are within the bound prove nothing; undefined where they differ, or where they do show that they are the same. */
-export function provesNothing({verdict, images, constant}: OutputsDifference): string | undefined {
+export function provesNothing({verdict, images, constant, spread}: OutputsDifference): string | undefined {
   if (verdict === 'nothing') return 'no image was compared';
   if (verdict !== 'constant') return undefined;
   if (images.length === 1) return 'one image alone cannot show that the outputs depend on it';
   const both = constant.reference && constant.actual;
-  return `the outputs ${both ? '' : `of the ${constant.actual ? 'model under test' : 'reference'} `}are the same for every input, to a ten-thousandth of the largest`;
+  const same = `the outputs ${both ? '' : `of the ${constant.actual ? 'model under test' : 'reference'} `}are the same for every input, to a ten-thousandth of the largest`;
+  const {variation, largest} = spread;
+  return variation > 0
+    ? `${same}: they vary by ${short(variation)} around numbers of up to ${short(largest)}, of which float32 keeps seven digits`
+    : same;
 }
+const short = (x: number): string => String(Number(x.toPrecision(2)));

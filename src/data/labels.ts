@@ -164,6 +164,9 @@ const NUMBER = /^-?\d{1,15}(\.0*)?$/;
 /** Of at most this length; classes called by longer ones, such as a synset's eight digits, are names. */
 const LABEL = /^\d{1,7}(\.0*)?$/;
 
+/** No class is called so: a file of these alone has labels that are none, such as -1 for 'unknown'. */
+const NEGATIVE = /^-\d+(\.0*)?$/;
+
 /** `0.5` is no class, whatever stands beside it; `0x1`, `1e3` and `+1` are names where others are. */
 const FRACTION = /^[-+]?(\d+\.\d+|\.\d+)(e[-+]?\d+)?$/i;
 const isOddNumber = (text: string): boolean => !/^\d+$/.test(text) && !NUMBER.test(text) && Number.isFinite(Number(text));
@@ -185,7 +188,7 @@ function isNumeric(file: LabelFile, places: readonly number[]): boolean {
   refuseOddNumbers(file, places);
   const count = (kind: RegExp) => places.filter((place) => kind.test(texts[place]!)).length;
   const [labels, numeric] = [count(LABEL), count(NUMBER)];
-  if (labels === 0) return false;
+  if (labels === 0 && !places.every((place) => NEGATIVE.test(texts[place]!))) return false;
   if (numeric < places.length)
     throw invalid(path, `mixes numbers and names (${numeric} of ${places.length} are numbers)`, FORMATS);
   return true;
@@ -220,6 +223,12 @@ function unused({path, byFile}: LabelFile, places: readonly number[]): DataWarni
   const used = new Set(places);
   const names = [...byFile].filter(([file, place]) => !used.has(place) && isImage(file)).map(([file]) => file);
   return warnings('unused-labels', names, path);
+}
+
+/** Whether a file of labels is a list of these classes: then it says their order, and is no label of each image. */
+export function listsClasses(path: string, classes: readonly string[]): boolean {
+  const {texts, byFile} = readLabelFile(path);
+  return !byFile && texts.length === classes.length && texts.every((text, i) => text === classes[i]);
 }
 
 /** For images in class folders: the file lists the classes in label order. Throws DATASET_INVALID where one is missing or there twice. */

@@ -111,6 +111,10 @@ const kinds = {
     concerns: 'labels',
     message: () => 'no image has a label: accuracy cannot be measured (give --labels, or sort the images into class folders)',
   },
+  'class-order': {
+    concerns: 'labels',
+    message: (_, what) => what,
+  },
   'empty-class': {
     concerns: 'labels',
     message: (count) =>

@@ -3,11 +3,14 @@ import {type Filled, withDefaults} from '../core/with-defaults.js';
 import type {Dataset} from '../data/dataset.js';
 import {decodeImage} from '../data/image.js';
 import type {LabelBase} from '../data/label-base.js';
+import {listsClasses} from '../data/labels.js';
 import {loadBatches} from '../data/loader.js';
 import {openDataset} from '../data/open-dataset.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
+import {refuseWarnings} from '../data/warnings.js';
 import {checkBatch} from '../eval/batch-limit.js';
 import {chooseRecipe} from '../eval/choose-recipe.js';
+import {inOrderOfModels} from '../eval/class-order.js';
 import {checkClasses, checkCompatible, evaluate, type Progress} from '../eval/evaluate.js';
 import {baselineOf, type Evaluation, type Settings, summarise} from '../eval/evaluation.js';
 import {explainProvider} from '../eval/explain-provider.js';
@@ -109,9 +112,11 @@ export async function evaluateSubjects(subjects: readonly Subject[], given: Eval
   const {recipe, reason} = chooseRecipe(subjects, options.recipe, options.overrides);
   checkCompatible(subjects);
   const {labels, labelBase, labelColumn, strictData: strict} = options;
-  const dataset = await openDataset(options.data, {labels, labelBase, labelColumn, strict, outputs: subjects[0]!.classes});
+  const opened = await openDataset(options.data, {labels, labelBase, labelColumn, strict, outputs: subjects[0]!.classes});
   try {
-    checkClasses(subjects[0]!, dataset);
+    checkClasses(subjects[0]!, opened);
+    const dataset = inOrderOfModels(subjects, opened, labels !== undefined && listsClasses(labels, opened.classes));
+    if (strict) refuseWarnings(options.data, dataset.warnings);
     const settings: Settings = {
       data: options.data,
       classes: dataset.classes.length,
@@ -124,7 +129,7 @@ export async function evaluateSubjects(subjects: readonly Subject[], given: Eval
     checkBatch(settings.batchSize, subjects[0]!.input.side, subjects[0]!.path);
     return await run(options, {subjects, dataset, recipe, settings});
   } finally {
-    await dataset.close();
+    await opened.close();
   }
 }
 

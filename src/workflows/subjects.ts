@@ -7,7 +7,7 @@ import {besideWarnings} from '../checkpoint/ignored-entries.js';
 import {openCheckpoint} from '../checkpoint/open.js';
 import {choiceFlags} from '../checkpoint/state-dicts.js';
 import {referenceForm} from '../convert/build.js';
-import {naming} from '../core/error.js';
+import {GpdError, naming} from '../core/error.js';
 import {expectWeights} from '../eval/memory-limit.js';
 import {distinguish, type Subject, subjectOfFile, subjectOfModel} from '../eval/subject.js';
 import {leftOut, type RecogniseOptions, recognise} from '../models/recognise.js';
@@ -25,7 +25,18 @@ export interface SubjectOptions extends RecogniseOptions {
 export async function openSubjects(paths: readonly string[], options: SubjectOptions): Promise<Subject[]> {
   const subjects: Subject[] = [];
   for (const path of paths) subjects.push(...(await openSubject(path, options)));
+  refuseUnusedIgnore(subjects, options);
   return distinguish(subjects);
+}
+
+/** Throws CONFIG_INVALID where `--ignore` names tensors to leave out and no model is a checkpoint: a graph has no tensors beside it. */
+export function refuseUnusedIgnore(subjects: readonly Pick<Subject, 'form' | 'path'>[], {ignore = []}: SubjectOptions): void {
+  if (ignore.length === 0 || subjects.some(({form}) => form !== 'onnx')) return;
+  const problem = `--ignore ${ignore.join(' ')} leaves out tensors of a checkpoint, and no model here is one`;
+  throw new GpdError('CONFIG_INVALID', problem, {
+    at: subjects[0]?.path ?? '',
+    hint: 'leave --ignore away: an ONNX file is run as it is',
+  });
 }
 
 /** A checkpoint gives the dynamic teacher, where it has one, and the student; `roles` picks among them. */

@@ -8,6 +8,7 @@ import {openDataset} from '../data/open-dataset.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
 import type {DataWarning} from '../data/warnings.js';
 import {chooseRecipe} from '../eval/choose-recipe.js';
+import {classOrderWarnings} from '../eval/class-order.js';
 import {edgeInputs, type InputGroup, randomInputs} from '../eval/inputs.js';
 import type {Subject} from '../eval/subject.js';
 import {type Verification, verify} from '../eval/verify.js';
@@ -15,7 +16,7 @@ import {readGpd} from '../onnx/gpd-metadata.js';
 import {chooseProvider, type ProviderName} from '../onnx/providers.js';
 import type {Role} from '../reparam/parameters.js';
 import {spread} from './evaluate.js';
-import {openSubject, type SubjectOptions} from './subjects.js';
+import {openSubject, refuseUnusedIgnore, type SubjectOptions} from './subjects.js';
 
 /** What `verify` compares on. */
 export interface VerifyFilesOptions extends SubjectOptions {
@@ -116,7 +117,8 @@ export async function verifyFiles(
   const file = ({name, path, without, warnings}: Subject) => ({name, path, without, warnings});
   const provider = {asked: options.provider, used: choice.name, reason: choice.reason};
   const warnings = dataset?.warnings ?? [];
-  return {...result, reference: file(reference), actual: file(actual), provider, seed, warnings};
+  const named = {...actual, warnings: [...actual.warnings, ...classOrderWarnings(reference, actual)]};
+  return {...result, reference: file(reference), actual: file(named), provider, seed, warnings};
 }
 
 async function openReal(options: Complete, {classes: outputs}: Subject): Promise<Dataset | undefined> {
@@ -131,6 +133,7 @@ async function openPair(referencePath: string, path: string, options: Complete):
   const actual = await openOne(path, options, options.role);
   const made = readGpd(actual.metadata, 'form')?.endsWith('teacher') ? 'teacher' : 'student';
   const reference = await openOne(referencePath, options, options.role ?? (actual.form === 'onnx' ? made : actual.form));
+  refuseUnusedIgnore([reference, actual], options);
   return [reference, actual];
 }
 

@@ -35,6 +35,11 @@ describe('where numbers count from', () => {
   const labelsOf = async (labels: readonly (number | string)[], options: OpenDatasetOptions) =>
     (await labelled(labels, options)).samples.map(({label}) => label);
 
+  test('-1 alone is no name of a class', async () => {
+    expect((await refusal(labelled([-1, -1, -1]))).message).toContain('-1');
+    expect((await refusal(labelled([-1, -2], {outputs: 10}))).message).toMatch(/-[12]/);
+  });
+
   test.each<[string, number[], OpenDatasetOptions, number[]]>([
     ['the first class is there', [0, 3, 9], {outputs: 10}, [0, 3, 9]],
     ['one class is missing, the last is there', [1, 2, 4, 10], {outputs: 10}, [0, 1, 3, 9]],

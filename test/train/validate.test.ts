@@ -29,7 +29,8 @@ test('a network that gives NaN is never right', () => {
   const tally = new ValidationTally();
   tally.add(float32([1, 3], [Number.NaN, 1, 2]), [2]);
   tally.add(float32([1, 3], [Number.NaN, 1, 2]), [0]);
-  expect(tally.accuracy.top1).toBe(0);
+  tally.add(float32([1, 3], [1, Number.POSITIVE_INFINITY, 2]), [1]);
+  expect(tally.accuracy).toMatchObject({top1: 0, top5: 0, loss: Number.NaN});
 });
 
 test('rows that were filled up are not counted', () => {

@@ -10,6 +10,8 @@ export interface LabelledImages {
   readonly labels: ArrayLike<number>;
 }
 
+const TOP = 5;
+
 /** Sums over images. */
 export class ValidationTally {
   images = 0;
@@ -24,18 +26,18 @@ export class ValidationTally {
       const row = logits.data.subarray(i * classes, (i + 1) * classes);
       const label = labels[i]!;
       const own = row[label]!;
-      let rank = 0;
+      let rank = row.every(Number.isFinite) ? 0 : classes + TOP; // whoever gives NaN is right about nothing
       let max = Number.NEGATIVE_INFINITY;
       for (let c = 0; c < classes; c++) {
         const value = row[c]!;
-        if (!(value < own) && (value !== own || c < label)) rank++; // a NaN anywhere is a wrong answer
+        if (!(value < own) && (value !== own || c < label)) rank++;
         if (value > max) max = value;
       }
       let sum = 0;
       for (const value of row) sum += Math.exp(value - max);
       this.images++;
       this.top1 += Number(rank === 0);
-      this.top5 += Number(rank < 5);
+      this.top5 += Number(rank < TOP);
       this.loss += Math.log(sum) + max - own;
     }
   }

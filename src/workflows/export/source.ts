@@ -17,6 +17,7 @@ import type {Model} from '../../onnx/graph.js';
 import {isModel} from '../../onnx/is-model.js';
 import {measureShapes} from '../../onnx/measure-shapes.js';
 import type {Module} from '../../reparam/modules.js';
+import {refuseUnusedIgnore} from '../subjects.js';
 
 export interface SourceOptions extends RecogniseOptions {
   ema: boolean;
@@ -43,6 +44,7 @@ export async function openSource(path: string, options: SourceOptions): Promise<
   const source = checkpointSource(path);
   const isOnnx = isModel(source);
   source.close();
+  if (isOnnx) refuseUnusedIgnore([{form: 'onnx', path}], options);
   return isOnnx ? await onnxSource(path) : await convertedSource(path, options);
 }
 

@@ -31,6 +31,16 @@ test('the agreement is that of its definition: mean KL(p ‖ q) and the share wi
   expect(agreementOf(a, a, classes)).toEqual({images, divergence: 0, sameTop1: 100});
 });
 
+test.each([Number.NaN, Number.POSITIVE_INFINITY])('%d in the logits agrees with nothing, itself neither', (bad) => {
+  const [good, broken] = [Float32Array.of(1, 2, 3, 4), Float32Array.of(1, 2, bad, bad)];
+  const nothing = {images: 2, divergence: Number.POSITIVE_INFINITY, sameTop1: 50};
+  expect([agreementOf(good, broken, 2), agreementOf(broken, good, 2), agreementOf(broken, broken, 2)]).toEqual([
+    nothing,
+    nothing,
+    nothing,
+  ]);
+});
+
 test('the shortest list that holds is found, in few trials', async () => {
   for (let count = 1; count <= 40; count++) {
     for (let threshold = 1; threshold <= count + 1; threshold++) {
