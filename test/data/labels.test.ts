@@ -36,8 +36,7 @@ describe('where numbers count from', () => {
     (await labelled(labels, options)).samples.map(({label}) => label);
 
   test('-1 alone is no name of a class', async () => {
-    expect((await refusal(labelled([-1, -1, -1]))).message).toContain('-1');
-    expect((await refusal(labelled([-1, -2], {outputs: 10}))).message).toMatch(/-[12]/);
+    expect((await refusal(labelled([-1, -1, -1], {}))).message).toContain('-1');
   });
 
   test.each<[string, number[], OpenDatasetOptions, number[]]>([
