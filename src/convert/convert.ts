@@ -8,6 +8,7 @@ import {choiceFlags} from '../checkpoint/state-dicts.js';
 import {GpdError, named, naming} from '../core/error.js';
 import {checkOutput, type StagedFile, Staging} from '../core/output.js';
 import {type PhaseHooks, phasesIn} from '../core/phases.js';
+import {channelsOf} from '../models/layers.js';
 import {leftOut, type Recognised, recognise} from '../models/recognise.js';
 import {withoutText} from '../models/unknown-keys.js';
 import {metadataBytes} from '../onnx/metadata.js';
@@ -189,7 +190,11 @@ class Run {
   ) {
     this.retained = retain(recognised.stateDict);
     this.recognised = {...recognised, stateDict: this.retained.stateDict};
-    this.prover = new Prover(this.recognised, options, makeProbes(recognised.imageSize, options.seed ?? 0));
+    this.prover = new Prover(
+      this.recognised,
+      options,
+      makeProbes(recognised.imageSize, options.seed ?? 0, channelsOf(recognised.arch)),
+    );
   }
 
   async output(emit: Emit, path: string): Promise<Staged> {

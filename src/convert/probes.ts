@@ -3,7 +3,7 @@ import {fillUniform} from '../core/random.js';
 import {float32, type Tensor} from '../core/tensor.js';
 
 export interface Probes {
-  /** [P, 3, S, S], in the range of normalised images. */
+  /** [P, C, S, S], in the range of normalised images. */
   images: Tensor<'float32'>;
   /** What each image is. */
   names: readonly string[];
@@ -21,7 +21,7 @@ const pixel =
   (at: (side: number) => number): Fill =>
   (image, side) => {
     const position = at(side);
-    for (let c = 0; c < 3; c++) image[c * side * side + position] = 10;
+    for (let plane = 0; plane < image.length; plane += side * side) image[plane + position] = 10;
   };
 
 const kinds: readonly [name: string, fill: Fill][] = [
@@ -33,9 +33,9 @@ const kinds: readonly [name: string, fill: Fill][] = [
   ['middle pixel', pixel((side) => (side >> 1) * side + (side >> 1))],
 ];
 
-export function makeProbes(side: number, seed: number): Probes {
-  const size = 3 * side * side;
+export function makeProbes(side: number, seed: number, channels = 3): Probes {
+  const size = channels * side * side;
   const images = new Float32Array(kinds.length * size);
   for (const [i, [, fill]] of kinds.entries()) fill(images.subarray(i * size, (i + 1) * size), side, `${seed}/probe/${i}`);
-  return {images: float32([kinds.length, 3, side, side], images), names: kinds.map(([name]) => name)};
+  return {images: float32([kinds.length, channels, side, side], images), names: kinds.map(([name]) => name)};
 }

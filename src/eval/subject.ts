@@ -93,6 +93,14 @@ function imagesOf(path: string, model: Model): Subject['input'] {
   const side = preparedSide(model);
   if (dtype === 'uint8' && width === 3 && side !== undefined) return {name, side, batch, dtype};
   const found = `${dtype}${formatShape(shape)}`;
+  if (shape.length === 4 && typeof channels === 'number' && height === width && dtype !== 'uint8') {
+    const problem = `input '${name}' is ${found}: images of ${channels} channel${channels === 1 ? '' : 's'}`;
+    return refuse(
+      path,
+      problem,
+      'images are read in three colours: give a network for these; gpd convert and inspect take others too',
+    );
+  }
   return refuse(path, `input '${name}' is ${found}`, 'images are given as float32[N, 3, S, S], S a fixed number');
 }
 

@@ -77,6 +77,8 @@ export interface Architecture {
   readonly topLevel?: readonly string[];
   /** Batch norms that were merged into the convolutions before them: they compute nothing. */
   readonly fused?: ReadonlySet<string>;
+  /** Channels of the images. Default: three colours. */
+  readonly channels?: number | undefined;
   /** What was decided by convention. */
   readonly conventions?: readonly Convention[] | undefined;
   readonly classes: number;
@@ -87,5 +89,8 @@ export interface Architecture {
   /** Why an image size does not fit, or undefined when it does. */
   readonly refuses: (imageSize: number) => string | undefined;
 }
+
+/** Channels of the images that a network takes. */
+export const channelsOf = ({channels = 3}: Pick<Architecture, 'channels'>): number => channels;
 
 export const BATCH_NORM_EPS = 1e-5; // PyTorch's default, never changed by the original

@@ -11,6 +11,7 @@ import {computeTensors} from './computed-tensors.js';
 import {refuseCutChannels} from './cut-channels.js';
 import type {Family, StemChoice} from './families/family.js';
 import {archNames, familyByShapes, isArchName} from './families/index.js';
+import {forItsChannels} from './image-channels.js';
 import type {Architecture} from './layers.js';
 import {type KeyUse, matchKeys} from './match-keys.js';
 import {type NamedNetwork, nameNetwork} from './names/name-network.js';
@@ -197,7 +198,8 @@ function readNetwork(stored: StateDict, args: ReadonlyMap<string, unknown> | und
   refuseCutChannels(named.stateDict);
   const whole = named.family.read(sizeReader(named.stateDict, ratio.ratio), options);
   checkArchName(whole, options.arch);
-  const arch = ratio.ratio > 1 ? whole : withoutFusedNorms(whole, named.stateDict);
+  const fitting = forItsChannels(whole, named.stateDict);
+  const arch = ratio.ratio > 1 ? fitting : withoutFusedNorms(fitting, named.stateDict);
   const choice = {ratio: ratio.ratio, ignore: options.ignore ?? []};
   return {ratio, ...(takeNormalisation(arch, named, stored, choice) ?? {arch, named, keys: []})};
 }

@@ -5,7 +5,7 @@
 
 import type {LayerParameters} from '../reparam/parameters.js';
 import {familyOf} from './families/index.js';
-import type {Architecture, Layers} from './layers.js';
+import {type Architecture, channelsOf, type Layers} from './layers.js';
 import {type Activation, type LayerOps, Walk} from './walk.js';
 
 /** The output of a layer, with its size in the student. */
@@ -47,7 +47,7 @@ export function runNetwork<T>(
   see?: See<Activation<T>>,
 ): T {
   const walk = new Walk(arch, ops, parameters);
-  return arch.network(see ? watched(walk, see) : walk, {value: image, shape: [3, imageSize, imageSize]}).value;
+  return arch.network(see ? watched(walk, see) : walk, {value: image, shape: [channelsOf(arch), imageSize, imageSize]}).value;
 }
 
 /** [C, H, W] of a map, [T, C] of tokens in a square. */

@@ -11,7 +11,7 @@ import {Graph, type Model, type Value} from '../onnx/graph.js';
 import {lowerForOpset} from '../onnx/passes/lower.js';
 import {graphOps, leadingSlice} from '../onnx/tensor-ops.js';
 import {type GpdForm, type LayerParameters, parametersOf, type Role, type TensorUse} from '../reparam/parameters.js';
-import type {Architecture} from './layers.js';
+import {type Architecture, channelsOf} from './layers.js';
 import {onnxLayers} from './onnx-layers.js';
 import {Walk} from './walk.js';
 
@@ -88,7 +88,12 @@ export function trainingForm(arch: Architecture, stateDict: StateDict, form: Gpd
   const parameters = scoped(base, (name) => {
     scope = name;
   });
-  const image = graph.input(options.inputName ?? 'input', 'float32', [options.batch ?? 'N', 3, imageSize, imageSize]);
+  const image = graph.input(options.inputName ?? 'input', 'float32', [
+    options.batch ?? 'N',
+    channelsOf(arch),
+    imageSize,
+    imageSize,
+  ]);
   const logits = new Walk(arch, onnxLayers(graph, opset), parameters).run(image, imageSize);
   graph.outputs = [logits];
   graph.rename(logits, options.outputName ?? 'logits');

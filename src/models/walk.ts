@@ -6,7 +6,15 @@ import {elementCount} from '../core/tensor.js';
 import type {BatchNormStatistics, Kernel} from '../reparam/algebra.js';
 import type {ConvModule, LinearModule, Module} from '../reparam/modules.js';
 import type {LayerParameters} from '../reparam/parameters.js';
-import {type Architecture, BATCH_NORM_EPS, type ConvOptions, type Layers, type LinearOptions, type Window} from './layers.js';
+import {
+  type Architecture,
+  BATCH_NORM_EPS,
+  type ConvOptions,
+  channelsOf,
+  type Layers,
+  type LinearOptions,
+  type Window,
+} from './layers.js';
 
 export interface AttentionSize {
   tokens: number;
@@ -77,7 +85,7 @@ export class Walk<T> implements Layers<Activation<T>> {
   }
 
   run(image: T, imageSize: number): T {
-    return this.arch.network(this, {value: image, shape: [3, imageSize, imageSize]}).value;
+    return this.arch.network(this, {value: image, shape: [channelsOf(this.arch), imageSize, imageSize]}).value;
   }
 
   channels = (x: Activation<T>): number => (x.shape.length === 3 ? x.shape[0]! : x.shape.at(-1)!);

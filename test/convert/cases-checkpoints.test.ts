@@ -164,6 +164,7 @@ const shapes: Row[] = [
   {file: 'c15e_option_b_with_statistics.pth', expect: 'c15e_option_b'},
   ...proven(32, 'c15_kuangliu_resnet18.pth', 'c15a_kuangliu_resnet18_bare.pth', 'c15b_cifar_resnet20_option_b.pth'),
   ...proven(32, 'c15c_mdistiller_resnet20.pth', 'c15d_cifar_resnet20_option_a_fc.pth'),
+  ...proven(64, 'c08_gray.pth', 'c08b_rgba.pth'),
   ...proven(64, 'c06_fc_no_bias.pth', 'c18c_weight_norm.pth', 'c21_zero_var.pth', 'c27_resnet10.pth'),
   ...proven(64, 'c27b_resnet26.pth', 'f03_fused.pth', 'f04_partly_fused.pth', 'f05_bn_no_affine.pth', 'f09_tiny_logits.pth'),
   {file: 'c05_classes1.pth', expect: 'proven', bound: 1e-4}, // one logit, near zero on some of the images

@@ -96,6 +96,40 @@ describe('stems', () => {
   });
 });
 
+describe('channels', () => {
+  /** The first so many of the three channels. */
+  function firstChannels(key: string, channels: number, stateDict: StateDict): Tensor {
+    const {shape, data} = toFloat64(stateDict.get(key)!.read());
+    const area = shape[2]! * shape[3]!;
+    const rows = Array.from({length: shape[0]!}, (_, o) => [...data.subarray(o * 3 * area, (o * 3 + channels) * area)]);
+    return float64([shape[0]!, channels, shape[2]!, shape[3]!], rows.flat()) as Tensor;
+  }
+
+  test.each([1, 2])('%i of three: as three of which the others count nothing', (channels) => {
+    const [stored, whole] = [weightsOf(basic), weightsOf(basic)];
+    const kernel = firstChannels('conv1.weight', channels, whole);
+    stored.set('conv1.weight', sourceOf(kernel));
+    const zero = toFloat64(whole.get('conv1.weight')!.read());
+    const counts = zero.data.map((v, at) => (Math.floor(at / 49) % 3 < channels ? v : 0));
+    whole.set('conv1.weight', sourceOf(float64(zero.shape, counts) as Tensor));
+    const r = found(stored);
+    const area = SIDE * SIDE;
+    const all = toFloat64(IMAGES).data;
+    const images = [0, 1].flatMap((n) => [...all.subarray(n * 3 * area, (n * 3 + channels) * area)]);
+    const logits = runReference(r.arch, r.stateDict, r.form, 'student', float64([2, channels, SIDE, SIDE], images) as Tensor);
+    expectClose(logits.data, logitsOf(whole), {atol: 1e-13, because: 'zeros are added in between'});
+    expect(r.evidence).toContainEqual(expect.objectContaining({what: 'channels', value: String(channels)}));
+  });
+
+  test('more than any image has are refused', () => {
+    const stateDict = shapesOnly(basic).set('conv1.weight', {
+      ...shapesOnly(basic).get('conv1.weight')!,
+      shape: [3, 5000, 7, 7],
+    });
+    expect(() => found(stateDict)).toThrow(/takes 5000 channels/);
+  });
+});
+
 describe('shortcuts', () => {
   test('are projections under two names', () => {
     const plain = weightsOf(basic);

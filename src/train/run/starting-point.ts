@@ -7,7 +7,7 @@ import type {StateDictChoice} from '../../checkpoint/state-dicts.js';
 import {GpdError} from '../../core/error.js';
 import type {StateDict} from '../../core/tensor.js';
 import {archs} from '../../models/families/index.js';
-import type {Architecture} from '../../models/layers.js';
+import {type Architecture, channelsOf} from '../../models/layers.js';
 import {type Recognised, recognise} from '../../models/recognise.js';
 import {staticTeacherOf} from '../options/config.js';
 import type {TrainOptions} from '../options/options.js';
@@ -30,6 +30,7 @@ function readNetwork(
     const {arch, imageSize} = options;
     const network = recognise(checkpoint.stateDict, checkpoint.args, {arch, imageSize});
     if (network.arch.normalisation) throw normalisesImages(path);
+    if (channelsOf(network.arch) !== 3) throw takesOtherImages(path, channelsOf(network.arch));
     return {network, state: readAll(network.stateDict), notes: notesOf(path, checkpoint)};
   } finally {
     checkpoint.close();
@@ -40,6 +41,12 @@ const normalisesImages = (path: string) =>
   new GpdError('CONFIG_INVALID', `${path} normalises its images itself, and training prepares them for networks that do not`, {
     at: path,
     hint: 'take the weights without their normalisation: save them again under the names of the network alone',
+  });
+
+const takesOtherImages = (path: string, channels: number) =>
+  new GpdError('CONFIG_INVALID', `${path} takes images of ${channels} channel${channels === 1 ? '' : 's'}`, {
+    at: path,
+    hint: 'training reads images in three colours: take weights of a network for these',
   });
 
 /** What must be said of the weights that were read. */
