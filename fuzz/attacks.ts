@@ -247,6 +247,9 @@ export const attacks: readonly Attack[] = [
   attack('checkpoint', 'two hundred thousand objects of one class', refused, () => objects(() => get(0), 200 * K)),
   attack('checkpoint', 'objects of a hundred thousand classes', refused, () => objects((i) => global('m', `C${i}`), 100 * K)),
   attack('checkpoint', 'a numpy array under fifty thousand names', refused, () => sharedArray(50 * K)),
+  attack('checkpoint', 'a state dict among a million numbers', refused, () =>
+    withStorage(join(bytes('(', 'K\x01'.repeat(1000 * K)), dict(str('w'), aTensor), bytes('t'))),
+  ),
   attack('checkpoint', 'options that share one list', 'read', () =>
     args(join(bytes(']('), repeat(one, 9 * K), bytes('e')), 50 * K),
   ),

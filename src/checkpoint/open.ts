@@ -105,7 +105,7 @@ function openTorch(source: ByteSource, file: TorchFile, budget: MemoryBudget, op
     available: available(candidates),
     prefix,
     args: argsAmong(around),
-    meta: scalarsAmong(around, chosen.path),
+    meta: scalarsAmong(around, chosen.path, budget),
     ignored,
     inert: [...file.inert].map(([type, count]) => ({type, count})),
     warnings: [...notes, ...prefixWarning(keys, prefix)],
@@ -196,13 +196,15 @@ function argsAmong(around: readonly PlainData[]): ReadonlyMap<string, unknown> |
 }
 
 /** Plain values beside the state dict, and beside what it lies in. */
-function scalarsAmong(around: readonly PlainData[], path: readonly string[]): Map<string, PlainScalar> {
+function scalarsAmong(around: readonly PlainData[], path: readonly string[], budget: MemoryBudget): Map<string, PlainScalar> {
   const scalars = new Map<string, PlainScalar>();
   const limit = jsonLimit();
   for (const [depth, container] of around.entries()) {
     for (const [place, value] of childrenOf(container)) {
+      if (!isScalar(value)) continue;
+      budget.spend(costs.record); // a list says no names: each is made here
       const key = depth === 0 ? place : [...path.slice(0, depth), place].join('.');
-      if (isScalar(value)) scalars.set(key, typeof value === 'string' ? cutText(value, limit) : value);
+      scalars.set(key, typeof value === 'string' ? cutText(value, limit) : value);
     }
   }
   return scalars;
