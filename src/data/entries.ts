@@ -69,10 +69,13 @@ export function compareText(a: string, b: string): number {
 /** torchvision's IMG_EXTENSIONS. */
 export const imageExtensions = ['.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'];
 export const isImage = (path: string): boolean => imageExtensions.some((extension) => path.toLowerCase().endsWith(extension));
-/** Hidden files, and what systems leave in folders and archives: `._x`, `.DS_Store`, `__MACOSX`, `Thumbs.db`, `desktop.ini`. */
+/** Hidden files, and what systems leave in folders and archives: `._x`, `.DS_Store`, `__MACOSX`, `Thumbs.db`, `lost+found`. */
 export const isHidden = (path: string): boolean =>
   path.split('/').some((part) => part.startsWith('.') || LEFT_BY_SYSTEMS.has(part));
-const LEFT_BY_SYSTEMS: ReadonlySet<string> = new Set(['__MACOSX', 'Thumbs.db', 'ehthumbs.db', 'desktop.ini']);
+const LEFT_BY_SYSTEMS: ReadonlySet<string> = new Set([
+  ...['__MACOSX', 'Thumbs.db', 'ehthumbs.db', 'desktop.ini', '$RECYCLE.BIN', 'System Volume Information'],
+  ...['lost+found', '@eaDir', '#recycle'], // of disks, and of network storage
+]);
 
 export const folderOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
 export const fileOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);

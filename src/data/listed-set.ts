@@ -32,6 +32,8 @@ const forms: readonly ListForm[] = [
   },
 ];
 
+const formOf = (path: string): ListForm | undefined => forms.find(({file}) => file.test(fileOf(path)));
+
 /** A million images with captions. */
 const MAX_BYTES = 256 << 20;
 
@@ -61,6 +63,7 @@ interface Listed {
 
 /** The set, or undefined where nothing lists the images, or says no label of them. */
 export async function listedIn(listing: Listing, context: SetContext): Promise<Dataset | undefined> {
+  if (!listing.entries.some(({path}) => formOf(path))) return undefined;
   const images = listing.entries.filter(({path}) => isImage(path)).sort((a, b) => compareText(a.path, b.path));
   const found = await recordsIn(listing);
   if (!found || images.length === 0) return undefined;
@@ -97,7 +100,7 @@ async function recordsIn({
   const images = new Set(entries.filter(({path}) => isImage(path)).map(({path}) => path));
   for (const entry of entries) {
     const {path, size} = entry;
-    const form = forms.find(({file}) => file.test(fileOf(path)));
+    const form = formOf(path);
     if (!form || size > MAX_BYTES) continue;
     lists.add(path);
     const folder = path.slice(0, path.length - fileOf(path).length);

@@ -28,6 +28,7 @@ interface Keyed {
 
 /** The set, or undefined where a listing is none: image files without such companions, or class folders with texts beside the images. */
 export async function webdatasetIn(listing: Listing, context: SetContext): Promise<Dataset | undefined> {
+  if (!mayBe(listing)) return undefined;
   const {samples, others} = grouped(listing);
   const form = labelForm(listing, samples);
   if (!form) return undefined;
@@ -58,6 +59,18 @@ export async function webdatasetIn(listing: Listing, context: SetContext): Promi
   };
 }
 
+/** Half of the images must have a label: of a large set without any nothing is grouped. */
+function mayBe({entries}: Listing): boolean {
+  let [images, labels] = [0, 0];
+  for (const {path} of entries) {
+    const ending = endingOf(path);
+    if (IMAGES.includes(ending)) images++;
+    else if (isLabel(ending)) labels++;
+  }
+  return images > 0 && 2 * labels >= images;
+}
+const endingOf = (path: string): string => path.slice(path.lastIndexOf('.') + 1).toLowerCase();
+
 /** In the order of the archives, which is the order in which they were written. */
 function grouped({entries}: Listing): {samples: ReadonlyMap<string, Keyed>; others: readonly string[]} {
   const samples = new Map<string, Keyed>();
@@ -65,7 +78,7 @@ function grouped({entries}: Listing): {samples: ReadonlyMap<string, Keyed>; othe
   for (const entry of entries) {
     const file = fileOf(entry.path);
     const dot = file.indexOf('.', 1);
-    const ending = file.slice(file.lastIndexOf('.') + 1).toLowerCase();
+    const ending = endingOf(file);
     const isImage = IMAGES.includes(ending);
     if (dot < 0 || !(isImage || isLabel(ending))) {
       others.push(entry.path);

@@ -36,7 +36,7 @@ describe('image folders', () => {
   test('are read in the order of torchvision: classes, then folders, then names, by code point', async () => {
     for (const path of ['b/2.JPG', 'b/10.png', 'Z/x.webp', 'a/z.jpg', 'a/sub/a.jpg', 'a/sub-2/a.jpg', 'é/1.jpeg']) put(path);
     for (const path of ['b/notes.txt', 'b/.hidden.jpg', 'a/._z.jpg', '.git/x.jpg', 'top.jpg']) put(path);
-    for (const path of ['a/Thumbs.db', 'b/desktop.ini']) put(path);
+    for (const path of ['a/Thumbs.db', 'b/desktop.ini', '@eaDir/a/z.jpg', 'lost+found/x.jpg']) put(path);
     mkdirSync(join(root, 'empty'));
     await opened(root, async (set) => {
       expect(set.classes).toEqual(['Z', 'a', 'b', 'empty', 'é']);
