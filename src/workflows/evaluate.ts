@@ -25,7 +25,7 @@ import {openSubjects, type SubjectOptions} from './subjects.js';
 
 /** What `evaluate` measures on; only `data` must be there. */
 export interface EvaluateFilesOptions extends SubjectOptions {
-  /** A folder or archive of classes, ImageNet or CIFAR as shipped. */
+  /** A folder, an archive, shards or tables of images: docs/evaluation.md lists all layouts. */
   data: string;
   /** A file: ground truth, a map, or the names of all classes. */
   labels?: string | undefined;

@@ -138,7 +138,7 @@ export function recipeOverrides({
 export const evalFlags = {
   data: Flags.string({
     char: 'd',
-    description: 'folder of classes, .tar or .tar.gz of classes, ImageNet or CIFAR as shipped',
+    description: 'folder, archive, shards or parquet of images: docs/evaluation.md lists all layouts',
     required: true,
     helpValue: 'PATH',
   }),
