@@ -9,6 +9,7 @@ import type {Subject} from '../subject.js';
 import {constantsOfChain, readConstants} from './constants.js';
 import {diagnoseNodes, diagnoseShapes} from './diagnose-nodes.js';
 import {diagnoseNumbers} from './diagnose-numbers.js';
+import {diagnoseOperators} from './diagnose-operators.js';
 import {diagnoseWeights, likenessOfPair} from './diagnose-weights.js';
 import type {Diagnosis, DiagnosisContext, LayerEvidence} from './evidence.js';
 import {SAME_KERNEL} from './kernels.js';
@@ -39,7 +40,9 @@ export async function diagnose(pair: MatchedPair, context: DiagnosisContext): Pr
   const nodes = sameKernel ? diagnoseNodes(evidence) : [];
   const numbers = diagnoseNumbers(evidence);
   if (nodes.length > 0) return numbers && !FOLLOWS.has(numbers.kind) ? [...nodes, numbers] : nodes;
-  return numbers ? [numbers] : diagnoseWeights(evidence);
+  if (numbers) return [numbers];
+  const weights = await diagnoseWeights(evidence);
+  return weights.length > 0 ? weights : diagnoseOperators(evidence);
 }
 
 async function readPlanes(pair: MatchedPair, {a, b, images, session = {}}: DiagnosisContext): Promise<Planes> {

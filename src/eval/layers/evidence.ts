@@ -16,6 +16,7 @@ export interface Diagnosis {
     | 'bias'
     | 'channels-permuted'
     | 'epsilon'
+    | 'operators'
     | 'other-layer'
     | 'padding'
     | 'precision'

@@ -101,7 +101,8 @@ function sourceOfMoves(value: Value, live: ReadonlySet<Value>): Value {
 }
 
 const roleOf = (node: Node, output: number): string => {
-  const name = MEANS.has(node.opType) ? 'mean' : node.text('activation', '') || node.opType;
+  const named = node.text('activation', '') || node.opType;
+  const name = MEANS.has(named) ? 'mean' : named === 'Clip' ? 'Relu' : named; // ReLU6 for ReLU is a usual mistake
   return output === 0 ? name : `${name} ${output}`;
 };
 
