@@ -3,7 +3,7 @@ import {withArchivesInside} from './archives-inside.js';
 import {cifarIn} from './cifar.js';
 import type {Dataset} from './dataset.js';
 import type {Listing} from './entries.js';
-import type {LabelFile} from './labels.js';
+import type {LabelFile} from './label-file.js';
 import {listedIn} from './listed-set.js';
 import {organise, withoutTopFolder} from './organise.js';
 import {parquetIn} from './parquet-set.js';

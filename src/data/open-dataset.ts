@@ -10,7 +10,7 @@ import type {Dataset} from './dataset.js';
 import type {Entry, Listing} from './entries.js';
 import {listFolder, readWhole} from './folder.js';
 import type {LabelBase} from './label-base.js';
-import {readLabelFile} from './labels.js';
+import {readLabelFile} from './label-file.js';
 import {arrange} from './layouts.js';
 import type {Use} from './splits.js';
 import {aboutImages, refuseWarnings} from './warnings.js';
@@ -50,7 +50,7 @@ export async function openDataset(path: string, options: OpenDatasetOptions = {}
 
 async function openAny(path: string, options: OpenDatasetOptions): Promise<Dataset> {
   const {labels, labelBase: base, labelColumn: column, outputs, use = 'evaluation'} = options;
-  const file = labels === undefined ? undefined : readLabelFile(labels);
+  const file = labels === undefined ? undefined : readLabelFile(labels, column);
   const listing = await listingOf(path);
   try {
     return await arrange(listing, file, {base, column, outputs, use});

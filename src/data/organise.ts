@@ -14,8 +14,10 @@ import {
   some,
 } from './entries.js';
 import {ILSVRC_CLASSES, knownClass, numberingOf} from './ilsvrc-validation.js';
+import {imagenetSubset} from './imagenet-subset.js';
 import {kitNumbers, type LabelContext} from './label-base.js';
-import {classOrder, type LabelFile, labelsOf} from './labels.js';
+import type {LabelFile} from './label-file.js';
+import {classOrder, labelsOf} from './labels.js';
 import {type DataWarning, warnings, warningText} from './warnings.js';
 
 type Arranged = Pick<Dataset, 'classes' | 'warnings'> & {
@@ -134,7 +136,8 @@ function inFolders(listing: Listing, images: readonly Entry[], file: LabelFile |
     return {labelled, classes: rest.classes, warnings: [...beside, ...rest.warnings]};
   }
   if (!file) refuseKitFolders(listing.name, inside, context);
-  const classes = file ? classOrder(file, names) : names;
+  const known = file ? undefined : imagenetSubset(names, context.outputs);
+  const classes = file ? classOrder(file, names) : (known?.classes ?? names);
   const label = new Map(classes.map((name, i) => [name, i]));
   const labelled = inside.map((entry) => ({entry, label: label.get(classOf(entry.path))!}));
   const used = new Set(labelled.map(({label: used}) => used));
@@ -146,7 +149,7 @@ function inFolders(listing: Listing, images: readonly Entry[], file: LabelFile |
       ...beside,
       ...besideFolders(names, inside),
       ...warnings('empty-class', empty),
-      ...(file ? [] : numberedClasses(names)),
+      ...(known?.warnings ?? (file ? [] : numberedClasses(names))),
     ],
   };
 }

@@ -93,6 +93,11 @@ const kinds = {
     concerns: 'labels',
     message: (count, file) => `${n(count, 'label')} in ${file} ${count === 1 ? 'names' : 'name'} no image of the set`,
   },
+  'imagenet-subset': {
+    concerns: 'labels',
+    message: (count) =>
+      `the set has ${n(count, 'class', 'classes')} of ImageNet's 1,000, told by their synsets; answers are judged among all 1,000 outputs`,
+  },
   'label-base': {
     concerns: 'labels',
     message: (_, what) => what,
