@@ -26,6 +26,12 @@ export default class Bench extends GpdCommand {
       min: 1,
     }),
     'batch-size': numberList({description: 'images in a batch, separated by commas; default: 1', helpGroup: 'engine', min: 1}),
+    'image-size': Flags.integer({
+      description: 'pixels a side, for a model that takes any size; default: 224',
+      min: 1,
+      helpValue: 'N',
+      helpGroup: 'engine',
+    }),
     rounds: Flags.integer({description: 'how often each is measured in turn', min: 2, default: 10, helpValue: 'N'}),
     'round-ms': Flags.integer({description: 'milliseconds of one turn', min: 1, default: 300, helpValue: 'MS'}),
     ...engineFlags,
@@ -42,6 +48,7 @@ export default class Bench extends GpdCommand {
     const options = {
       ...flags,
       batches: flags['batch-size'],
+      imageSize: flags['image-size'],
       roundMs: flags['round-ms'],
       memoryLimit: flags['memory-limit'],
     };

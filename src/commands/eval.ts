@@ -1,6 +1,15 @@
 import * as Args from '@oclif/core/args';
 import {exitCodes} from '../cli/exit-codes.js';
-import {dataOptions, engineFlags, evalFlags, gateFlags, imageFlags, recipeOverrides, strictFlags} from '../cli/flags/eval.js';
+import {
+  dataOptions,
+  engineFlags,
+  evalFlags,
+  gateFlags,
+  imageFlags,
+  modelFlags,
+  recipeOverrides,
+  strictFlags,
+} from '../cli/flags/eval.js';
 import {memoryFlags} from '../cli/flags/memory.js';
 import {recogniseFlags, recogniseOptions} from '../cli/flags/shared.js';
 import {GpdCommand} from '../cli/gpd-command.js';
@@ -29,6 +38,7 @@ export default class Eval extends GpdCommand {
     ...imageFlags,
     ...engineFlags,
     ...memoryFlags,
+    ...modelFlags,
     ...strictFlags,
     ...recogniseFlags,
   };
@@ -43,6 +53,7 @@ export default class Eval extends GpdCommand {
       ...flags,
       ...{...recogniseOptions(flags), overrides: recipeOverrides(flags)},
       ...{explainProvider: flags['explain-provider'], batchSize: flags['batch-size'], onError: flags['on-error']},
+      outputName: flags['output-name'],
       ...dataOptions(flags),
       gates: {minTop1: flags['min-top1'], maxDrop: flags['max-drop'], minAgreement: flags['min-agreement']},
       onProgress: (p: {done: number; total: number; imagesPerSecond: number}) =>

@@ -1,6 +1,14 @@
 import * as Args from '@oclif/core/args';
 import {exitCodes} from '../cli/exit-codes.js';
-import {dataOptions, engineFlags, imageFlags, recipeOverrides, strictFlags, verifyFlags} from '../cli/flags/eval.js';
+import {
+  dataOptions,
+  engineFlags,
+  imageFlags,
+  modelFlags,
+  recipeOverrides,
+  strictFlags,
+  verifyFlags,
+} from '../cli/flags/eval.js';
 import {memoryFlags} from '../cli/flags/memory.js';
 import {recogniseFlags, recogniseOptions} from '../cli/flags/shared.js';
 import {GpdCommand} from '../cli/gpd-command.js';
@@ -30,6 +38,7 @@ export default class Verify extends GpdCommand {
     ...imageFlags,
     ...engine,
     ...memoryFlags,
+    ...modelFlags,
     ...recogniseFlags,
   };
 
@@ -45,6 +54,7 @@ export default class Verify extends GpdCommand {
       ...recogniseOptions(flags),
       overrides: recipeOverrides(flags),
       onError: flags['on-error'],
+      outputName: flags['output-name'],
       ...dataOptions(flags),
     };
     const result = await interruptible((signal) =>

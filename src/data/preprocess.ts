@@ -54,7 +54,11 @@ function padded(image: Image, side: number, left: number, top: number): Image {
 }
 
 /** What every byte becomes, per channel: (x - 255·mean) / (255·std), which is (x / 255 - mean) / std, rounded to float32 once. */
-export function normaliser({mean, std}: Pick<Recipe, 'mean' | 'std'>): (rgb: Uint8Array, target: Float32Array) => void {
+export function normaliser({
+  mean,
+  std,
+  order,
+}: Pick<Recipe, 'mean' | 'std' | 'order'>): (rgb: Uint8Array, target: Float32Array) => void {
   const tables = Float32Array.from(
     [0, 1, 2].flatMap((c) => Array.from({length: 256}, (_, x) => (x - 255 * mean[c]!) / (255 * std[c]!))),
   );
@@ -64,6 +68,9 @@ export function normaliser({mean, std}: Pick<Recipe, 'mean' | 'std'>): (rgb: Uin
       new Uint8Array(buffer).set(rgb, source);
       new Float32Array(buffer, table, tables.length).set(tables);
       kernels.normalise(source!, source! + rgb.length, table!, planes!, target.byteLength / 3);
-      target.set(new Float32Array(buffer, planes, target.length)); // [H, W, 3] → [3, H, W]
+      const made = new Float32Array(buffer, planes, target.length); // [H, W, 3] → [3, H, W]
+      const plane = target.length / 3;
+      const places = order === 'bgr' ? [2, 1, 0] : [0, 1, 2];
+      for (const [c, place] of places.entries()) target.set(made.subarray(place * plane, (place + 1) * plane), c * plane);
     });
 }

@@ -9,7 +9,11 @@ export interface Recipe {
   readonly crop: number | undefined;
   readonly mean: readonly [number, number, number]; // of x / 255
   readonly std: readonly [number, number, number];
+  /** Of the planes; `mean` and `std` are of red, green and blue in any case. Default `rgb`. */
+  readonly order?: ColourOrder;
 }
+/** As Caffe and OpenCV have them: `bgr`. */
+export type ColourOrder = 'rgb' | 'bgr';
 
 /** ImageNet's, used for CIFAR too by the networks read here. */
 const normalise = {mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]} as const;

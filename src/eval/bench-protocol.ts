@@ -4,7 +4,7 @@ import type {ProviderName} from '../onnx/providers.js';
 export interface ChildTask {
   /** Null: the matrix products of `gemm.ts`, which the child makes itself, so that no file has to lie anywhere. */
   path: string | null;
-  input: {name: string; dtype: 'float32' | 'float16' | 'uint8'; shape: readonly number[]};
+  input: {name: string; dtype: 'float32' | 'float16' | 'float64' | 'uint8'; shape: readonly number[]};
   provider: ProviderName;
   deviceId?: number | undefined;
   threads?: number | undefined;

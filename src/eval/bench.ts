@@ -8,6 +8,7 @@ import {BenchProcess} from './bench-process.js';
 import type {ChildTask, Opened} from './bench-protocol.js';
 import {type LatencySummary, type SpeedVerdict, summariseLatencies, verdictOf} from './bench-statistics.js';
 import {gemmPeak} from './gemm.js';
+import {type ImageInput, shapeOf} from './image-input.js';
 import {checkWeights, defaultMemoryLimit} from './memory-limit.js';
 import type {Subject} from './subject.js';
 
@@ -224,8 +225,9 @@ class Bench {
 }
 
 /** A photograph as cameras and data sets have them, four by three; small ones as they are. */
-function inputShape({dtype, side}: Subject['input'], batch: number): number[] {
-  if (dtype !== 'uint8') return [batch, 3, side, side];
+function inputShape(input: ImageInput, batch: number): number[] {
+  const {takes, side} = input;
+  if (takes !== 'photographs') return shapeOf(input, batch);
   return side < SMALL_SIDE ? [batch, side, side, 3] : [batch, 375, 500, 3];
 }
 const SMALL_SIDE = 128;

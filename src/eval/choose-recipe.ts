@@ -2,6 +2,7 @@
 import {GpdError} from '../core/error.js';
 import {type Recipe, type RecipeName, recipes} from '../data/recipe.js';
 import {recipeFor} from '../models/families/index.js';
+import {MAX_UNSCALED} from './settle-size.js';
 import type {Subject} from './subject.js';
 
 export interface RecipeChoice {
@@ -9,10 +10,9 @@ export interface RecipeChoice {
   reason: string;
 }
 
-/** CIFAR's 32 and Tiny ImageNet's 64 are shown as they are. */
-const MAX_UNSCALED = 64;
-
-type Prepared = Pick<Subject, 'name' | 'path' | 'family' | 'input'> & Partial<Pick<Subject, 'normalises'>>;
+type Prepared = Pick<Subject, 'name' | 'path' | 'family'> & {readonly input: Pick<Subject['input'], 'side'>} & Partial<
+    Pick<Subject, 'normalises'>
+  >;
 
 /** For a network that normalises its images itself. */
 const asTheyAre = {mean: [0, 0, 0], std: [1, 1, 1]} as const;
@@ -69,9 +69,10 @@ function fromNetworks(subjects: readonly Prepared[], side: number): RecipeChoice
 }
 
 /** `short side 256 bilinear, crop 224, mean 0.485 0.456 0.406, std …` */
-export function describeRecipe({resize, interpolation, crop, mean, std}: Recipe): string {
+export function describeRecipe({resize, interpolation, crop, mean, std, order}: Recipe): string {
   const size = resize === undefined ? 'as they are' : `short side ${resize} ${interpolation}`;
-  return [size, crop !== undefined && `crop ${crop}`, `mean ${mean.join(' ')}`, `std ${std.join(' ')}`]
+  const colours = order === 'bgr' && 'blue first';
+  return [size, crop !== undefined && `crop ${crop}`, `mean ${mean.join(' ')}`, `std ${std.join(' ')}`, colours]
     .filter(Boolean)
     .join(', ');
 }

@@ -220,7 +220,7 @@ class Evaluation {
   private async runAll(batch: Batch): Promise<Float32Array[]> {
     const outputs: Float32Array[] = [];
     const {subjects, photographs} = this.options;
-    const takesPhotographs = (subject: Subject) => subject.input.dtype === 'uint8';
+    const takesPhotographs = (subject: Subject) => subject.input.takes === 'photographs';
     const whole = subjects.some(takesPhotographs) ? await photographs!(batch.indices) : [];
     for (const [m, session] of this.sessions.entries()) {
       const start = performance.now();

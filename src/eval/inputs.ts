@@ -2,6 +2,8 @@
 import {fillUniform, random} from '../core/random.js';
 import {float32, type Tensor} from '../core/tensor.js';
 import {checkBatch} from './batch-limit.js';
+import type {ImageNormalisation} from './image-input.js';
+import {pixelsOf} from './logits.js';
 
 /** A group of images with a name for tables. */
 export interface InputGroup {
@@ -71,4 +73,17 @@ export function* randomInputs(side: number, seed: number, count: number, batch: 
     );
     yield groupOf('random', side, `${seed}/${start}`, fills);
   }
+}
+
+/** The nearest images that bytes can show: what a model that takes bytes can be compared on. */
+export function roundedToBytes({images, ...group}: InputGroup, normalised: ImageNormalisation): InputGroup {
+  const [, , height, width] = images.shape as [number, number, number, number];
+  const plane = height * width;
+  const {mean, std, order} = normalised;
+  const data = pixelsOf(images.data, normalised, plane).map((pixel, i) => {
+    const place = Math.floor(i / plane) % 3;
+    const colour = order === 'bgr' ? 2 - place : place;
+    return (pixel - 255 * mean[colour]!) / (255 * std[colour]!);
+  });
+  return {...group, images: float32(images.shape, data)};
 }

@@ -1,13 +1,61 @@
-/** Batches of any size through a model that may want a fixed one, half precision, or photographs as they are. */
+/** Batches of any size through a model that may want a fixed one, the colours last, another type, bytes, or photographs as they are. */
 import {GpdError} from '../core/error.js';
 import {float32ToHalf} from '../core/half.js';
-import {type Tensor, tensor, toFloat32} from '../core/tensor.js';
+import {float32, type Shape, type Tensor, tensor, toFloat32, zeros} from '../core/tensor.js';
 import type {Image} from '../data/resample.js';
 import type {Session} from '../onnx/session.js';
-import type {Subject} from './subject.js';
+import {type ImageInput, type ImageNormalisation, shapeOf} from './image-input.js';
 
 /** What a model needs to know of its interface. */
-type Interface = Pick<Subject, 'input'>;
+interface Interface {
+  readonly input: ImageInput;
+}
+interface Answering extends Interface {
+  /** The logits' name. */
+  readonly output: string;
+}
+
+/** As the model takes them: prepared images [n, 3, S, S] that it runs at once. */
+export function feedOf({layout, dtype, takes, normalised}: ImageInput, {shape, data}: Tensor<'float32'>): Tensor {
+  const [count, channels, height, width] = shape as [number, number, number, number];
+  const values = takes === 'pixels' ? pixelsOf(data, normalised, height * width) : data;
+  if (layout === 'NCHW') return inDtype(dtype, shape, values);
+  const last = new Float32Array(values.length);
+  const plane = height * width;
+  for (let n = 0; n < count; n++)
+    for (let c = 0; c < channels; c++) {
+      const from = (n * channels + c) * plane;
+      for (let i = 0; i < plane; i++) last[(n * plane + i) * channels + c] = values[from + i]!;
+    }
+  return inDtype(dtype, [count, height, width, channels], last);
+}
+
+/** The bytes that a batch was made of: exact, because float32 holds far more than 256 steps. */
+export function pixelsOf(data: Float32Array, {mean, std, order}: ImageNormalisation, plane: number): Float32Array {
+  const pixels = new Float32Array(data.length);
+  for (let i = 0; i < data.length; i++) {
+    const place = Math.floor(i / plane) % 3;
+    const colour = order === 'bgr' ? 2 - place : place;
+    pixels[i] = Math.max(0, Math.min(255, Math.round(255 * (data[i]! * std[colour]! + mean[colour]!))));
+  }
+  return pixels;
+}
+
+function inDtype(dtype: ImageInput['dtype'], shape: Shape, data: Float32Array): Tensor {
+  switch (dtype) {
+    case 'float16':
+      return tensor('float16', shape, float32ToHalf(data) as Uint16Array<ArrayBuffer>);
+    case 'float64':
+      return tensor('float64', shape, Float64Array.from(data));
+    case 'uint8':
+      return tensor('uint8', shape, Uint8Array.from(data));
+    default:
+      return tensor('float32', shape, data as Float32Array<ArrayBuffer>);
+  }
+}
+
+/** Zeros in the shape and type of a batch. */
+export const zeroImages = (input: ImageInput, images: number): Tensor => zeros(input.dtype, shapeOf(input, images));
 
 /**
  * Values of the named outputs, row after row; [N, 3, S, S] in. The last group of a fixed batch is filled with zeros, whose rows are
@@ -19,7 +67,7 @@ export async function runOutputs(
   images: Tensor<'float32'>,
   outputs: readonly string[],
 ): Promise<Float32Array[]> {
-  if (input.dtype === 'uint8')
+  if (input.takes === 'photographs')
     throw new GpdError('SHAPE_MISMATCH', `the input '${input.name}' takes photographs, not prepared images`, {
       hint: 'gpd eval compares models that prepare photographs themselves with others',
     });
@@ -31,7 +79,7 @@ export async function runOutputs(
     const wanted = Math.min(group, count - start);
     const part = images.data.subarray(start * size, (start + wanted) * size);
     const filled = wanted === group ? part : padded(part, group * size);
-    const feed = feedOf(input, tensor('float32', [group, ...shape], filled as Float32Array<ArrayBuffer>));
+    const feed = feedOf(input, float32([group, ...shape], filled));
     const results = await session.run(new Map([[input.name, feed]]), outputs);
     for (const [i, name] of outputs.entries()) {
       const {data} = toFloat32(results.get(name)!);
@@ -44,7 +92,7 @@ export async function runOutputs(
 /** The logits of photographs, prepared by the model itself. One by one: their sizes differ. A fixed batch is filled with the same. */
 export async function runPhotographs(
   session: Session,
-  {input: {name, batch = 1}, output}: Interface & Pick<Subject, 'output'>,
+  {input: {name, batch = 1}, output}: Answering,
   photographs: readonly Image[],
 ): Promise<Float32Array> {
   const rows: Float32Array[] = [];
@@ -58,15 +106,8 @@ export async function runPhotographs(
 }
 
 /** The logits. */
-export const runImages = async (
-  session: Session,
-  subject: Interface & Pick<Subject, 'output'>,
-  images: Tensor<'float32'>,
-): Promise<Float32Array> => (await runOutputs(session, subject, images, [subject.output]))[0]!;
-
-/** As the model takes them: a batch of images that it runs at once. */
-export const feedOf = ({dtype}: Subject['input'], images: Tensor<'float32'>): Tensor =>
-  dtype === 'float16' ? tensor('float16', images.shape, float32ToHalf(images.data) as Uint16Array<ArrayBuffer>) : images;
+export const runImages = async (session: Session, subject: Answering, images: Tensor<'float32'>): Promise<Float32Array> =>
+  (await runOutputs(session, subject, images, [subject.output]))[0]!;
 
 function repeated(data: Uint8Array, times: number): Uint8Array<ArrayBuffer> {
   const filled = new Uint8Array(data.length * times);

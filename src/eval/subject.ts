@@ -3,9 +3,9 @@
 import {basename, dirname} from 'node:path';
 import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
-import {formatShape} from '../core/tensor.js';
 import {familyNamed} from '../models/families/index.js';
-import {classTable, classTableWarnings} from '../onnx/class-table.js';
+import {classTableWarnings} from '../onnx/class-table.js';
+import {cloneModel} from '../onnx/clone-model.js';
 import {decodeModel} from '../onnx/decode.js';
 import {externalFilesIn} from '../onnx/external-data.js';
 import {readGpd} from '../onnx/gpd-metadata.js';
@@ -14,7 +14,8 @@ import {macsOf} from '../onnx/macs.js';
 import {openSession, type Session, type SessionOptions} from '../onnx/session.js';
 import {unsteadyWarnings} from '../onnx/unsteady.js';
 import {countWeights} from '../onnx/weights.js';
-import {checkBatch} from './batch-limit.js';
+import {declaredOutput, giveInner, measureOutputs} from './class-output.js';
+import {type ImageInput, imageInputOf, shapeOf, withoutEmptyBatch} from './image-input.js';
 import {expectWeights} from './memory-limit.js';
 import {openModel} from './open-model.js';
 
@@ -41,15 +42,7 @@ export interface Subject {
   name: string;
   path: string;
   form: SubjectForm;
-  input: {
-    name: string;
-    /** Pixels a side. */
-    side: number;
-    /** Undefined: any. */
-    batch: number | undefined;
-    /** 'uint8': photographs [N, H, W, 3] of any size, which the model prepares itself for a network of that side. */
-    dtype: 'float32' | 'float16' | 'uint8';
-  };
+  input: ImageInput;
   output: string;
   classes: number;
   size: SubjectSize;
@@ -70,54 +63,19 @@ export interface Subject {
   open(options: SessionOptions): Promise<Session>;
 }
 
-function refuse(path: string, problem: string, hint: string): never {
-  throw new GpdError('SHAPE_MISMATCH', `${path}: ${problem}`, {at: path, hint});
+/** For one image of the size that it is given: a graph for any size leaves it open. */
+const macsFor = (model: Model, input: ImageInput): number =>
+  macsOf(input.anySize ? cloneModel(model, () => shapeOf(input, 1)).graph : model.graph).macs;
+
+/** The same model on images of another size, which it says that it takes. */
+export function atSide(subject: Subject, side: number): Subject {
+  if (side === subject.input.side) return subject;
+  const input = {...subject.input, side};
+  return {...subject, input, size: {...subject.size, macs: macsFor(subject.model(), input)}};
 }
 
-/** Pixels a side that a network behind its own preparation takes, as `gpd export` writes it into the metadata. */
-function preparedSide({metadata}: Model): number | undefined {
-  const side = readGpd(metadata, 'preprocessing')?.['side'];
-  return typeof side === 'number' ? side : undefined;
-}
-
-/** What the images are: [N, 3, S, S] as float32 or float16, or photographs [N, H, W, 3]. */
-function imagesOf(path: string, model: Model): Subject['input'] {
-  const [input, ...others] = model.graph.inputs;
-  if (!input || others.length > 0)
-    refuse(path, `has ${model.graph.inputs.length} inputs`, 'a classifier with one input, the images, is expected');
-  const {name, dtype, shape = []} = input;
-  const [first, channels, height, width] = shape;
-  const batch = typeof first === 'number' ? first : undefined;
-  const isSquare = shape.length === 4 && channels === 3 && typeof height === 'number' && height === width;
-  if (isSquare && (dtype === 'float32' || dtype === 'float16')) return {name, side: height, batch, dtype};
-  const side = preparedSide(model);
-  if (dtype === 'uint8' && width === 3 && side !== undefined) return {name, side, batch, dtype};
-  const found = `${dtype}${formatShape(shape)}`;
-  if (shape.length === 4 && typeof channels === 'number' && height === width && dtype !== 'uint8') {
-    const problem = `input '${name}' is ${found}: images of ${channels} channel${channels === 1 ? '' : 's'}`;
-    return refuse(
-      path,
-      problem,
-      'images are read in three colours: give a network for these; gpd convert and inspect take others too',
-    );
-  }
-  return refuse(path, `input '${name}' is ${found}`, 'images are given as float32[N, 3, S, S], S a fixed number');
-}
-
-/** Images in, [N, classes] out. Throws SHAPE_MISMATCH for anything else. */
-function interfaceOf(path: string, model: Model): Pick<Subject, 'input' | 'output' | 'classes'> {
+function sizeOf(model: Model, input: ImageInput, fileBytes: number | undefined): SubjectSize {
   const {graph} = model;
-  const logits = classTable(model);
-  if (!logits) {
-    const found = graph.outputs.map((v) => `'${v.name}' ${formatShape(v.shape ?? [])}`).join(', ');
-    refuse(path, `no output is a table of logits: ${found}`, 'an output [N, classes] is expected');
-  }
-  const input = imagesOf(path, model);
-  checkBatch(input.batch ?? 1, input.side, path);
-  return {input, output: logits.name, classes: logits.shape![1] as number};
-}
-
-function sizeOf({graph}: Model, fileBytes: number | undefined): SubjectSize {
   const weights = countWeights(graph);
   const operators = new Map<string, number>();
   for (const {opType} of graph.nodes) operators.set(opType, (operators.get(opType) ?? 0) + 1);
@@ -126,36 +84,115 @@ function sizeOf({graph}: Model, fileBytes: number | undefined): SubjectSize {
     parameters: weights.parameters,
     weightBytes: weights.bytes,
     fileBytes,
-    macs: macsOf(graph).macs,
+    macs: macsFor(model, input),
     operators: [...operators].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])),
   };
 }
 
-const warningsOf = (model: Model): string[] => [...classTableWarnings(model), ...unsteadyWarnings(model)];
+const warningsOf = (model: Model, output?: string): string[] => [
+  ...(output === undefined ? classTableWarnings(model) : []),
+  ...unsteadyWarnings(model),
+];
 
-/** An ONNX file. Throws the codes of reading it, and SHAPE_MISMATCH if it is no classifier of images. */
-export function subjectOfFile(path: string): Subject {
+/** What a model leaves open, and the user says. */
+export interface ModelChoices {
+  /** Pixels a side, for a model that takes any. */
+  imageSize?: number | undefined;
+  /** The value that is its logits; default: the output that looks like them. It need not be an output. */
+  outputName?: string | undefined;
+  /** The model is only timed: any outputs do. Default false. */
+  anyOutput?: boolean | undefined;
+}
+
+/** A file that was read, not yet judged. */
+interface ReadFile {
+  readonly path: string;
+  readonly model: Model;
+  readonly fileBytes: number;
+  readonly weightBytes: number;
+  readonly storedBytes: number;
+  /** What was changed in the model, so that it is made anew for a session. Sentences; empty: the file runs as it is. */
+  readonly changes: readonly string[];
+}
+
+function readFile(path: string, {outputName}: ModelChoices): ReadFile {
   const external = externalFilesIn(dirname(path));
   const source = fileSource(path);
   const model = decodeModel(source, {openExternal: external.open});
-  const size = sizeOf(model, source.size + external.size());
+  const emptied = withoutEmptyBatch(model);
+  const redirected = outputName !== undefined && giveInner(model, outputName);
+  const weightBytes = countWeights(model.graph).bytes;
   const storedBytes = (source.stored ?? source.size) + external.stored();
-  expectWeights(path, size.weightBytes, storedBytes);
+  expectWeights(path, weightBytes, storedBytes);
+  const inner = redirected ? [`'${outputName}', which is no output of it, was asked for as its logits`] : [];
+  const fileBytes = source.size + external.size();
+  return {path, model, fileBytes, weightBytes, storedBytes, changes: [...(emptied ? [emptied] : []), ...inner]};
+}
+
+function openRead({path, model, weightBytes, changes}: ReadFile, options: SessionOptions): Promise<Session> {
+  const own = {...options, file: path};
+  return changes.length === 0 ? openSession(path, own) : openModel(model, weightBytes, own);
+}
+
+function subjectOfRead(read: ReadFile, {imageSize, outputName, anyOutput = false}: ModelChoices): Subject {
+  const {path, model, fileBytes, storedBytes, changes} = read;
+  const input = imageInputOf(path, model, imageSize);
+  const {name: output, classes} = anyOutput
+    ? {name: model.graph.outputs[0]!.name, classes: 0}
+    : (declaredOutput(path, model, outputName) ?? refuseUnmeasured(path));
   return {
     name: basename(path),
     path,
     form: 'onnx',
-    ...interfaceOf(path, model),
-    size,
+    input,
+    output,
+    classes,
+    size: sizeOf(model, input, fileBytes),
     storedBytes,
     family: familyNamed(readGpd(model.metadata, 'arch') ?? '')?.name,
     without: [...(readGpd(model.metadata, 'without') ?? [])],
     normalises: readGpd(model.metadata, 'normalisation') !== undefined,
-    warnings: warningsOf(model),
+    warnings: [...changes, ...choiceWarnings({input, output}, {imageSize, outputName}), ...warningsOf(model, outputName)],
     metadata: model.metadata,
     model: () => model,
-    open: (options) => openSession(path, {...options, file: path}),
+    open: (options) => openRead(read, options),
   };
+}
+
+function refuseUnmeasured(path: string): never {
+  throw new GpdError('SHAPE_MISMATCH', `${path}: only a run tells how many classes it has`, {
+    at: path,
+    hint: 'export it with the shapes of its outputs, or evaluate it: gpd eval runs it',
+  });
+}
+
+/** What was asked for and does not apply. */
+function choiceWarnings({input, output}: Pick<Subject, 'input' | 'output'>, {imageSize, outputName}: ModelChoices): string[] {
+  const fixed = imageSize !== undefined && input.side !== imageSize;
+  const other = outputName !== undefined && output !== outputName;
+  return [
+    ...(fixed ? [`it takes images of ${input.side} px alone: the image size ${imageSize} does not apply`] : []),
+    ...(other ? [`it computes no '${outputName}': '${output}' is taken for its logits`] : []),
+  ];
+}
+
+/** An ONNX file that declares its outputs. Throws the codes of reading it, and SHAPE_MISMATCH if it is no classifier of images. */
+export const subjectOfFile = (path: string, choices: ModelChoices = {}): Subject =>
+  subjectOfRead(readFile(path, choices), choices);
+
+/** As `subjectOfFile`; where the outputs do not say their shapes, the model is run once. Throws ENGINE_FAILED where it does not run. */
+export async function measuredSubject(path: string, choices: ModelChoices = {}): Promise<Subject> {
+  const read = readFile(path, choices);
+  const input = imageInputOf(path, read.model, choices.imageSize);
+  if (!declaredOutput(path, read.model, choices.outputName)) {
+    const session = await openRead(read, {optimize: 'disabled', arena: false});
+    try {
+      await measureOutputs(path, read.model, input, session);
+    } finally {
+      await session.close();
+    }
+  }
+  return subjectOfRead(read, choices);
 }
 
 /** A network in memory, made of the checkpoint at `path`. Its bytes are made when a session is opened, and not kept. */
@@ -166,12 +203,16 @@ export function subjectOfModel(
   family?: string,
   without: readonly string[] = [...(readGpd(model.metadata, 'without') ?? [])],
 ): Subject {
-  const size = sizeOf(model, undefined);
+  const input = imageInputOf(path, model);
+  const size = sizeOf(model, input, undefined);
+  const {name: output, classes} = declaredOutput(path, model) ?? refuseUnmeasured(path);
   return {
     name: `${basename(path)} (${form})`,
     path,
     form,
-    ...interfaceOf(path, model),
+    input,
+    output,
+    classes,
     size,
     storedBytes: size.weightBytes,
     family,

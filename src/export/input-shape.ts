@@ -3,11 +3,11 @@ import {GpdError} from '../core/error.js';
 import {elementCount, tensor} from '../core/tensor.js';
 import {assertValid} from '../onnx/check.js';
 import {classTable} from '../onnx/class-table.js';
+import {cloneModel} from '../onnx/clone-model.js';
 import {modelBytes} from '../onnx/encode.js';
 import type {Dims, Model} from '../onnx/graph.js';
 import {measureShapes} from '../onnx/measure-shapes.js';
 import {openSession} from '../onnx/session.js';
-import {cloneModel} from './clone.js';
 
 export interface InputShape {
   /** A number, 'dynamic', or undefined: as it is. */

@@ -2,11 +2,11 @@
 import {GpdError} from '../core/error.js';
 import {irVersionOf} from '../models/training-form.js';
 import {assertValid} from '../onnx/check.js';
+import {cloneModel} from '../onnx/clone-model.js';
 import type {Model, Node} from '../onnx/graph.js';
 import {ops} from '../onnx/ops.js';
 import {adaptToOpset} from '../onnx/passes/lower.js';
 import {cannotRaise} from '../onnx/passes/raise.js';
-import {cloneModel} from './clone.js';
 
 export interface Versions {
   readonly opset: number;

@@ -1,5 +1,5 @@
 /** THE table of precisions. */
-import {cloneModel} from './clone.js';
+import {cloneModel} from '../onnx/clone-model.js';
 import {half} from './half/half.js';
 import {dynamicInt8, staticInt8} from './int8.js';
 import type {Precision} from './precision.js';

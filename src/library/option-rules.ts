@@ -55,7 +55,7 @@ const int8 = is.shape<NonNullable<ExportFileOptions['int8']>>({
 });
 const overrides = is.shape<Recipe>({
   ...{resize: count, crop: count, interpolation: is.oneOf(['bilinear', 'bicubic'])},
-  ...{mean: is.listOf(is.finite), std: is.listOf(is.finite)},
+  ...{mean: is.listOf(is.finite), std: is.listOf(is.finite), order: is.oneOf(['rgb', 'bgr'])},
 });
 const engine = {provider: is.oneOf(['auto', ...providerNames]), device: is.whole(0), threads: count, strict: is.toggle};
 const images = {
@@ -85,6 +85,7 @@ export const convertRules: is.Rules<ConvertOptions> = {
 export const inspectRules: is.Rules<InspectOptions> = {...recognise, text: is.toggle};
 export const evaluateRules: is.Rules<EvaluateFilesOptions> = {
   ...{...recognise, ...engine, ...images, ...watched, explainProvider: is.toggle, batchSize: count},
+  outputName: is.text,
   ...{
     samples: count,
     resume: is.toggle,
@@ -95,11 +96,11 @@ export const evaluateRules: is.Rules<EvaluateFilesOptions> = {
 };
 export const verifyRules: is.Rules<VerifyFilesOptions> = {
   ...{...recognise, ...engine, ...images, ...watched, role: is.oneOf(['student', 'teacher'])},
-  ...{samples: count, seed: is.finite, tolerance: is.finite, layers: is.toggle},
+  ...{samples: count, seed: is.finite, tolerance: is.finite, layers: is.toggle, outputName: is.text},
 };
 export const benchRules: is.Rules<BenchFilesOptions> = {
   ...{...watched, provider: engine.provider, device: engine.device, threads: is.listOf(count), batches: is.listOf(count)},
-  ...{rounds: is.whole(2), roundMs: count, memoryLimit: count},
+  ...{rounds: is.whole(2), roundMs: count, memoryLimit: count, imageSize: count},
 };
 const {labels: _, labelBase: __, fast: ___, labelColumn: ____, ...preparation} = images;
 export const exportRules: is.Rules<ExportFileOptions> = {
@@ -113,7 +114,7 @@ export const exportRules: is.Rules<ExportFileOptions> = {
   ...{embed: is.toggle, resizer: is.oneOf(resizerNames), softmax: is.toggle, topK: count, labels: is.listOf(is.text)},
   ...{batchNorm: is.oneOf(batchNormChoices), names: is.oneOf(weightNames), calibrate: is.text, calibrationSamples: count},
   ...{int8, checkSamples: count, gates, rounds: is.whole(0), onEvaluation: is.callback},
-  memoryLimit: count,
+  ...{memoryLimit: count, outputName: is.text},
 };
 export const trainRules: is.Rules<TrainFilesOptions & TrainLayers> = {
   ...{...watched, onPhase: is.callback, onNote: is.callback, resume: is.toggle, strictData: is.toggle, command: is.text},

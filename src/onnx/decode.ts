@@ -12,7 +12,7 @@ import {MAX_READ_OPSET} from './check.js';
 import {constantTensor} from './constant-tensor.js';
 import {decodeTensor, MAX_ONNX_RANK, type ModelBytes} from './decode-tensor.js';
 import type {OpenExternal} from './external-data.js';
-import {type Attribute, type Dims, Graph, type Model, type Node, type Value} from './graph.js';
+import {type Attribute, type Dim, type Dims, Graph, type Model, type Node, type Value} from './graph.js';
 import {typesOfOutputs} from './op-types.js';
 import {dtypeOfDataType, inferOutputs, type OutputType} from './ops.js';
 import {
@@ -167,10 +167,11 @@ class ModelDecoder {
     const dtype = dtypeOfDataType(type?.tensorType?.elemType ?? 0);
     if (!dtype) return undefined;
     const dims = type?.tensorType?.shape ? (type.tensorType.shape.dim ?? []) : undefined;
-    // A dimension that is neither a number nor a name is unknown: it gets a name of its own.
-    const shape = dims?.map((d, i) =>
-      d.dimParam ? d.dimParam : d.dimValue == null ? `${name}.${i}` : fromWireInt(d.dimValue),
-    );
+    // A dimension that is neither a number nor a name is unknown, and so is -1, as Paddle writes it: it gets a name of its own.
+    const shape = dims?.map((d, i): Dim => {
+      const value = d.dimValue == null ? -1 : fromWireInt(d.dimValue);
+      return d.dimParam ? d.dimParam : value === -1 ? `${name}.${i}` : value;
+    });
     if (shape && shape.length > MAX_ONNX_RANK) this.fail(`value '${name}'`, `has ${shape.length} dimensions`);
     const isPossible = shape?.every((d) => typeof d === 'string' || (Number.isSafeInteger(d) && d >= 0)) ?? true;
     return isPossible ? {dtype, shape} : this.fail(`value '${name}'`, `has the impossible shape [${shape}]`);

@@ -15,6 +15,8 @@ export interface BenchFilesOptions extends Pick<BenchOptions, 'rounds' | 'roundM
   device?: number | undefined;
   /** Each is measured. Default: the runtime's choice, one a physical core. */
   threads?: readonly number[] | undefined;
+  /** Pixels a side, for models that take any size. Default 224. */
+  imageSize?: number | undefined;
   /** Images in a batch; each is measured. Default 1. */
   batches?: readonly number[] | undefined;
 }
@@ -42,12 +44,12 @@ export interface BenchReport extends BenchResult {
 
 /** Times ONNX files. Throws GpdError: FORMAT_UNKNOWN for a checkpoint, PROVIDER_UNAVAILABLE. */
 export async function benchFiles(models: readonly string[], options: BenchFilesOptions = {}): Promise<BenchReport> {
-  const {threads, batches, device, provider = 'cpu', ...rest} = options;
+  const {threads, batches, device, imageSize, provider = 'cpu', ...rest} = options;
   for (const path of models) refuseCheckpoint(path);
   const {name, reason} = chooseProvider(provider);
   const result = await bench({
     ...rest,
-    models: distinguish(models.map(subjectOfFile)),
+    models: distinguish(models.map((path) => subjectOfFile(path, {imageSize, anyOutput: true}))),
     provider: name,
     deviceId: device,
     ...(threads && {threads}),

@@ -18,6 +18,7 @@ import {checkFast} from '../eval/fast-check.js';
 import type {GateOptions} from '../eval/gates.js';
 import {edgeInputs} from '../eval/inputs.js';
 import {identityOf, StateFile} from '../eval/run-state.js';
+import {needsImages, settleSides, withNormalisation} from '../eval/settle-size.js';
 import type {Subject} from '../eval/subject.js';
 import {chooseProvider, type ProviderName} from '../onnx/providers.js';
 import type {SessionOptions} from '../onnx/session.js';
@@ -106,16 +107,17 @@ export const evaluateFiles = async (models: readonly string[], options: Evaluate
   evaluateSubjects(await openSubjects(models, options), options);
 
 /** The same of models that are open already. */
-export async function evaluateSubjects(subjects: readonly Subject[], given: EvaluateFilesOptions): Promise<EvaluationRun> {
+export async function evaluateSubjects(opened: readonly Subject[], given: EvaluateFilesOptions): Promise<EvaluationRun> {
   const options = withDefaults(given, evaluateDefaults);
   const choice = chooseProvider(options.provider);
-  const {recipe, reason} = chooseRecipe(subjects, options.recipe, options.overrides);
-  checkCompatible(subjects);
+  checkTogether(opened, options); // before the set is opened, which may take minutes
   const {labels, labelBase, labelColumn, strictData: strict} = options;
-  const opened = await openDataset(options.data, {labels, labelBase, labelColumn, strict, outputs: subjects[0]!.classes});
+  const found = await openDataset(options.data, {labels, labelBase, labelColumn, strict, outputs: opened[0]!.classes});
   try {
-    checkClasses(subjects[0]!, opened);
-    const dataset = inOrderOfModels(subjects, opened, labels !== undefined && listsClasses(labels, opened.classes));
+    checkClasses(opened[0]!, found);
+    const shown = needsImages(opened) ? await sideShown(found) : undefined;
+    const {subjects, recipe, reason} = checkTogether(opened, options, shown);
+    const dataset = inOrderOfModels(subjects, found, labels !== undefined && listsClasses(labels, found.classes));
     if (strict) refuseWarnings(options.data, dataset.warnings);
     const settings: Settings = {
       data: options.data,
@@ -129,7 +131,26 @@ export async function evaluateSubjects(subjects: readonly Subject[], given: Eval
     checkBatch(settings.batchSize, subjects[0]!.input.side, subjects[0]!.path);
     return await run(options, {subjects, dataset, recipe, settings});
   } finally {
-    await opened.close();
+    await found.close();
+  }
+}
+
+/** One size and one preparation for all models. Throws SHAPE_MISMATCH where there is none. */
+function checkTogether(opened: readonly Subject[], {recipe: asked, overrides}: Complete, shown?: number) {
+  const settled = settleSides(opened, asked, shown);
+  const {recipe, reason} = chooseRecipe(settled.subjects, asked, overrides);
+  const subjects = withNormalisation(settled.subjects, recipe);
+  checkCompatible(subjects);
+  return {subjects, recipe, reason: settled.note === '' ? reason : `${reason}; ${settled.note}`};
+}
+
+/** Of the first image, where it is square. One that cannot be read is met again in the run. */
+async function sideShown({samples}: Dataset): Promise<number | undefined> {
+  try {
+    const {width, height} = await decodeImage(await samples[0]!.read());
+    return width === height ? width : undefined;
+  } catch {
+    return undefined;
   }
 }
 

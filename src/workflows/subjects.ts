@@ -9,7 +9,7 @@ import {choiceFlags} from '../checkpoint/state-dicts.js';
 import {referenceForm} from '../convert/build.js';
 import {GpdError, naming} from '../core/error.js';
 import {expectWeights} from '../eval/memory-limit.js';
-import {distinguish, type Subject, subjectOfFile, subjectOfModel} from '../eval/subject.js';
+import {distinguish, measuredSubject, type Subject, subjectOfModel} from '../eval/subject.js';
 import {leftOut, type RecogniseOptions, recognise} from '../models/recognise.js';
 import {isModel} from '../onnx/is-model.js';
 import type {Role} from '../reparam/parameters.js';
@@ -19,6 +19,8 @@ export interface SubjectOptions extends RecogniseOptions {
   ema?: boolean | undefined;
   /** The state dict under this key, such as `net` or `checkpoint.model`, of a file with several. Wins over `ema`. */
   key?: string | undefined;
+  /** Which value of an ONNX model is its logits. Default: the output that looks like them. */
+  outputName?: string | undefined;
 }
 
 /** Checkpoints stay open: their tensors are read when a session is made. */
@@ -26,6 +28,7 @@ export async function openSubjects(paths: readonly string[], options: SubjectOpt
   const subjects: Subject[] = [];
   for (const path of paths) subjects.push(...(await openSubject(path, options)));
   refuseUnusedIgnore(subjects, options);
+  checkOutputName(subjects, options);
   return distinguish(subjects);
 }
 
@@ -39,12 +42,27 @@ export function refuseUnusedIgnore(subjects: readonly Pick<Subject, 'form' | 'pa
   });
 }
 
+/** Throws SHAPE_MISMATCH where no model has the output that was asked for. */
+export function checkOutputName(subjects: readonly Subject[], {outputName}: SubjectOptions): void {
+  const files = subjects.filter(({form}) => form === 'onnx');
+  if (outputName === undefined || files.some(({output}) => output === outputName)) return;
+  const [first] = files;
+  const outputs = first
+    ?.model()
+    .graph.outputs.map(({name}) => `'${name}'`)
+    .join(', ');
+  throw new GpdError('SHAPE_MISMATCH', `no ONNX model here computes '${outputName}'`, {
+    ...(first && {at: first.path}),
+    hint: first ? `its outputs are ${outputs}; gpd inspect --text lists every value` : 'a checkpoint has one output alone',
+  });
+}
+
 /** A checkpoint gives the dynamic teacher, where it has one, and the student; `roles` picks among them. */
 export async function openSubject(path: string, options: SubjectOptions, roles?: readonly Role[]): Promise<Subject[]> {
   const source = checkpointSource(path);
   if (isModel(source)) {
     source.close();
-    return [subjectOfFile(path)];
+    return [await measuredSubject(path, options)];
   }
   const checkpoint = openCheckpoint(source, options);
   const recognised = naming(path, () => recognise(checkpoint.stateDict, checkpoint.args, options), choiceFlags(options));

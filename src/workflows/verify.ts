@@ -5,18 +5,19 @@ import type {Dataset} from '../data/dataset.js';
 import type {LabelBase} from '../data/label-base.js';
 import {loadBatches} from '../data/loader.js';
 import {openDataset} from '../data/open-dataset.js';
-import type {Recipe, RecipeName} from '../data/recipe.js';
+import {type Recipe, type RecipeName, recipes} from '../data/recipe.js';
 import type {DataWarning} from '../data/warnings.js';
 import {chooseRecipe} from '../eval/choose-recipe.js';
 import {classOrderWarnings} from '../eval/class-order.js';
-import {edgeInputs, type InputGroup, randomInputs} from '../eval/inputs.js';
+import {edgeInputs, type InputGroup, randomInputs, roundedToBytes} from '../eval/inputs.js';
+import {settleSides, withNormalisation} from '../eval/settle-size.js';
 import type {Subject} from '../eval/subject.js';
 import {type Verification, verify} from '../eval/verify.js';
 import {readGpd} from '../onnx/gpd-metadata.js';
 import {chooseProvider, type ProviderName} from '../onnx/providers.js';
 import type {Role} from '../reparam/parameters.js';
 import {spread} from './evaluate.js';
-import {openSubject, refuseUnusedIgnore, type SubjectOptions} from './subjects.js';
+import {checkOutputName, openSubject, refuseUnusedIgnore, type SubjectOptions} from './subjects.js';
 
 /** What `verify` compares on. */
 export interface VerifyFilesOptions extends SubjectOptions {
@@ -96,14 +97,14 @@ export async function verifyFiles(
   const options = withDefaults(given, verifyDefaults);
   const {signal, onProgress, tolerance, layers, seed, device, threads, strict} = options;
   const choice = chooseProvider(options.provider);
-  const [reference, actual] = await openPair(referencePath, path, options);
+  const [reference, actual, recipe] = await openPair(referencePath, path, options);
   const dataset = await openReal(options, actual);
   let done = 0;
   const total = options.samples * (dataset ? 2 : 1);
   const work = verify({
     reference,
     actual,
-    inputs: inputsOf(options, [reference, actual], dataset),
+    inputs: inputsOf(options, [reference, actual], recipe, dataset),
     tolerance,
     layers,
     session: {provider: choice.name, deviceId: device, threads, strict},
@@ -129,12 +130,19 @@ async function openReal(options: Complete, {classes: outputs}: Subject): Promise
 }
 
 /** A teacher is held against a teacher: the ONNX file says what it was made of. */
-async function openPair(referencePath: string, path: string, options: Complete): Promise<[Subject, Subject]> {
+async function openPair(referencePath: string, path: string, options: Complete): Promise<[Subject, Subject, Recipe]> {
   const actual = await openOne(path, options, options.role);
   const made = readGpd(actual.metadata, 'form')?.endsWith('teacher') ? 'teacher' : 'student';
   const reference = await openOne(referencePath, options, options.role ?? (actual.form === 'onnx' ? made : actual.form));
   refuseUnusedIgnore([reference, actual], options);
-  return [reference, actual];
+  checkOutputName([reference, actual], options);
+  const {subjects, note} = settleSides([reference, actual], options.recipe);
+  const isShown = options.data !== undefined || subjects.some(({input}) => input.takes === 'pixels');
+  const {recipe} = isShown
+    ? chooseRecipe(subjects, options.recipe, options.overrides)
+    : {recipe: recipes.cnn(subjects[0]!.input.side)};
+  const [first, second] = withNormalisation(subjects, recipe) as [Subject, Subject];
+  return [first, note === '' ? second : {...second, warnings: [...second.warnings, `images of ${note}`]}, recipe];
 }
 
 const openOne = async (path: string, options: SubjectOptions, role: Role = 'student'): Promise<Subject> => {
@@ -145,17 +153,19 @@ const openOne = async (path: string, options: SubjectOptions, role: Role = 'stud
 async function* inputsOf(
   options: Complete,
   subjects: readonly Subject[],
+  recipe: Recipe,
   dataset: Dataset | undefined,
 ): AsyncGenerator<InputGroup> {
   const {side} = subjects[0]!.input;
-  yield* randomInputs(side, options.seed, options.samples, BATCH);
-  yield edgeInputs(side, options.seed);
-  if (dataset) yield* realInputs(dataset, options, subjects);
+  const takesBytes = subjects.some(({input}) => input.takes === 'pixels');
+  const seen = (group: InputGroup) => (takesBytes ? roundedToBytes(group, recipe) : group);
+  for (const group of randomInputs(side, options.seed, options.samples, BATCH)) yield seen(group);
+  yield seen(edgeInputs(side, options.seed));
+  if (dataset) yield* realInputs(dataset, options, recipe);
 }
 
-async function* realInputs(dataset: Dataset, options: Complete, subjects: readonly Subject[]): AsyncGenerator<InputGroup> {
+async function* realInputs(dataset: Dataset, options: Complete, recipe: Recipe): AsyncGenerator<InputGroup> {
   const {workers, onError, fast, samples} = options;
-  const {recipe} = chooseRecipe(subjects, options.recipe, options.overrides);
   const indices = spread(dataset.samples.length, samples);
   const load = {recipe, batchSize: BATCH, onError, fast, indices, ...(workers !== undefined && {workers})};
   for await (const {images, indices: own} of loadBatches(dataset, load)) {

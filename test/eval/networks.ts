@@ -12,6 +12,8 @@ export interface TinyOptions {
   disturb?: {name: string; by: number};
   /** Every weight of the constants whose names begin so becomes another. */
   change?: {name: string; to: (weight: number) => number};
+  /** What gives the network its images; default: the graph's input. */
+  begin?: (graph: Graph) => Value;
   /** What comes after the logits. */
   end?: ((graph: Graph, logits: Value) => Value) | undefined;
 }
@@ -44,6 +46,7 @@ export function tinyNetwork({
   batch = 'N',
   disturb,
   change,
+  begin = (graph) => graph.input('input', 'float32', [batch, 3, side, side]),
   end,
 }: TinyOptions = {}): Model {
   const graph = new Graph('tiny');
@@ -51,7 +54,7 @@ export function tinyNetwork({
     const own = weights(`${seed}/${name}`, shape, disturb?.name === name ? disturb.by : 0);
     return graph.initializer(name, change && name.startsWith(change.name) ? float32(shape, own.data.map(change.to)) : own);
   };
-  const image = graph.input('input', 'float32', [batch, 3, side, side]);
+  const image = begin(graph);
   const conv = (x: typeof image, name: string, shape: Shape) =>
     graph.op(
       'Conv',

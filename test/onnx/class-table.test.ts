@@ -32,8 +32,14 @@ test.each([
 test.each([
   [['logits', 'prob'], []],
   [['embedding', 'logits'], []],
-  [['logits', 'aux'], ["'logits' is taken for the logits; 'aux' could be them as well (it comes first)"]],
-  [['aux', 'logits'], ["'logits' is taken for the logits; 'aux' could be them as well (the others are called auxiliary)"]],
+  [
+    ['logits', 'aux'],
+    ["'logits' is taken for the logits; 'aux' could be them as well (it has the name): --output-name decides"],
+  ],
+  [
+    ['aux', 'logits'],
+    ["'logits' is taken for the logits; 'aux' could be them as well (it has the name): --output-name decides"],
+  ],
 ])('of %j it is said which was taken where several could be', (outputs, said) => {
   expect(classTableWarnings(model(outputs))).toEqual(said);
 });

@@ -3,20 +3,30 @@ import {CLIError} from '@oclif/core/errors';
 import * as Flags from '@oclif/core/flags';
 import type {InferredFlags} from '@oclif/core/interfaces';
 import type {LabelBase} from '../../data/label-base.js';
-import type {Recipe, RecipeName} from '../../data/recipe.js';
+import type {ColourOrder, Recipe, RecipeName} from '../../data/recipe.js';
 import {providerNames} from '../../onnx/providers.js';
 import {exitCodes} from '../exit-codes.js';
 
 const list = {multiple: true, multipleNonGreedy: true, delimiter: ','} as const;
 
-/** Three numbers, one for each colour. */
+/** `0.5`, or `1/255`. */
+function fraction(text: string): number {
+  const [over, under = '1', ...more] = text.split('/');
+  const isNumber = more.length === 0 && [over!, under].every((part) => part.trim() !== '');
+  return isNumber ? Number(over) / Number(under) : Number.NaN;
+}
+
+/** Three numbers, one for each colour, or one for all. */
 const colours = Flags.custom<readonly [number, number, number]>({
   helpValue: 'R,G,B',
   helpGroup: 'images',
   parse: async (text) => {
-    const numbers = text.split(',').map(Number);
-    if (numbers.length === 3 && numbers.every(Number.isFinite)) return numbers as [number, number, number];
-    throw new CLIError(`expected three numbers such as 0.485,0.456,0.406, got '${text}'`, {exit: exitCodes.usage});
+    const numbers = text.split(',').map(fraction);
+    const [one] = numbers;
+    if (numbers.every(Number.isFinite) && numbers.length === 3) return numbers as [number, number, number];
+    if (numbers.every(Number.isFinite) && numbers.length === 1) return [one!, one!, one!];
+    const expected = 'three numbers such as 0.485,0.456,0.406, or one such as 0.5 or 1/255';
+    throw new CLIError(`expected ${expected}, got '${text}'`, {exit: exitCodes.usage});
   },
 });
 
@@ -55,7 +65,17 @@ export const strictFlags = {
 };
 
 const RECIPES = ['cnn', 'rvt', 'cifar'] as const satisfies readonly RecipeName[];
+const COLOUR_ORDERS = ['rgb', 'bgr'] as const satisfies readonly ColourOrder[];
 const FILTERS = ['bilinear', 'bicubic'] as const satisfies readonly Recipe['interpolation'][];
+
+/** What a model may leave open that was made elsewhere. */
+export const modelFlags = {
+  'output-name': Flags.string({
+    description: 'the value of an ONNX model that is its logits, an output or not; default: the output that looks like them',
+    helpValue: 'NAME',
+    helpGroup: 'network',
+  }),
+};
 
 export const imageFlags = {
   labels: Flags.string({
@@ -92,7 +112,13 @@ export const imageFlags = {
     helpGroup: 'images',
   })(),
   mean: colours({description: 'subtracted from pixels between 0 and 1'}),
-  std: colours({description: 'what they are divided by then'}),
+  std: colours({description: 'what they are divided by then; 1/255 gives the network numbers from 0 to 255'}),
+  'colour-order': Flags.option({
+    options: COLOUR_ORDERS,
+    description: 'which colour the network takes first; --mean and --std stay red, green, blue; default: rgb',
+    helpValue: 'ORDER',
+    helpGroup: 'images',
+  })(),
   workers: Flags.integer({
     description: 'threads that prepare images beside the main one; default: as many as decoding gains from',
     min: 0,
@@ -126,12 +152,14 @@ export function recipeOverrides({
   interpolation,
   mean,
   std,
-}: Pick<ImageFlags, 'resize' | 'interpolation' | 'mean' | 'std'>): Partial<Recipe> {
+  'colour-order': order,
+}: Pick<ImageFlags, 'resize' | 'interpolation' | 'mean' | 'std' | 'colour-order'>): Partial<Recipe> {
   return {
     ...(resize !== undefined && {resize}),
     ...(interpolation !== undefined && {interpolation}),
     ...(mean !== undefined && {mean}),
     ...(std !== undefined && {std}),
+    ...(order !== undefined && {order}),
   };
 }
 

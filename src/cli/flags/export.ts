@@ -12,7 +12,7 @@ import {batchNormChoices, weightNames} from '../../export/weights.js';
 import {classNames, knownClassNames} from '../../workflows/class-names.js';
 import type {ExportFileOptions} from '../../workflows/export/options.js';
 import {exitCodes} from '../exit-codes.js';
-import {gateFlags, imageFlags, recipeOverrides} from './eval.js';
+import {gateFlags, imageFlags, modelFlags, recipeOverrides} from './eval.js';
 import {memoryFlags} from './memory.js';
 import {recogniseFlags, recogniseOptions} from './shared.js';
 
@@ -130,6 +130,7 @@ export const exportFlags = {
   }),
   ...gateFlags,
   ...memoryFlags,
+  ...modelFlags,
   ...preparation,
   ...recogniseFlags,
 };
@@ -147,6 +148,7 @@ export function exportOptions(flags: InferredFlags<typeof exportFlags>) {
   const labels = flags.labels === undefined ? undefined : classNames(flags.labels);
   return {
     ...recogniseOptions(flags),
+    outputName: flags['output-name'],
     ...{force: flags.force, output: flags.output, rounds: flags.rounds, threads: flags.threads},
     memoryLimit: flags['memory-limit'],
     precisions: [...new Set(flags.precision ?? ['fp32' as const])],

@@ -3,11 +3,11 @@
  * measuring is done by nodes beside the network, so that numbers by the million never leave the runtime.
  */
 import {tensor, toFloat32} from '../../core/tensor.js';
+import {cloneModel} from '../../onnx/clone-model.js';
 import {modelBytes} from '../../onnx/encode.js';
 import type {Graph, Model, Value} from '../../onnx/graph.js';
 import {dataTypeOf} from '../../onnx/ops.js';
 import {openSession} from '../../onnx/session.js';
-import {cloneModel} from '../clone.js';
 import type {Calibration} from '../precision.js';
 import {MAX_HALF, type ValueRange} from './range.js';
 

@@ -3,9 +3,9 @@
 import {GpdError} from '../../core/error.js';
 import {int64} from '../../core/tensor.js';
 import {classTable, lastNode} from '../../onnx/class-table.js';
+import {cloneModel} from '../../onnx/clone-model.js';
 import {gpdEntries} from '../../onnx/gpd-metadata.js';
 import type {Model, Value} from '../../onnx/graph.js';
-import {cloneModel} from '../clone.js';
 
 export interface AnswerOptions {
   /** An output `probabilities` [N, classes]. */

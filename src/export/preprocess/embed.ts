@@ -1,9 +1,9 @@
 /** The preparation of images as part of the network: bytes of any size in, logits out. */
 import {GpdError} from '../../core/error.js';
 import type {Recipe} from '../../data/recipe.js';
+import {cloneModel} from '../../onnx/clone-model.js';
 import {copyNodes, typedOutputs} from '../../onnx/copy-nodes.js';
 import {Graph, type Model, type Value} from '../../onnx/graph.js';
-import {cloneModel} from '../clone.js';
 import {type Folding, foldNormalisation, type Normalisation} from './fold-normalisation.js';
 import {Nodes} from './nodes.js';
 import {type ResizeGeometry, type Resizer, type ResizerName, resizers} from './resize.js';
@@ -47,13 +47,15 @@ export function embedPreprocessing(original: Model, {recipe, resizer}: EmbedOpti
   if (model.opset < since)
     throw refuse(`${resizer} needs opset ${since}, the model has ${model.opset}`, 'use the matrices, or a newer opset');
   const geometry = geometryOf(recipe, side);
-  const normalisation = {mean: recipe.mean.map((m) => 255 * m), std: recipe.std.map((s) => 255 * s)};
+  const ordered = <T>(values: readonly T[]) => (recipe.order === 'bgr' ? values.toReversed() : values);
+  const normalisation = {mean: ordered(recipe.mean).map((m) => 255 * m), std: ordered(recipe.std).map((s) => 255 * s)};
   const folding = foldNormalisation(model, normalisation);
   const graph = new Graph(model.graph.name);
   const photograph = graph.input(PHOTOGRAPH, 'uint8', [batch!, 'H', 'W', 3]);
   const nodes = new Nodes(graph, PREFIX);
   const pixels = nodes.reshape(write(nodes, photograph, geometry), [batch!, 3, side, side]);
-  const prepared = normalise(nodes, pixels, normalisation, folding);
+  const inOrder = recipe.order === 'bgr' ? nodes.permuted(pixels, [2, 1, 0], 1) : pixels;
+  const prepared = normalise(nodes, inOrder, normalisation, folding);
   append(graph, model, images.dtype === 'float16' ? nodes.cast(prepared, 'float16') : prepared);
   const notes = [`${PHOTOGRAPH}: bytes [N, H, W, 3] of any size; resized by ${description}`, folding.because];
   return {model: {...model, graph}, notes, details: {resizer, geometry, normalisation: folding}};

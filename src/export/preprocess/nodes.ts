@@ -27,6 +27,11 @@ export class Nodes {
     return this.typed('Reshape', [x, target], {}, x.dtype, shape);
   }
 
+  /** As many of them along the axis as there were. */
+  permuted(x: Value, order: readonly number[], axis: number): Value {
+    return this.typed('Gather', [x, this.ints(order)], {axis}, x.dtype, x.shape);
+  }
+
   int(value: number): Value {
     return this.shared(`int_${value}`, () => int64([], [value]));
   }

@@ -6,8 +6,9 @@
  * Each layer gets the float32 network's activations: then one run measures all of them. Measuring behind the layers that are rounded
  * already, all at once, counts an error once for each layer after it, and diverges.
  */
+
+import {cloneModel} from '../../onnx/clone-model.js';
 import type {Graph, Model, Value} from '../../onnx/graph.js';
-import {cloneModel} from '../clone.js';
 import {type QuantParameters, quantiseWeight, type WeightRange} from './affine.js';
 import type {Numbers} from './emit.js';
 import {type Batches, channelMeans} from './observe.js';

@@ -4,11 +4,11 @@
  */
 import {type Tensor, tensor, toFloat64} from '../../core/tensor.js';
 import type {Builder} from '../../onnx/builder.js';
+import {cloneModel} from '../../onnx/clone-model.js';
 import type {Model, Node, Value} from '../../onnx/graph.js';
 import {dataTypeOf} from '../../onnx/ops.js';
 import {any, constant, miss, op, optional, rule} from '../../onnx/pattern.js';
 import {applyRules} from '../../onnx/rewrite.js';
-import {cloneModel} from '../clone.js';
 import {quantiseWeight, type WeightRange} from './affine.js';
 import {gemmAxis} from './plan.js';
 

@@ -1,10 +1,10 @@
 /** Real images through a network, and what its values then are: distributions, channel by channel means and maxima, logits. */
 import {int64, type Tensor, tensor} from '../../core/tensor.js';
 import {classTable} from '../../onnx/class-table.js';
+import {cloneModel} from '../../onnx/clone-model.js';
 import {modelBytes} from '../../onnx/encode.js';
 import type {AttributeValues, Graph, Model, Value} from '../../onnx/graph.js';
 import {openSession} from '../../onnx/session.js';
-import {cloneModel} from '../clone.js';
 import {Histogram} from './histogram.js';
 
 /** Images [n, 3, S, S], the same at each call. */

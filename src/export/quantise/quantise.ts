@@ -3,8 +3,8 @@
  * the logits move on the calibration images; the images that decide whether the result is good enough take no part in them.
  */
 import {GpdError} from '../../core/error.js';
+import {cloneModel} from '../../onnx/clone-model.js';
 import type {Model, Value} from '../../onnx/graph.js';
-import {cloneModel} from '../clone.js';
 import {type ActivationScheme, affineOf, type QuantParameters, type WeightRange} from './affine.js';
 import {type Agreement, agreementOf} from './agreement.js';
 import {correctBiases} from './correct-biases.js';

@@ -32,7 +32,7 @@ export function subjectsOfForm({plan, made, runs, source}: RunnableForm): Checke
   };
   if (plan.precision !== 'fp16') return {subject: file, file};
   const emulated = emulateHalf(made.model);
-  const input = {...own.input, dtype: own.input.dtype === 'uint8' ? ('uint8' as const) : ('float32' as const)};
+  const input = own.input.dtype === 'uint8' ? own.input : {...own.input, dtype: 'float32' as const};
   const subject: Subject = {
     ...file,
     input,

@@ -1,6 +1,6 @@
 /** A model with nodes and values of its own: forms are made side by side from one student. Numbers are shared, they never change. */
-import {copyNodes, reshapedOutputs, sameOutputs} from '../onnx/copy-nodes.js';
-import {type Dims, Graph, type Model, type Value} from '../onnx/graph.js';
+import {copyNodes, reshapedOutputs, sameOutputs} from './copy-nodes.js';
+import {type Dims, Graph, type Model, type Value} from './graph.js';
 
 /** `inputShape` gives the images another shape; every shape behind them is inferred anew, and unknown where that is not possible. */
 export function cloneModel(original: Model, inputShape?: (dims: Dims | undefined) => Dims | undefined): Model {
