@@ -85,7 +85,7 @@ describe('the prefix under which a network stands', () => {
       undefined,
     );
     expect([r.prefix, r.arch.classes, found(r, 'classifier'), leftOut(r)]).toEqual(['backbone.', 7, 'head.fc', []]);
-    expect(r.fileKey(`${classifier}weight`)).toBe('head.fc.weight');
+    expect(r.fileKey(`${r.arch.last}.weight`)).toBe('head.fc.weight');
   });
 
   test('what training needs lies beside: it is left out with its reason, and results say so', () => {

@@ -127,9 +127,9 @@ function readStem(r: SizeReader, asked: StemChoice | undefined): Stem {
   return {channels: r.width('conv1'), kernel, ...stems[asked ?? usualStem(kernel)]};
 }
 
-/** What was assumed of the stem; nothing of the usual 7x7 one. */
-function stemConventions({kernel, stride, pool}: Stem, asked: StemChoice | undefined): Convention[] {
-  if (asked === undefined && kernel > SMALL_KERNEL) return [];
+/** What was assumed of the stem; nothing of the usual 7x7 one, nor of CIFAR's ResNets of three stages: they have one stem in all code. */
+function stemConventions({kernel, stride, pool}: Stem, stages: number, asked: StemChoice | undefined): Convention[] {
+  if (asked === undefined && (kernel > SMALL_KERNEL || stages < 4)) return [];
   const value = `${kernel}x${kernel}, stride ${stride}, ${pool ? 'a' : 'no'} max pool`;
   return [{what: 'stem', value, from: asked === undefined ? 'the convention: no tensor says it, see --stem' : '--stem'}];
 }
@@ -162,7 +162,7 @@ export function readResidual(
   const stem = readStem(r, asked);
   return {
     size: {block, stem, stages, projection, projected, head: readHead(r, usualHead)},
-    conventions: stemConventions(stem, asked),
+    conventions: stemConventions(stem, stageCount, asked),
   };
 }
 
