@@ -116,6 +116,10 @@ const kinds = {
     concerns: 'labels',
     message: () => 'no image has a label: accuracy cannot be measured (give --labels, or sort the images into class folders)',
   },
+  'class-subset': {
+    concerns: 'labels',
+    message: (_, what) => what,
+  },
   'class-order': {
     concerns: 'labels',
     message: (_, what) => what,

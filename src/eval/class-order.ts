@@ -21,7 +21,7 @@ export function ownClassNames({metadata, classes}: Pick<Named, 'metadata' | 'cla
   for (const key of KEYS) {
     const text = metadata.get(key);
     const names = text !== undefined && text.length <= MAX_LENGTH ? namesIn(text) : undefined;
-    if (names?.length === classes && new Set(names.map(plainName)).size === classes) return names;
+    if (names?.length === classes && new Set(names.map(spelledAlike)).size === classes) return names;
   }
   return undefined;
 }
@@ -45,7 +45,7 @@ function numbered(entries: readonly [string, unknown][]): readonly string[] | un
 }
 
 /** Spelling that does not matter: Unicode's forms, case, underscores for spaces. */
-const plainName = (name: string): string =>
+export const spelledAlike = (name: string): string =>
   name
     .normalize('NFC')
     .toLowerCase()
@@ -63,8 +63,8 @@ export interface ClassOrder {
 
 /** How the second list orders the classes of the first. */
 export function compareClassOrder(first: readonly string[], second: readonly string[]): ClassOrder {
-  const at = new Map(first.map((name, i) => [plainName(name), i]));
-  const places = second.map((name) => at.get(plainName(name)));
+  const at = new Map(first.map((name, i) => [spelledAlike(name), i]));
+  const places = second.map((name) => at.get(spelledAlike(name)));
   const known = places.filter((place) => place !== undefined).length;
   const moved = places.flatMap((place, i) => (place === undefined || place === i ? [] : [i]));
   const isPermutation = known === second.length && first.length === second.length && new Set(places).size === known;

@@ -3,10 +3,8 @@
  * images. The runtime blocks this thread while it computes; the loader's threads decode the next batch meanwhile.
  */
 import {GpdError} from '../core/error.js';
-import type {Dataset} from '../data/dataset.js';
 import type {Batch} from '../data/loader.js';
 import type {Image} from '../data/resample.js';
-import {warningText} from '../data/warnings.js';
 import type {Session, SessionOptions} from '../onnx/session.js';
 import {LogHistogram} from './log-histogram.js';
 import {runImages, runPhotographs} from './logits.js';
@@ -103,16 +101,6 @@ export function checkCompatible(subjects: readonly Subject[]): void {
       });
     }
   }
-}
-
-/** Throws SHAPE_MISMATCH where the set knows its classes, and they are not as many as the model's. */
-export function checkClasses({name, path, classes: own}: Subject, {classes, warnings}: Dataset): void {
-  if (classes.length === 0 || classes.length === own) return;
-  const noticed = warnings.map((warning) => `. In the set, ${warningText(warning)}`).join('');
-  throw new GpdError('SHAPE_MISMATCH', `${name} tells ${own} classes apart, the images have ${classes.length}`, {
-    at: path,
-    hint: `give the classes of the images in the order of the model’s outputs with --labels${noticed}`,
-  });
 }
 
 export async function evaluate(options: EvaluateOptions): Promise<Outcome> {
@@ -220,7 +208,7 @@ class Evaluation {
   private async runAll(batch: Batch): Promise<Float32Array[]> {
     const outputs: Float32Array[] = [];
     const {subjects, photographs} = this.options;
-    const takesPhotographs = (subject: Subject) => subject.input.takes === 'photographs';
+    const takesPhotographs = (subject: Subject) => subject.input.dtype === 'uint8';
     const whole = subjects.some(takesPhotographs) ? await photographs!(batch.indices) : [];
     for (const [m, session] of this.sessions.entries()) {
       const start = performance.now();

@@ -11,7 +11,8 @@ import {refuseWarnings} from '../data/warnings.js';
 import {checkBatch} from '../eval/batch-limit.js';
 import {chooseRecipe} from '../eval/choose-recipe.js';
 import {inOrderOfModels} from '../eval/class-order.js';
-import {checkClasses, checkCompatible, evaluate, type Progress} from '../eval/evaluate.js';
+import {amongOutputs, checkClasses} from '../eval/class-subset.js';
+import {checkCompatible, evaluate, type Progress} from '../eval/evaluate.js';
 import {baselineOf, type Evaluation, type Settings, summarise} from '../eval/evaluation.js';
 import {explainProvider} from '../eval/explain-provider.js';
 import {checkFast} from '../eval/fast-check.js';
@@ -114,10 +115,11 @@ export async function evaluateSubjects(opened: readonly Subject[], given: Evalua
   const {labels, labelBase, labelColumn, strictData: strict} = options;
   const found = await openDataset(options.data, {labels, labelBase, labelColumn, strict, outputs: opened[0]!.classes});
   try {
-    checkClasses(opened[0]!, found);
+    const among = amongOutputs(opened[0]!, found);
+    checkClasses(opened[0]!, among);
     const shown = needsImages(opened) ? await sideShown(found) : undefined;
     const {subjects, recipe, reason} = checkTogether(opened, options, shown);
-    const dataset = inOrderOfModels(subjects, found, labels !== undefined && listsClasses(labels, found.classes));
+    const dataset = inOrderOfModels(subjects, among, labels !== undefined && listsClasses(labels, found.classes));
     if (strict) refuseWarnings(options.data, dataset.warnings);
     const settings: Settings = {
       data: options.data,
