@@ -115,6 +115,7 @@ export const options = {
     rvt: '--eval_model_ema',
   }),
   'pretrained-key': network('which state dict of that file, where it holds several', {kind: key, or: null}),
+  'new-head': network('draw its classifier anew, as is done where the classes are others', {kind: toggle, or: false}),
   initial: network('checkpoint of the whole widened network to start from, at epoch 0', {
     kind: optional(path),
     or: null,

@@ -52,7 +52,7 @@ export function initialState(options: InitialOptions): Initial {
   const {arch, imageSize, ratio, seed, pretrained, connectors = []} = options;
   const {modules} = manifestOf(arch, imageSize);
   const plain = freshWeights(arch, modules, seed);
-  if (pretrained) replaceAll(plain, pretrained);
+  if (pretrained) replaceAll(plain, pretrained, arch.last);
   const orepa = orepaModules(options, modules);
   for (const m of orepa) for (const [key, t] of branches(m, plain, seed, pretrained !== undefined)) plain.set(key, t);
   const form = {ratio, orepa: new Set(orepa.map(({name}) => name))};
@@ -65,11 +65,13 @@ export function initialState(options: InitialOptions): Initial {
   };
 }
 
-/** Counters of batches may be missing in old files. */
-function replaceAll(target: Map<string, Tensor>, source: NamedTensors): void {
+/** Counters of batches may be missing in old files; a classifier that is left out whole stays as it was drawn. */
+function replaceAll(target: Map<string, Tensor>, source: NamedTensors, classifier: string): void {
+  const isOfHead = (key: string) => key.startsWith(`${classifier}.`);
+  const hasHead = [...source.keys()].some(isOfHead);
   for (const [key, {shape, dtype}] of target) {
     const given = source.get(key);
-    if (!given && key.endsWith('.num_batches_tracked')) continue;
+    if (!given && (key.endsWith('.num_batches_tracked') || (!hasHead && isOfHead(key)))) continue;
     const problem = !given ? 'is missing' : sameShape(given.shape, shape) ? undefined : `is ${formatShape(given.shape)}`;
     if (problem !== undefined) {
       throw new GpdError(

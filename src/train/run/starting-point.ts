@@ -82,13 +82,20 @@ function teacherOf(o: TrainOptions, student: Architecture, notes: string[]): Sta
   };
 }
 
+/** Without the classifier where the classes are others, or where that is asked for: it is drawn anew. */
 function pretrainedOf(o: TrainOptions, arch: Architecture, notes: string[]): NamedTensors | undefined {
   if (o.pretrained === null) return undefined;
   const options = {...choiceOf(o, 'pretrained'), arch: arch.name, imageSize: o['image-size']};
   const {network, state, notes: own} = readNetwork(o.pretrained, options);
   notes.push(...own);
-  checkClasses(o.pretrained, network.arch, arch.classes);
-  if (network.kind === 'plain') return state;
+  const {classes, last} = network.arch;
+  const isNew = o['new-head'] || classes !== arch.classes;
+  if (isNew) {
+    const why =
+      classes === arch.classes ? '--new-head' : `it tells ${classes} classes apart, the training images have ${arch.classes}`;
+    notes.push(`${o.pretrained}: its classifier '${last}' is drawn anew (${why}), everything else is taken`);
+  }
+  if (network.kind === 'plain') return isNew ? new Map([...state].filter(([name]) => !name.startsWith(`${last}.`))) : state;
   throw new GpdError('CONFIG_INVALID', `${o.pretrained} is no plain network but a ${network.kind} one`, {
     at: o.pretrained,
     hint: 'give the whole widened network with --initial',
