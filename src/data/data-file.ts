@@ -19,6 +19,11 @@ async function closeOthers(): Promise<void> {
   }
 }
 
+/** Once a set is closed: files of another one in use are opened again when they are needed. */
+export async function closeIdleFiles(): Promise<void> {
+  for (const file of [...inUse]) if (file.isIdle) await file.close();
+}
+
 /** Where bytes are read by offset. */
 export interface SpanFile {
   /** For messages. */

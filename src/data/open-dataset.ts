@@ -5,7 +5,7 @@ import {archiveKind, isParquet, listArchive, noArchive} from './archives.js';
 import {joinListings} from './archives-inside.js';
 import {expandBraces} from './braces.js';
 import {isCifarFile, isCifarNames} from './cifar.js';
-import {DataFile, wholeFile} from './data-file.js';
+import {closeIdleFiles, DataFile, wholeFile} from './data-file.js';
 import type {Dataset} from './dataset.js';
 import type {Entry, Listing} from './entries.js';
 import {listFolder, readWhole} from './folder.js';
@@ -45,7 +45,11 @@ export async function openDataset(path: string, options: OpenDatasetOptions = {}
     await dataset.close();
     throw error;
   }
-  return {...dataset, warnings: said};
+  const close = async () => {
+    await dataset.close();
+    await closeIdleFiles();
+  };
+  return {...dataset, close, warnings: said};
 }
 
 async function openAny(path: string, options: OpenDatasetOptions): Promise<Dataset> {
@@ -56,6 +60,7 @@ async function openAny(path: string, options: OpenDatasetOptions): Promise<Datas
     return await arrange(listing, file, {base, column, outputs, use});
   } catch (error) {
     await listing.close();
+    await closeIdleFiles();
     throw error;
   }
 }
