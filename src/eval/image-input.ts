@@ -76,7 +76,7 @@ function placesOf(images: Value): Places | undefined {
     : {layout, channels: last, sides: [second, third]};
 }
 
-/** Exporters that do not know a dimension write a name, -1, or 0. */
+/** Exporters that do not know a dimension write a name or -1; a batch also as 0. */
 const fixed = (dim: Dim): number | undefined => (typeof dim === 'number' && dim > 0 ? dim : undefined);
 
 const TYPES = ['float32', 'float16', 'float64', 'uint8'] as const;
@@ -98,6 +98,7 @@ export function imageInputOf(path: string, model: Model, asked?: number): ImageI
       `${found}: images of ${channels} channel${channels === 1 ? '' : 's'}`,
       'images are read in three colours: give a network for these; gpd convert and inspect take others too',
     );
+  if (sides.includes(0)) refuse(path, `${found}: images of no pixels`, DESCRIBED);
   const [height, width] = sides.map(fixed);
   if (height !== undefined && width !== undefined && height !== width)
     refuse(path, `${found}: ${height}x${width}`, 'networks of square images are evaluated here');

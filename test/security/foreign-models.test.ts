@@ -71,7 +71,6 @@ describe('names of values are names, whatever objects of JavaScript are born wit
 });
 
 const sizes: [name: string, shape: {batch?: number; side?: number}, code: string][] = [
-  ['a batch of no images', {batch: 0}, 'SHAPE_MISMATCH'],
   ['images of no pixels', {side: 0}, 'SHAPE_MISMATCH'],
   ['a batch of 2^40 images', {batch: 2 ** 40}, 'LIMIT_EXCEEDED'],
   ['sides of 30,000 pixels', {side: 30_000}, 'LIMIT_EXCEEDED'],
@@ -85,6 +84,16 @@ describe.each(sizes)('%s', (_, shape, code) => {
     expect([status, error.code, error.message]).toEqual([1, code, expect.stringContaining('x.onnx')]);
     expect(error.hint).toEqual(expect.any(String));
   });
+});
+
+test('a batch of no images means any number, and that is said; or the command ends in words', async () => {
+  const model = made(foreignModel({batch: 0}));
+  const {status, stdout} = await run(['verify', 'plain.onnx', model, '--json'], {cwd});
+  const {verdict, actual} = JSON.parse(stdout);
+  expect([status, verdict]).toEqual([0, 'same']);
+  expect(actual.warnings.join()).toContain('0 images at a time');
+  const bench = await run(['bench', model, '--rounds', '2', '--round-ms', '1', '--json'], {cwd});
+  expect([bench.status, JSON.parse(bench.stdout).failures.length]).toEqual([1, 1]);
 });
 
 test('batches that are asked for are checked in the same way', async () => {
