@@ -9,6 +9,7 @@ import {
   modelFlags,
   recipeOverrides,
   strictFlags,
+  subsetFlags,
 } from '../cli/flags/eval.js';
 import {memoryFlags} from '../cli/flags/memory.js';
 import {recogniseFlags, recogniseOptions} from '../cli/flags/shared.js';
@@ -36,6 +37,7 @@ export default class Eval extends GpdCommand {
     ...evalFlags,
     ...gateFlags,
     ...imageFlags,
+    ...subsetFlags,
     ...engineFlags,
     ...memoryFlags,
     ...modelFlags,
@@ -53,7 +55,7 @@ export default class Eval extends GpdCommand {
       ...flags,
       ...{...recogniseOptions(flags), overrides: recipeOverrides(flags)},
       ...{explainProvider: flags['explain-provider'], batchSize: flags['batch-size'], onError: flags['on-error']},
-      outputName: flags['output-name'],
+      ...{outputName: flags['output-name'], restrictClasses: flags['restrict-classes']},
       ...dataOptions(flags),
       gates: {minTop1: flags['min-top1'], maxDrop: flags['max-drop'], minAgreement: flags['min-agreement']},
       onProgress: (p: {done: number; total: number; imagesPerSecond: number}) =>

@@ -116,6 +116,10 @@ const kinds = {
     concerns: 'labels',
     message: () => 'no image has a label: accuracy cannot be measured (give --labels, or sort the images into class folders)',
   },
+  'restricted-classes': {
+    concerns: 'labels',
+    message: (count) => `answers are judged among the ${n(count, 'class', 'classes')} of the set alone (--restrict-classes)`,
+  },
   'class-subset': {
     concerns: 'labels',
     message: (_, what) => what,

@@ -11,7 +11,7 @@ import {runImages, runPhotographs} from './logits.js';
 import {type FoundForm, formOf, logitsOf, type OutputForm, probabilitiesOf} from './output-form.js';
 import {largestDifference, type PairResult, PairTally} from './pair-tally.js';
 import type {Failures, RunState} from './run-state.js';
-import {type Score, scoreOf} from './scores.js';
+import {type Score, scoreAmong, scoreOf} from './scores.js';
 import type {Subject} from './subject.js';
 import {Tally, type TallyResult} from './tally.js';
 
@@ -35,6 +35,8 @@ export interface EvaluateOptions {
   batches(from: number): AsyncIterable<Batch>;
   /** Whole photographs by their index, for models that prepare them themselves. */
   photographs?: (indices: Int32Array) => Promise<readonly Image[]>;
+  /** Answers are judged among these outputs alone. Default: among all. */
+  among?: readonly number[] | undefined;
   session?: SessionOptions;
   /** Ends the run after the present batch: the result is partial. */
   signal?: AbortSignal | undefined;
@@ -187,7 +189,11 @@ class Evaluation {
     const images = Array.from(batch.indices, (index, i) => ({index, label: batch.labels[i]!, rows: rowsOf(i)}));
     this.findForms(images);
     for (const {index, label, rows} of images) {
-      const scores = rows.map((row, m) => scoreOf(logitsOf(row, this.formAt(m)), label));
+      const {among} = this.options;
+      const scores = rows.map((row, m) => {
+        const logits = logitsOf(row, this.formAt(m));
+        return among ? scoreAmong(logits, label, among) : scoreOf(logits, label);
+      });
       this.add(index, label, rows, scores);
     }
     this.done += batch.indices.length + batch.failures.length;

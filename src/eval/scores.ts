@@ -41,6 +41,17 @@ function allFinite(logits: ArrayLike<number>): boolean {
   return true;
 }
 
+/** Among these classes alone (indices, rising), as if the network had no other outputs. A NaN elsewhere counts all the same. */
+export function scoreAmong(logits: ArrayLike<number>, label: number, classes: readonly number[]): Score {
+  const all = scoreOf(logits, label);
+  if (!all.finite) return all;
+  const score = scoreOf(
+    classes.map((c) => logits[c]!),
+    classes.indexOf(label),
+  );
+  return {...score, predicted: classes[score.predicted]!};
+}
+
 /** `label` is -1 where it is not known. */
 export function scoreOf(logits: ArrayLike<number>, label: number): Score {
   const predicted = argmax(logits);

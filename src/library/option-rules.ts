@@ -88,6 +88,7 @@ export const evaluateRules: is.Rules<EvaluateFilesOptions> = {
   outputName: is.text,
   ...{
     samples: count,
+    restrictClasses: is.toggle,
     resume: is.toggle,
     state: is.either(is.text, is.oneOf([null])),
     gates,

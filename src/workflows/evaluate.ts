@@ -1,4 +1,6 @@
 /** `gpd eval` as a function: arguments in, one plain result out. Composes conversion, data and evaluation, which do not know each other. */
+
+import {GpdError} from '../core/error.js';
 import {type Filled, withDefaults} from '../core/with-defaults.js';
 import type {Dataset} from '../data/dataset.js';
 import {decodeImage} from '../data/image.js';
@@ -7,7 +9,7 @@ import {listsClasses} from '../data/labels.js';
 import {loadBatches} from '../data/loader.js';
 import {openDataset} from '../data/open-dataset.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
-import {refuseWarnings} from '../data/warnings.js';
+import {type DataWarning, warnings as dataWarnings, refuseWarnings} from '../data/warnings.js';
 import {checkBatch} from '../eval/batch-limit.js';
 import {chooseRecipe} from '../eval/choose-recipe.js';
 import {inOrderOfModels} from '../eval/class-order.js';
@@ -35,6 +37,8 @@ export interface EvaluateFilesOptions extends SubjectOptions {
   labelBase?: LabelBase | undefined;
   /** Which label, where the set has several. */
   labelColumn?: string | undefined;
+  /** Answers are judged among the classes of the set alone. Default: among all outputs. */
+  restrictClasses?: boolean | undefined;
   /** What is noticed in the set is an error. */
   strictData?: boolean | undefined;
   /** Default `cpu`. */
@@ -96,6 +100,22 @@ const MAX_CPU_NUMBERS = 2_500_000;
 /** Evenly spread, because sets are ordered by class. */
 export const spread = (total: number, samples: number): number[] =>
   Array.from({length: Math.min(samples, total)}, (_, i) => Math.floor((i * total) / Math.min(samples, total)));
+
+/** Outputs that an image of the set is labelled with, rising. Throws CONFIG_INVALID where there are none. */
+function classesIn({name, samples}: Dataset): number[] {
+  const labels = new Set(samples.flatMap(({label}) => (label === undefined || label < 0 ? [] : [label])));
+  if (labels.size > 0) return [...labels].sort((a, b) => a - b);
+  throw new GpdError('CONFIG_INVALID', `${name}: no image has a label, so there are no classes to restrict answers to`, {
+    at: name,
+    hint: 'give labels with --labels, or leave out --restrict-classes',
+  });
+}
+
+/** Said instead of how a subset is judged without being asked. */
+const withRestriction = (said: readonly DataWarning[], count: number): DataWarning[] => [
+  ...said.filter(({kind}) => kind !== 'class-subset' && kind !== 'imagenet-subset'),
+  ...dataWarnings('restricted-classes', count),
+];
 
 /** `path` is where an unfinished run was saved. */
 export interface EvaluationRun {
@@ -170,6 +190,7 @@ async function run(options: Complete, prepared: Prepared): Promise<EvaluationRun
   const {subjects, dataset, recipe, settings} = prepared;
   const {onError, fast, signal, onProgress, workers, ema, key, gates} = options;
   const {batchSize} = settings;
+  const among = options.restrictClasses ? classesIn(dataset) : undefined;
   const {length} = dataset.samples;
   const order = spread(length, options.samples ?? length);
   const session = sessionOf(options, settings.provider.used);
@@ -182,6 +203,7 @@ async function run(options: Complete, prepared: Prepared): Promise<EvaluationRun
     fast,
     ema,
     ...(key !== undefined && {key}),
+    ...(among && {among}),
   });
   const file =
     options.state === null
@@ -192,6 +214,7 @@ async function run(options: Complete, prepared: Prepared): Promise<EvaluationRun
   const outcome = await evaluate({
     subjects,
     session,
+    among,
     total: order.length,
     photographs: (indices) => Promise.all(Array.from(indices, async (i) => decodeImage(await dataset.samples[i]!.read()))),
     batches: (from) => loadBatches(dataset, {...load, indices: order.slice(from)}),
@@ -209,7 +232,7 @@ async function run(options: Complete, prepared: Prepared): Promise<EvaluationRun
     settings,
     gates,
     classes: dataset.classes,
-    warnings: dataset.warnings,
+    warnings: among ? withRestriction(dataset.warnings, among.length) : dataset.warnings,
     pathOf,
     providers,
   });

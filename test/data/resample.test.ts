@@ -104,7 +104,7 @@ test('recipes', () => {
   for (const family of ['mobilenet', 'mobilenet_v2']) expect(recipeFor(family, 160)).toMatchObject({resize: 182, crop: 160}); // int(182.86)
   expect(recipeFor('cifar-resnet', 32)).toMatchObject({resize: undefined, crop: undefined});
   expect(recipeFor('resnet', 224, {resize: 232})).toMatchObject({resize: 232, crop: 224});
-  expect(() => recipeFor('vgg', 224)).toThrow(/known are resnet, mobilenet/);
+  expect(() => recipeFor('vgg', 224)).toThrow(/known are resnet, resnet-3x3, mobilenet/);
 });
 
 test('every byte is normalised to the nearest float32, into planes', () => {

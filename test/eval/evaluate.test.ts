@@ -142,6 +142,13 @@ describe('models that end in a softmax', () => {
   });
 });
 
+test('among some classes no other is an answer', async () => {
+  const {models} = await run([a], {among: [0, 2]});
+  const {correct1, confusions} = models[0]!;
+  expect(confusions.every(({predicted}) => predicted === 0 || predicted === 2)).toBe(true);
+  expect(correct1).toBeGreaterThanOrEqual(0);
+});
+
 test('interrupted and taken up again: the same result', async () => {
   const whole = await run([a, b]);
   const stop = new AbortController();

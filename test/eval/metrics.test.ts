@@ -4,7 +4,7 @@ import {random} from '../../src/core/random.js';
 import {Largest} from '../../src/eval/largest.js';
 import {LogHistogram} from '../../src/eval/log-histogram.js';
 import {largestDifference, PairTally} from '../../src/eval/pair-tally.js';
-import {scoreOf} from '../../src/eval/scores.js';
+import {scoreAmong, scoreOf} from '../../src/eval/scores.js';
 import {mcnemar, median, quantile, quartileRange, wilson} from '../../src/eval/statistics.js';
 import {CALIBRATION_BINS, Tally} from '../../src/eval/tally.js';
 
@@ -51,6 +51,20 @@ describe('one image', () => {
   });
   test.each([Number.NaN, Number.POSITIVE_INFINITY])('a logit of %d counts as wrong, whatever the label', (bad) => {
     for (const label of [0, 1, 2]) expect(scoreOf([1, bad, 2], label)).toMatchObject({rank: 3, finite: false});
+  });
+  test('among some classes: as if the network had no other outputs', () => {
+    const answers = makeAnswers('scores', 300);
+    for (const {label, logits} of answers) {
+      const classes = [...logits.keys()].filter((c) => c === label || c % 3 === 0);
+      const masked = Array.from(logits, (x, c) => (classes.includes(c) ? x : -1e300));
+      const {predicted, confidence, rank, loss} = scoreAmong(logits, label, classes);
+      const slow = scoreOf(masked, label);
+      expect([predicted, rank]).toEqual([slow.predicted, slow.rank]);
+      expect(confidence).toBeCloseTo(slow.confidence, 12);
+      expect(loss).toBeCloseTo(slow.loss, 12);
+    }
+    expect(scoreAmong([1, Number.NaN, 2], 0, [0, 2])).toMatchObject({finite: false});
+    expect(scoreAmong([1, 9, 2], -1, [0, 2])).toMatchObject({predicted: 2, rank: -1});
   });
   test('without a label there is neither rank nor loss', () => {
     expect(scoreOf([1, 2, 3], -1)).toMatchObject({predicted: 2, rank: -1, loss: Number.NaN});

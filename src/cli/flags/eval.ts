@@ -137,6 +137,13 @@ export const imageFlags = {
     helpGroup: 'images',
   }),
 };
+/** Among which classes answers are judged. */
+export const subsetFlags = {
+  'restrict-classes': Flags.boolean({
+    description: 'judge answers among the classes of the set alone, as for ImageNet-A and -R',
+    helpGroup: 'images',
+  }),
+};
 type ImageFlags = InferredFlags<typeof imageFlags>;
 
 /** How labels and a set that looks wrong are taken. */
