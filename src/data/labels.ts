@@ -158,6 +158,10 @@ export function listsClasses(path: string, classes: readonly string[]): boolean 
   return !byFile && lists.some(isOrder);
 }
 
+/** Whether lines that might be a file and its label each are the names of these folders: `small dog`. */
+export const namesFolders = ({lists}: LabelFile, folders: readonly string[]): boolean =>
+  lists.some((list) => isListed(list, folders.map(plainName)));
+
 /** For images in class folders: the file lists the classes in label order. Throws DATASET_INVALID where one is missing or there twice. */
 export function classOrder({path, texts, lists, where}: LabelFile, folders: readonly string[]): readonly string[] {
   const candidates = lists.length > 0 ? lists : [texts];

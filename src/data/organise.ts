@@ -17,7 +17,7 @@ import {ILSVRC_CLASSES, knownClass, numberingOf} from './ilsvrc-validation.js';
 import {imagenetSubset} from './imagenet-subset.js';
 import {kitNumbers, type LabelContext} from './label-base.js';
 import type {LabelFile} from './label-file.js';
-import {classOrder, labelsOf} from './labels.js';
+import {classOrder, labelsOf, namesFolders} from './labels.js';
 import {type DataWarning, warnings, warningText} from './warnings.js';
 
 type Arranged = Pick<Dataset, 'classes' | 'warnings'> & {
@@ -126,7 +126,7 @@ function inFolders(listing: Listing, images: readonly Entry[], file: LabelFile |
   const folders = new Set([...inside.map(({path}) => classOf(path)), ...listing.folders.map((path) => path.split('/')[0]!)]);
   const names = [...folders].sort(compareText);
   refuseSplits(listing.name, names, inside);
-  if (file?.byFile) {
+  if (file?.byFile && !namesFolders(file, names)) {
     const {labels, ...rest} = labelsOf(
       file,
       inside.map(({path}) => path),

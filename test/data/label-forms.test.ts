@@ -80,6 +80,11 @@ test.each(Object.entries(byClass))('classes in label order: %s', async (_, text)
   expect(found).toEqual(['small dog', 'small dog', 'bird', 'bird', 'cat', 'cat']);
 });
 
+test('classes of two words each', async () => {
+  const set = put('words', ['small dog/1.ppm', 'big cat/2.ppm']);
+  expect(await labelsBy(set, 'small dog\nbig cat\n')).toEqual([0, 1]);
+});
+
 test('names in two Unicode forms are one', async () => {
   const set = put(
     'nfd',
