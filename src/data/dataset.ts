@@ -15,6 +15,8 @@ export interface Dataset {
   readonly samples: readonly Sample[];
   /** Class names in label order; [] when unknown. */
   readonly classes: readonly string[];
+  /** They were listed in this order with `labels`. */
+  readonly classesListed?: boolean;
   /** What was left out, guessed or looks wrong: files that are no images, classes without any, doubles. Whoever opens a set shows them. */
   readonly warnings: readonly DataWarning[];
   /** Images of the same place that are there for measuring: opened with `use: 'evaluation'`. Of a set that was opened for training. */

@@ -2,6 +2,7 @@
 import {fileSource} from '../core/bytes.js';
 import {GpdError} from '../core/error.js';
 import {type LabelRow, labelFormOf} from './label-forms.js';
+import type {DataWarning} from './warnings.js';
 
 /** ImageNet's 1.3 million training images with their paths take 60 MB. */
 const MAX_BYTES = 256 * 1024 * 1024;
@@ -20,6 +21,8 @@ export interface LabelFile {
   readonly lists: readonly (readonly string[])[];
   /** Why it can be a list of classes alone. */
   readonly doubt: string | undefined;
+  /** Which of several columns was taken. */
+  readonly warnings: readonly DataWarning[];
   /** Where a label stands, for messages: `line 7`. */
   where(place: number): string;
 }
@@ -47,10 +50,20 @@ export function readLabelFile(path: string, column?: string): LabelFile {
     source.close();
   }
   if (text.trim() === '') throw invalid('is empty');
-  const {form, rows, names, lists = [], doubt} = labelFormOf(text, {path, column, invalid});
+  const {form, rows, names, lists = [], doubt, warnings = []} = labelFormOf(text, {path, column, invalid});
   if (names)
-    return {path, form, texts: names, byFile: undefined, again: new Map(), lists: [names, ...lists], doubt, where: onLine};
-  return {path, form, ...byFile(rows), lists, doubt};
+    return {
+      path,
+      form,
+      texts: names,
+      byFile: undefined,
+      again: new Map(),
+      lists: [names, ...lists],
+      doubt,
+      warnings,
+      where: onLine,
+    };
+  return {path, form, ...byFile(rows), lists, doubt, warnings};
 }
 
 const onLine = (place: number): string => `line ${place + 1}`;

@@ -3,6 +3,7 @@ import type {GpdError} from '../core/error.js';
 import {csvRows} from './csv-rows.js';
 import {isImage} from './entries.js';
 import {labelColumn} from './label-columns.js';
+import type {DataWarning} from './warnings.js';
 
 /** One image and its label, and where they stand. */
 export interface LabelRow {
@@ -12,7 +13,12 @@ export interface LabelRow {
 }
 
 /** Labels of named files, or one label a line: `names`. */
-export type LabelsFound = {readonly form: string; readonly lists?: readonly (readonly string[])[]; readonly doubt?: string} & (
+export type LabelsFound = {
+  readonly form: string;
+  readonly lists?: readonly (readonly string[])[];
+  readonly doubt?: string;
+  readonly warnings?: readonly DataWarning[];
+} & (
   | {readonly rows: readonly LabelRow[]; readonly names?: undefined}
   | {readonly names: readonly string[]; readonly rows?: undefined}
 );
@@ -50,7 +56,8 @@ function fromRecords(
     columns.find((name) => FILE_COLUMN.test(name) && records.every((record) => isName(record[name]) && record[name] !== ''));
   if (files === undefined) return undefined;
   const others = columns.filter((name) => name !== files && name !== '' && records.some((record) => isName(record[name])));
-  const only = others.length === 1 && column === undefined ? others[0] : labelColumn(path, others, column).column;
+  const isAlone = others.length === 1 && column === undefined;
+  const {column: only, warnings} = isAlone ? {column: others[0], warnings: []} : labelColumn(path, others, column);
   if (only === undefined) {
     const ways =
       others.length === 0 ? 'give a column of labels' : `name the column with --label-column: ${others.slice(0, 8).join(', ')}`;
@@ -61,7 +68,7 @@ function fromRecords(
     if (!isName(label)) throw invalid(`the ${only} of '${record[files]}' is neither a number nor a name`);
     return {file: String(record[files]), label: BOXES.exec(String(label))?.[1] ?? String(label), where: `row ${i + 1}`};
   });
-  return {form: `${form}, columns ${files} and ${only}`, rows};
+  return {form: `${form}, columns ${files} and ${only}`, rows, warnings};
 }
 
 function parsed(text: string, {invalid}: Asked): unknown {

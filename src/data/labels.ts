@@ -6,7 +6,7 @@ import {LabelledNames, plainName} from './file-names.js';
 import {areUnknown, numberingOf, numberingOfLines} from './ilsvrc-validation.js';
 import {imagenetSubset} from './imagenet-subset.js';
 import {countedFromZero, type LabelContext} from './label-base.js';
-import {type LabelFile, readLabelFile} from './label-file.js';
+import type {LabelFile} from './label-file.js';
 import {type DataWarning, warnings} from './warnings.js';
 
 const invalid = (path: string, problem: string, hint: string) =>
@@ -27,7 +27,7 @@ export interface Labelled {
 export function labelsOf(file: LabelFile, paths: readonly string[], context: LabelContext): Labelled {
   const places = placesOf(file, paths);
   const labelled = isNumeric(file, places) ? numbersOf(file, paths, places, context) : namesOf(file, places, context);
-  return {...labelled, warnings: [...labelled.warnings, ...unused(file, places)]};
+  return {...labelled, warnings: [...file.warnings, ...labelled.warnings, ...unused(file, places)]};
 }
 
 /** Of each image, where its label stands. */
@@ -149,13 +149,6 @@ function unused({path, byFile}: LabelFile, places: readonly number[]): DataWarni
   const used = new Set(places);
   const names = [...byFile].filter(([file, place]) => !used.has(place) && isImage(file)).map(([file]) => file);
   return warnings('unused-labels', names, path);
-}
-
-/** Whether a file of labels is a list of these classes: then it says their order, and is no label of each image. */
-export function listsClasses(path: string, classes: readonly string[]): boolean {
-  const {byFile, lists} = readLabelFile(path);
-  const isOrder = (list: readonly string[]) => list.length === classes.length && list.every((name, i) => name === classes[i]);
-  return !byFile && lists.some(isOrder);
 }
 
 /** Whether lines that might be a file and its label each are the names of these folders: `small dog`. */

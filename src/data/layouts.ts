@@ -60,7 +60,12 @@ function completed(dataset: Dataset, {said, heldOut}: Split, file: LabelFile | u
   const names = file && classNames(file, dataset);
   const unused = file && !names ? warnings('labels-not-read', [file.path], 'the set has its own') : [];
   const apart = [...heldOut, ...(dataset.heldOut ?? [])];
-  return {...dataset, ...(names && {classes: names}), heldOut: apart, warnings: [...said, ...dataset.warnings, ...unused]};
+  return {
+    ...dataset,
+    ...(names && {classes: names, classesListed: true}),
+    heldOut: apart,
+    warnings: [...said, ...dataset.warnings, ...unused],
+  };
 }
 
 /** Lines that are all different and as many as there are labels at least: names of the classes, for labels that are numbers. */

@@ -20,7 +20,7 @@ import type {LabelFile} from './label-file.js';
 import {classOrder, labelsOf, namesFolders} from './labels.js';
 import {type DataWarning, warnings, warningText} from './warnings.js';
 
-type Arranged = Pick<Dataset, 'classes' | 'warnings'> & {
+type Arranged = Pick<Dataset, 'classes' | 'classesListed' | 'warnings'> & {
   readonly labelled: readonly {entry: Entry; label: number | undefined}[];
 };
 
@@ -37,6 +37,7 @@ export function organise(listing: Listing, labels: LabelFile | undefined, contex
     name: listing.name,
     samples,
     classes: arranged.classes,
+    ...(arranged.classesListed && {classesListed: true}),
     warnings: [
       ...listing.warnings,
       ...warnings('not-an-image', others, endingsOf(others)),
@@ -145,6 +146,7 @@ function inFolders(listing: Listing, images: readonly Entry[], file: LabelFile |
   return {
     labelled: labelled.sort((a, b) => a.label - b.label), // then by folder and name: torchvision walks one class after the other
     classes,
+    classesListed: file !== undefined,
     warnings: [
       ...beside,
       ...besideFolders(names, inside),

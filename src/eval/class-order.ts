@@ -85,7 +85,7 @@ export function describeClassOrder(
 const SET = 'in the order of the set';
 
 /** The set with its labels in the order of the models' outputs, where they name the same classes in another. */
-export function inOrderOfModels(subjects: readonly Named[], set: Dataset, isOrderGiven: boolean): Dataset {
+export function inOrderOfModels(subjects: readonly Named[], set: Dataset): Dataset {
   const named = subjects.flatMap((subject) => {
     const names = ownClassNames(subject);
     return names ? [{subject, names}] : [];
@@ -97,7 +97,7 @@ export function inOrderOfModels(subjects: readonly Named[], set: Dataset, isOrde
   if (order.kind === 'same' || order.kind === 'unrelated') return set;
   const what = describeClassOrder(order, [first.names, set.classes], [`in ${first.subject.name}`, SET]);
   const said = (end: string): Dataset => ({...set, warnings: [...set.warnings, ...noticed(order, `${what}: ${end}`)]});
-  if (isOrderGiven) return said('evaluated in the order of --labels, as was asked for');
+  if (set.classesListed) return said('evaluated in the order of --labels, as was asked for');
   if (order.kind === 'permuted') return withLabels(said('evaluated by name'), order.places as number[], first.names);
   throw new GpdError('SHAPE_MISMATCH', what, {
     at: first.subject.path,

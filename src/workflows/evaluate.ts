@@ -5,7 +5,6 @@ import {type Filled, withDefaults} from '../core/with-defaults.js';
 import type {Dataset} from '../data/dataset.js';
 import {decodeImage} from '../data/image.js';
 import type {LabelBase} from '../data/label-base.js';
-import {listsClasses} from '../data/labels.js';
 import {loadBatches} from '../data/loader.js';
 import {openDataset} from '../data/open-dataset.js';
 import type {Recipe, RecipeName} from '../data/recipe.js';
@@ -139,7 +138,7 @@ export async function evaluateSubjects(opened: readonly Subject[], given: Evalua
     checkClasses(opened[0]!, among);
     const shown = needsImages(opened) ? await sideShown(found) : undefined;
     const {subjects, recipe, reason} = checkTogether(opened, options, shown);
-    const dataset = inOrderOfModels(subjects, among, labels !== undefined && listsClasses(labels, found.classes));
+    const dataset = inOrderOfModels(subjects, among);
     if (strict) refuseWarnings(options.data, dataset.warnings);
     const settings: Settings = {
       data: options.data,

@@ -129,6 +129,22 @@ test.each([
   await expect(labelsBy(flat, text)).rejects.toThrow(reason);
 });
 
+test('which of several columns was taken for the labels is said', async () => {
+  writeFileSync(join(folder, 'labels.txt'), `file,target,label\n${rows((f, l) => `${f},7,${l}`)}`);
+  const open = (labelColumn?: string) => openDataset(flat, {labels: join(folder, 'labels.txt'), labelColumn, outputs: 10});
+  const [guessed, asked] = [await open(), await open('label')];
+  expect(guessed.samples.map(({label}) => label)).toEqual(truth);
+  expect(guessed.warnings).toMatchObject([{kind: 'label-column', examples: ['target']}]);
+  expect(asked.warnings).toEqual([]);
+});
+
+test('a set says that its classes were listed', async () => {
+  writeFileSync(join(folder, 'labels.txt'), order.join('\n'));
+  const listed = await openDataset(folders, {labels: join(folder, 'labels.txt')});
+  expect([listed.classes, listed.classesListed]).toEqual([order, true]);
+  expect((await openDataset(folders)).classesListed ?? false).toBe(false);
+});
+
 test('--label-column names the one of several columns', async () => {
   const text = `a,b,c\n${rows((f, l) => `${f},7,${l}`)}`;
   expect(await labelsBy(flat, text, {labelColumn: 'c'})).toEqual(truth);

@@ -43,7 +43,7 @@ test.each([
 });
 
 test('a permutation: the labels follow the names, and that is said', async () => {
-  const set = inOrderOfModels([listed(['dog', 'Red fox', 'cat'])], setOf(['cat', 'dog', 'red_fox']), false);
+  const set = inOrderOfModels([listed(['dog', 'Red fox', 'cat'])], setOf(['cat', 'dog', 'red_fox']));
   expect(set.samples.map(({path, label}) => [path, label])).toEqual([
     ['cat', 2],
     ['dog', 0],
@@ -62,24 +62,22 @@ test('a permutation: the labels follow the names, and that is said', async () =>
 });
 
 test('the order that was asked for stays, and the contradiction is said', () => {
-  const set = inOrderOfModels([listed(['dog', 'cat'])], setOf(['cat', 'dog']), true);
+  const set = inOrderOfModels([listed(['dog', 'cat'])], {...setOf(['cat', 'dog']), classesListed: true});
   expect(set.samples.map(({label}) => label)).toEqual([0, 1]);
   expect(set.warnings[0]!.message).toContain('evaluated in the order of --labels');
 });
 
 test('names that decide nothing: both readings are an error; other names are none', () => {
-  const conflict = () => inOrderOfModels([listed(['dog', 'cat', 'fox'])], setOf(['cat', 'dog', 'wolf']), false);
+  const conflict = () => inOrderOfModels([listed(['dog', 'cat', 'fox'])], setOf(['cat', 'dog', 'wolf']));
   expect(conflict).toThrow("class 0 is 'dog' in model.onnx and 'cat' in the order of the set");
   const set = setOf(['n01', 'n02', 'n03']);
-  expect(inOrderOfModels([listed(['dog', 'cat', 'fox'])], set, false)).toBe(set);
-  expect(inOrderOfModels([named('x', 'y')], set, false)).toBe(set);
+  expect(inOrderOfModels([listed(['dog', 'cat', 'fox'])], set)).toBe(set);
+  expect(inOrderOfModels([named('x', 'y')], set)).toBe(set);
 });
 
 test('two models with names in different orders are not evaluated on one set of labels', () => {
   const both = [listed(['dog', 'cat']), listed(['cat', 'dog'], 'other.onnx')];
-  expect(() => inOrderOfModels(both, setOf(['cat', 'dog']), false)).toThrow(
-    "class 0 is 'dog' in model.onnx and 'cat' in other.onnx",
-  );
+  expect(() => inOrderOfModels(both, setOf(['cat', 'dog']))).toThrow("class 0 is 'dog' in model.onnx and 'cat' in other.onnx");
   expect(classOrderWarnings(both[0]!, both[1]!)).toEqual([expect.stringContaining('it names its classes in another order')]);
   expect(classOrderWarnings(both[0]!, both[0]!)).toEqual([]);
 });
