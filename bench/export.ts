@@ -5,12 +5,12 @@
 import {existsSync, readFileSync, statSync} from 'node:fs';
 import {join} from 'node:path';
 import {convertFile} from '../src/convert/convert.js';
+import {argmax} from '../src/core/compare-outputs.js';
 import {float32, tensor, toFloat32} from '../src/core/tensor.js';
 import {decodeImage} from '../src/data/image.js';
 import {openDataset} from '../src/data/open-dataset.js';
 import {normaliser, preprocess} from '../src/data/preprocess.js';
 import {type Recipe, recipes} from '../src/data/recipe.js';
-import {argmax} from '../src/eval/scores.js';
 import {emulateHalf} from '../src/export/half/emulate.js';
 import type {Calibration} from '../src/export/precision.js';
 import {precisions} from '../src/export/precisions.js';

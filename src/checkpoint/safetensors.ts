@@ -2,9 +2,11 @@
  * safetensors: an 8-byte length, a JSON header, the numbers. Rules as in the reference reader (huggingface/safetensors,
  * safetensors/src/tensor.rs): no duplicate keys, no holes, no overlaps, every byte accounted for.
  */
+
 import {ByteReader, type ByteSource} from '../core/bytes.js';
 import {type ErrorCode, GpdError} from '../core/error.js';
 import {costs, type MemoryBudget} from '../core/memory-budget.js';
+import {isRecord} from '../core/schema.js';
 import {type DType, dtypes, formatShape, type Shape, stridesOf, type TensorSource} from '../core/tensor.js';
 import {scanJson} from './json-scan.js';
 import {MAX_TORCH_RANK} from './lazy-tensor.js';
@@ -93,8 +95,6 @@ function readMetadata(value: unknown, budget: MemoryBudget, fail: Fail): [string
   return Object.entries(value) as [string, string][];
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isNatural = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 
 function readEntry(key: string, value: unknown, fail: Fail): Entry {

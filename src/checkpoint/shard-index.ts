@@ -2,8 +2,10 @@
  * The index of a checkpoint in several files: `weight_map` says in which file each tensor lies. Format: huggingface/transformers,
  * `*.safetensors.index.json` and `*.bin.index.json`.
  */
+
 import {GpdError} from '../core/error.js';
 import {costs, MemoryBudget} from '../core/memory-budget.js';
+import {isRecord} from '../core/schema.js';
 import {scanJson} from './json-scan.js';
 
 /** An index of the largest published models has some 100 kB. */
@@ -45,5 +47,5 @@ function weightMapOf(text: string): object | undefined {
     return undefined;
   }
   const map = typeof index === 'object' && index !== null && 'weight_map' in index ? index.weight_map : undefined;
-  return typeof map === 'object' && map !== null && !Array.isArray(map) ? map : undefined;
+  return isRecord(map) ? map : undefined;
 }

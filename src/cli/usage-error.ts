@@ -6,7 +6,7 @@ import {exitCodes} from './exit-codes.js';
 /** What is needed of a command to say how it is used. */
 export interface UsedCommand {
   readonly id: string | undefined;
-  readonly flags: Readonly<Record<string, {char?: string; options?: readonly string[]; allowNo?: boolean}>>;
+  readonly flags: Readonly<Record<string, {allowNo?: boolean}>>;
 }
 
 /** The errors of oclif's parser all point to the help. */

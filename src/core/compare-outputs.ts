@@ -65,11 +65,12 @@ export interface OutputsDifference {
 type Numbers = ArrayLike<number>;
 type Measured = Pick<ImageDifference, 'maxAbs' | 'largest' | 'sameTop1' | 'finite'> & {rivals: number};
 
-const argmax = (values: Numbers): number => {
+/** Where the largest number is; of equal ones the first, as in PyTorch. */
+export function argmax(values: Numbers): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
   return best;
-};
+}
 
 function measure(reference: Numbers, actual: Numbers): Measured {
   let [maxAbs, largest, finite] = [0, 0, true];

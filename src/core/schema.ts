@@ -73,14 +73,16 @@ export const list =
     return value.map((one, i) => item(one, `${place}[${i}]`));
   };
 
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value);
+/** An object of names and values, as JSON has them: no list, and not null. */
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 const under = (place: string, name: string): string => (place === '' ? name : `${place}.${name}`);
 
 /** Any names, values of one kind. A name `__proto__` is a name like any other. */
 export const dictionary =
   <T>(item: Reader<T>, max: number): Reader<Record<string, T>> =>
   (value, place) => {
-    if (!isObject(value)) throw SchemaError.at(place, 'an object', value);
+    if (!isRecord(value)) throw SchemaError.at(place, 'an object', value);
     const entries = Object.entries(value);
     if (entries.length > max) throw SchemaError.at(place, `an object of at most ${max} names`, value);
     return Object.fromEntries(entries.map(([name, one]) => [name, item(one, under(place, name.slice(0, 40)))]));
@@ -96,9 +98,9 @@ export const maybe =
 export const object =
   <T extends object>(fields: {readonly [K in keyof T]-?: Reader<T[K]>}): Reader<T> =>
   (value, place) => {
-    if (!isObject(value)) throw SchemaError.at(place, 'an object', value);
+    if (!isRecord(value)) throw SchemaError.at(place, 'an object', value);
     const found = Object.entries<Reader<unknown>>(fields).map(([name, reader]) => {
-      const own = Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
+      const own = Object.hasOwn(value, name) ? value[name] : undefined;
       return [name, reader(own, under(place, name))] as const;
     });
     return Object.fromEntries(found.filter(([, one]) => one !== undefined)) as T;

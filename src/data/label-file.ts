@@ -9,8 +9,6 @@ const MAX_BYTES = 256 * 1024 * 1024;
 
 export interface LabelFile {
   readonly path: string;
-  /** What kind of file it was taken for: `CSV, columns image and label`. */
-  readonly form: string;
   /** Labels as they stand there, in order. */
   readonly texts: readonly string[];
   /** Whose they are: places in `texts`. Undefined for a label a line, in the order of the images. */
@@ -27,7 +25,8 @@ export interface LabelFile {
   where(place: number): string;
 }
 
-const HINT = "give one label on each line, in the order of the images' names, or 'FILE LABEL' on each line";
+/** For errors: what a file of labels may be. */
+export const LABEL_FORMATS = "give one label on each line, in the order of the images' names, or 'FILE LABEL' on each line";
 
 /** UTF-8, or UTF-16 where a byte order mark says so. Throws TypeError for what is neither. */
 function decoded(bytes: Uint8Array): string {
@@ -38,7 +37,8 @@ function decoded(bytes: Uint8Array): string {
 
 /** `column`: which one holds the labels of a table with several. Throws DATASET_INVALID for what is no file of labels. */
 export function readLabelFile(path: string, column?: string): LabelFile {
-  const invalid = (problem: string, hint = HINT) => new GpdError('DATASET_INVALID', `${path}: ${problem}`, {at: path, hint});
+  const invalid = (problem: string, hint = LABEL_FORMATS) =>
+    new GpdError('DATASET_INVALID', `${path}: ${problem}`, {at: path, hint});
   const source = fileSource(path);
   let text: string;
   try {
@@ -50,11 +50,10 @@ export function readLabelFile(path: string, column?: string): LabelFile {
     source.close();
   }
   if (text.trim() === '') throw invalid('is empty');
-  const {form, rows, names, lists = [], doubt, warnings = []} = labelFormOf(text, {path, column, invalid});
+  const {rows, names, lists = [], doubt, warnings = []} = labelFormOf(text, {path, column, invalid});
   if (names)
     return {
       path,
-      form,
       texts: names,
       byFile: undefined,
       again: new Map(),
@@ -63,7 +62,7 @@ export function readLabelFile(path: string, column?: string): LabelFile {
       warnings,
       where: onLine,
     };
-  return {path, form, ...byFile(rows), lists, doubt, warnings};
+  return {path, ...byFile(rows), lists, doubt, warnings};
 }
 
 const onLine = (place: number): string => `line ${place + 1}`;

@@ -1,5 +1,6 @@
 /** THE table of forms that a file of labels has, most telling first. Each sees the text and answers, or leaves it to the next. */
 import type {GpdError} from '../core/error.js';
+import {isRecord} from '../core/schema.js';
 import {csvRows} from './csv-rows.js';
 import {isImage} from './entries.js';
 import {labelColumn} from './label-columns.js';
@@ -14,7 +15,6 @@ export interface LabelRow {
 
 /** Labels of named files, or one label a line: `names`. */
 export type LabelsFound = {
-  readonly form: string;
   readonly lists?: readonly (readonly string[])[];
   readonly doubt?: string;
   readonly warnings?: readonly DataWarning[];
@@ -32,8 +32,6 @@ type Form = (text: string, asked: Asked) => LabelsFound | undefined;
 
 const isWhole = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value);
 const isName = (value: unknown): value is string | number => typeof value === 'string' || typeof value === 'number';
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 /** 0, 1, 2, … in some order. */
 const countUp = (values: readonly number[]): boolean =>
   new Set(values).size === values.length && values.every((n) => Number.isInteger(n) && n >= 0 && n < values.length);
@@ -45,11 +43,7 @@ const FILE_COLUMN =
 const BOXES = /^(n\d{8})( \d+){4}/;
 
 /** Records with a name of a file and a label each. */
-function fromRecords(
-  form: string,
-  records: readonly Record<string, unknown>[],
-  {path, column, invalid}: Asked,
-): LabelsFound | undefined {
+function fromRecords(records: readonly Record<string, unknown>[], {path, column, invalid}: Asked): LabelsFound | undefined {
   const columns = Object.keys(records[0] ?? {});
   const files =
     columns.find((name) => records.every((record) => typeof record[name] === 'string' && isImage(record[name]))) ??
@@ -68,7 +62,7 @@ function fromRecords(
     if (!isName(label)) throw invalid(`the ${only} of '${record[files]}' is neither a number nor a name`);
     return {file: String(record[files]), label: BOXES.exec(String(label))?.[1] ?? String(label), where: `row ${i + 1}`};
   });
-  return {form: `${form}, columns ${files} and ${only}`, rows, warnings};
+  return {rows, warnings};
 }
 
 function parsed(text: string, {invalid}: Asked): unknown {
@@ -83,19 +77,17 @@ const jsonLines: Form = (text, asked) => {
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
   if (lines.length < 2 || !lines.every((line) => /^\s*\{.*\}\s*$/.test(line))) return undefined;
   const records = lines.map((line) => parsed(line, asked)).filter(isRecord);
-  return fromRecords('JSON lines', records, asked) ?? refuse(asked, 'has no field that names the images');
+  const found = fromRecords(records, asked);
+  if (!found) throw asked.invalid('has no field that names the images');
+  return found;
 };
-
-function refuse({invalid}: Asked, problem: string): never {
-  throw invalid(problem);
-}
 
 const jsonList: Form = (text, asked) => {
   if (!/^\s*\[/.test(text)) return undefined;
   const list = parsed(text, asked) as unknown[];
-  if (list.length > 0 && list.every(isName)) return {form: 'JSON, a list', names: list.map(String)};
+  if (list.length > 0 && list.every(isName)) return {names: list.map(String)};
   if (list.length > 0 && list.every(isRecord)) {
-    const found = fromRecords('JSON, a list of records', list, asked);
+    const found = fromRecords(list, asked);
     if (found) return found;
   }
   const pairs = list.filter(
@@ -103,21 +95,20 @@ const jsonList: Form = (text, asked) => {
   );
   if (list.length === 0 || pairs.length < list.length)
     throw asked.invalid('is a JSON list, but not of labels, or of pairs of file and label');
-  return {form: 'JSON, pairs', rows: pairs.map(([file, label], i) => ({file, label: String(label), where: `entry ${i + 1}`}))};
+  return {rows: pairs.map(([file, label], i) => ({file, label: String(label), where: `entry ${i + 1}`}))};
 };
 
 /** Keys 0, 1, 2, …: names of classes; Keras has a synset and a name for each. */
 function classIndex(entries: readonly (readonly [string, unknown])[]): LabelsFound | undefined {
   if (!entries.every(([key]) => /^\d{1,7}$/.test(key)) || !countUp(entries.map(([key]) => Number(key)))) return undefined;
   const sorted = [...entries].sort(([a], [b]) => Number(a) - Number(b)).map(([, value]) => value);
-  if (sorted.every((value): value is string => typeof value === 'string' && !/^\d+$/.test(value)))
-    return {form: 'JSON, names of classes by number', names: sorted};
+  if (sorted.every((value): value is string => typeof value === 'string' && !/^\d+$/.test(value))) return {names: sorted};
   const named = sorted.filter(
     (value): value is string[] => Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'string'),
   );
   if (named.length < sorted.length) return undefined;
   const lists = named[0]!.map((_, i) => named.map((names) => names[i] ?? ''));
-  return {form: 'JSON, synsets and names of classes by number', names: lists[0]!, lists: lists.slice(1)};
+  return {names: lists[0]!, lists: lists.slice(1)};
 }
 
 /** torchvision's `class_to_idx`: names of classes to 0, 1, 2, … */
@@ -125,7 +116,7 @@ function classToIndex(entries: readonly (readonly [string, unknown])[]): LabelsF
   if (entries.some(([key, value]) => isImage(key) || !isWhole(value)) || !countUp(entries.map(([, value]) => value as number)))
     return undefined;
   const sorted = [...entries].sort(([, a], [, b]) => (a as number) - (b as number));
-  return {form: 'JSON, class_to_idx', names: sorted.map(([name]) => name)};
+  return {names: sorted.map(([name]) => name)};
 }
 
 const jsonMap: Form = (text, asked) => {
@@ -137,14 +128,13 @@ const jsonMap: Form = (text, asked) => {
   );
   if (someFile && entries.every(([, files]) => Array.isArray(files) && files.every((file) => typeof file === 'string'))) {
     const rows = entries.flatMap(([label, files]) => (files as string[]).map((file) => ({file, label, where: `'${label}'`})));
-    return {form: 'JSON, files by label', rows};
+    return {rows};
   }
   const classes = classIndex(entries) ?? classToIndex(entries);
   if (classes) return classes;
   const bad = entries.find(([, label]) => !isName(label));
   if (bad) throw asked.invalid(`the label of '${bad[0]}' is neither a number nor a name`);
   return {
-    form: 'JSON, labels by file',
     rows: entries.map(([file, label]) => ({file, label: String(label), where: `'${file}'`})),
   };
 };
@@ -155,38 +145,26 @@ const synsetNames: Form = (text) => {
   const pairs = lines.map((line) => /^(n\d{8})[ \t]+(.+)$/.exec(line));
   if (!pairs.every((pair) => pair !== null)) return undefined;
   return {
-    form: 'synsets and names of classes',
     names: pairs.map((pair) => pair![1]!),
     lists: [pairs.map((pair) => pair![2]!), pairs.map((pair) => pair![2]!.split(',')[0]!.trim())],
   };
 };
 
+const SEPARATORS = [',', '\t', ';'] as const;
+
 /** Every row has as many fields as the first, two or more. */
-function tableOf(text: string): {kind: string; rows: string[][]} | undefined {
-  for (const [separator, kind] of [
-    [',', 'CSV'],
-    ['\t', 'TSV'],
-    [';', 'CSV with semicolons'],
-  ] as const) {
-    const rows = csvRows(separator === ',' ? text : swapped(text, separator)).map((row) =>
-      row.map((cell) => unswapped(cell, separator).trim()),
-    );
+function tableOf(text: string): string[][] | undefined {
+  for (const separator of SEPARATORS) {
+    const rows = csvRows(text, separator).map((row) => row.map((cell) => cell.trim()));
     const width = rows[0]?.length ?? 0;
-    if (width >= 2 && rows.every((row) => row.length === width || (row.length === width + 1 && row.at(-1) === '')))
-      return {kind, rows};
+    if (width >= 2 && rows.every((row) => row.length === width || (row.length === width + 1 && row.at(-1) === ''))) return rows;
   }
   return undefined;
 }
-/** The separator and the comma change places, so that one reader serves all. */
-const exchange = (text: string, separator: string): string =>
-  text.replace(/[,\t;]/g, (c) => (c === ',' ? separator : c === separator ? ',' : c));
-const swapped = exchange;
-const unswapped = (cell: string, separator: string): string => (separator === ',' ? cell : exchange(cell, separator));
 
 const table: Form = (text, asked) => {
-  const found = tableOf(text);
-  if (!found) return undefined;
-  const {kind, rows} = found;
+  const rows = tableOf(text);
+  if (!rows) return undefined;
   const [header, ...body] = rows as [string[], ...string[][]];
   const hasHeader =
     body.length > 0 &&
@@ -195,20 +173,15 @@ const table: Form = (text, asked) => {
     (header.some((cell) => FILE_COLUMN.test(cell)) || body.every((row) => row.some(isImage)));
   const names = hasHeader ? header : header.map((_, i) => `${i + 1}`);
   const records = (hasHeader ? body : rows).map((row) => Object.fromEntries(names.map((name, i) => [name, row[i] ?? ''])));
-  if (hasHeader) return fromRecords(kind, records, asked);
+  if (hasHeader) return fromRecords(records, asked);
   const file = names.find((name) => records.every((record) => isImage(record[name]!)));
-  if (file === undefined || names.length === 2) return file === undefined ? undefined : twoColumns(kind, records, file, names);
-  return fromRecords(`${kind} without a header`, records, asked);
+  if (file === undefined || names.length === 2) return file === undefined ? undefined : twoColumns(records, file, names);
+  return fromRecords(records, asked);
 };
 
-function twoColumns(
-  kind: string,
-  records: readonly Record<string, string>[],
-  file: string,
-  names: readonly string[],
-): LabelsFound {
+function twoColumns(records: readonly Record<string, string>[], file: string, names: readonly string[]): LabelsFound {
   const label = names.find((name) => name !== file)!;
-  return {form: kind, rows: records.map((record, i) => ({file: record[file]!, label: record[label]!, where: `line ${i + 1}`}))};
+  return {rows: records.map((record, i) => ({file: record[file]!, label: record[label]!, where: `line ${i + 1}`}))};
 }
 
 function linesOf(text: string): string[] {
@@ -224,14 +197,14 @@ const lines: Form = (text, {invalid}) => {
   if (blank >= 0) throw invalid(`line ${blank + 1} is empty`);
   const withImages = all.map((line) => /^(.+?\.(?:png|jpe?g|bmp|webp|gif|tiff?|p[bgpn]m))[\s,;]+(.+)$/i.exec(line));
   const pairs = withImages.every((pair) => pair !== null) ? withImages : all.map((line) => /^(.*\S)[\s,;]+(\S+)$/.exec(line));
-  if (pairs.every((pair) => pair === null)) return {form: 'a label on each line', names: all};
+  if (pairs.every((pair) => pair === null)) return {names: all};
   const bad = pairs.indexOf(null);
   if (bad >= 0) {
     const doubt = `line ${bad + 1}, '${all[bad]!.slice(0, 60)}', has one column where others have two`;
-    return {form: 'a name on each line', names: all, doubt};
+    return {names: all, doubt};
   }
   const rows = pairs.map((pair, i) => ({file: pair![1]!.replace(/[,;]$/, ''), label: pair![2]!, where: `line ${i + 1}`}));
-  return {form: 'a file and its label on each line', rows, lists: [all]};
+  return {rows, lists: [all]};
 };
 
 const forms: readonly Form[] = [jsonLines, jsonList, jsonMap, synsetNames, table, lines];

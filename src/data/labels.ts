@@ -6,12 +6,11 @@ import {LabelledNames, plainName} from './file-names.js';
 import {areUnknown, numberingOf, numberingOfLines} from './ilsvrc-validation.js';
 import {imagenetSubset} from './imagenet-subset.js';
 import {countedFromZero, type LabelContext} from './label-base.js';
-import type {LabelFile} from './label-file.js';
+import {LABEL_FORMATS, type LabelFile} from './label-file.js';
 import {type DataWarning, warnings} from './warnings.js';
 
 const invalid = (path: string, problem: string, hint: string) =>
   new GpdError('DATASET_INVALID', `${path}: ${problem}`, {at: path, hint});
-const FORMATS = "give one label on each line, in the order of the images' names, or 'FILE LABEL' on each line";
 
 export interface Labelled {
   /** In the order of the paths asked for. */
@@ -33,7 +32,7 @@ export function labelsOf(file: LabelFile, paths: readonly string[], context: Lab
 /** Of each image, where its label stands. */
 function placesOf(file: LabelFile, paths: readonly string[]): readonly number[] {
   const {path, texts, byFile, doubt} = file;
-  if (doubt !== undefined) throw invalid(path, doubt, FORMATS);
+  if (doubt !== undefined) throw invalid(path, doubt, LABEL_FORMATS);
   if (!byFile) {
     if (texts.length === paths.length) return paths.map((_, i) => i);
     throw invalid(
@@ -113,7 +112,7 @@ function isNumeric(file: LabelFile, places: readonly number[]): boolean {
   const [labels, numeric] = [count(LABEL), count(NUMBER)];
   if (labels === 0 && !places.every((place) => NEGATIVE.test(texts[place]!))) return false;
   if (numeric < places.length)
-    throw invalid(path, `mixes numbers and names (${numeric} of ${places.length} are numbers)`, FORMATS);
+    throw invalid(path, `mixes numbers and names (${numeric} of ${places.length} are numbers)`, LABEL_FORMATS);
   return true;
 }
 

@@ -98,7 +98,7 @@ export function inOrderOfModels(subjects: readonly Named[], set: Dataset): Datas
   const what = describeClassOrder(order, [first.names, set.classes], [`in ${first.subject.name}`, SET]);
   const said = (end: string): Dataset => ({...set, warnings: [...set.warnings, ...noticed(order, `${what}: ${end}`)]});
   if (set.classesListed) return said('evaluated in the order of --labels, as was asked for');
-  if (order.kind === 'permuted') return withLabels(said('evaluated by name'), order.places as number[], first.names);
+  if (order.kind === 'permuted') return withPlaces(said('evaluated by name'), order.places as number[], first.names);
   throw new GpdError('SHAPE_MISMATCH', what, {
     at: first.subject.path,
     hint: 'the names do not all occur in both, so neither order can be told to be right: list the classes of the images in the order of the outputs, a name on each line, with --labels',
@@ -107,21 +107,16 @@ export function inOrderOfModels(subjects: readonly Named[], set: Dataset): Datas
 
 const noticed = ({moved}: ClassOrder, what: string): DataWarning[] => warnings('class-order', moved.length, what);
 
-const withLabels = (set: Dataset, places: readonly number[], classes: readonly string[]): Dataset => ({
-  ...set,
-  classes: placed(set.classes, places, classes),
-  samples: set.samples.map((sample) => ({
+/** The set with labels that are outputs: class `c` has the place `places[c]` among `names`, which keep the set's own spelling there. */
+export function withPlaces(set: Dataset, places: readonly number[], names: readonly string[]): Dataset {
+  const classes = [...names];
+  for (const [c, place] of places.entries()) classes[place] = set.classes[c]!;
+  const samples = set.samples.map((sample) => ({
     ...sample,
     read: () => sample.read(),
     label: sample.label === undefined ? undefined : places[sample.label],
-  })),
-});
-
-/** The set's own spelling, in the model's order. */
-function placed(names: readonly string[], places: readonly number[], classes: readonly string[]): string[] {
-  const ordered = [...classes];
-  for (const [i, place] of places.entries()) ordered[place] = names[i]!;
-  return ordered;
+  }));
+  return {...set, classes, samples};
 }
 
 function refuseTwoOrders(named: readonly {subject: Named; names: readonly string[]}[]): void {

@@ -6,7 +6,7 @@ import {ILSVRC_CLASSES} from '../data/ilsvrc-validation.js';
 import {imagenetClasses} from '../data/imagenet-classes.js';
 import {imagenetSynsets} from '../data/imagenet-synsets.js';
 import {warnings, warningText} from '../data/warnings.js';
-import {ownClassNames, spelledAlike} from './class-order.js';
+import {ownClassNames, spelledAlike, withPlaces} from './class-order.js';
 import type {Subject} from './subject.js';
 
 type Classifier = Pick<Subject, 'name' | 'path' | 'metadata' | 'classes'>;
@@ -38,17 +38,10 @@ export function amongOutputs(model: Classifier, set: Dataset): Dataset {
   for (const {names, whose} of namesOf(model)) {
     const places = placesIn(names, classes);
     if (!places) continue;
-    const ordered = [...names];
-    for (const [i, place] of places.entries()) ordered[place] = classes[i]!;
-    const samples = set.samples.map((sample) => ({
-      ...sample,
-      read: () => sample.read(),
-      label: sample.label === undefined ? undefined : places[sample.label]!,
-    }));
     const what = `the set has ${classes.length} of the model's ${model.classes} classes, found by ${whose}; answers among all ${model.classes} count`;
     const said = classes.length === model.classes ? [] : warnings('class-subset', classes.length, what);
     const kept = set.warnings.filter(({kind}) => kind !== 'numbered-classes');
-    return {...set, samples, classes: ordered, warnings: [...kept, ...said]};
+    return withPlaces({...set, warnings: [...kept, ...said]}, places, names);
   }
   return set;
 }

@@ -1,8 +1,9 @@
 /** What inexact preparation costs: one model on the same images, prepared both ways. */
+
+import {argmax} from '../core/compare-outputs.js';
 import type {Batch} from '../data/loader.js';
 import type {SessionOptions} from '../onnx/session.js';
 import {runImages} from './logits.js';
-import {argmax} from './scores.js';
 import type {Subject} from './subject.js';
 
 export interface FastCheck {

@@ -1,4 +1,5 @@
 /** What a row of logits says about one image. Pure; numbers in float64. */
+import {argmax} from '../core/compare-outputs.js';
 
 export interface Score {
   /** The class with the largest logit; of equal ones the first, as in PyTorch. */
@@ -22,12 +23,6 @@ export function logSumExp(logits: ArrayLike<number>): number {
   return largest + Math.log(sum);
 }
 
-export function argmax(values: ArrayLike<number>): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
-  return best;
-}
-
 /** How many classes come before the label: those with a larger logit, and equal ones with a smaller index. */
 function rankOf(logits: ArrayLike<number>, label: number): number {
   const own = logits[label]!;
@@ -43,8 +38,7 @@ function allFinite(logits: ArrayLike<number>): boolean {
 
 /** Among these classes alone (indices, rising), as if the network had no other outputs. A NaN elsewhere counts all the same. */
 export function scoreAmong(logits: ArrayLike<number>, label: number, classes: readonly number[]): Score {
-  const all = scoreOf(logits, label);
-  if (!all.finite) return all;
+  if (!allFinite(logits)) return scoreOf(logits, label);
   const score = scoreOf(
     classes.map((c) => logits[c]!),
     classes.indexOf(label),

@@ -2,6 +2,7 @@
  * THE table of what our models say of themselves in their metadata (docs/formats.md): how each entry is written, and read again. Files may
  * be anybody's: an entry that is not in its form is read as absent.
  */
+import {isRecord} from '../core/schema.js';
 
 interface Field<T> {
   readonly key: string;
@@ -29,8 +30,6 @@ const jsonField = <T>(key: string, isValid: (value: unknown) => value is T): Fie
 });
 const isTexts = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.every((one) => typeof one === 'string');
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const digits = (count: number) => (value: number) => value.toExponential(count);
 
 const fields = {
@@ -49,9 +48,9 @@ const fields = {
   proofBound: numberField('gpd.proof.bound', digits(0)),
   without: jsonField('gpd.without', isTexts),
   proofClaim: textField('gpd.proof.claim'),
-  normalisation: jsonField('gpd.normalisation', isObject),
+  normalisation: jsonField('gpd.normalisation', isRecord),
   precision: textField('gpd.precision'),
-  preprocessing: jsonField('gpd.preprocessing', isObject),
+  preprocessing: jsonField('gpd.preprocessing', isRecord),
   labels: jsonField('labels', isTexts),
 } as const;
 

@@ -1,6 +1,6 @@
+import {argmax} from '../../../src/core/compare-outputs.js';
 import {random} from '../../../src/core/random.js';
 import {float32, type Tensor} from '../../../src/core/tensor.js';
-import {argmax} from '../../../src/eval/scores.js';
 import {affineOf} from '../../../src/export/quantise/affine.js';
 import {correctBiases} from '../../../src/export/quantise/correct-biases.js';
 import {emitQuantised} from '../../../src/export/quantise/emit.js';
