@@ -14,7 +14,7 @@ const textField = (key: string): Field<string> => ({key, write: (value) => value
 const numberField = (key: string, write: (value: number) => string = String): Field<number> => ({
   key,
   write,
-  read: (text) => (Number.isFinite(Number.parseFloat(text)) ? Number(text) : undefined),
+  read: (text) => (text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : undefined),
 });
 const jsonField = <T>(key: string, isValid: (value: unknown) => value is T): Field<T> => ({
   key,

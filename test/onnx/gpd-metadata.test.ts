@@ -29,6 +29,8 @@ test.each([
   ['gpd.preprocessing', 'preprocessing', '[]'],
   ['gpd.preprocessing', 'preprocessing', '{"side":'],
   ['gpd.ratio', 'ratio', 'two'],
+  ['gpd.ratio', 'ratio', '2 of 3'],
+  ['gpd.ratio', 'ratio', ' '],
 ] as const)('a stranger’s %s is read as absent', (key, name, text) => {
   expect(readGpd(new Map([[key, text]]), name)).toBeUndefined();
 });
